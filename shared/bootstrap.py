@@ -7,6 +7,7 @@ import base64
 import os
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 from typing import Any, Literal, Protocol
 
 import boto3
@@ -25,10 +26,11 @@ from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import Tables
 from shared.adapters.evaluator.process import ProcessEvaluator
 from shared.adapters.system import SystemClock, SystemIds, entropy, monotonic
+from shared.adapters.threads import MAX_THREADS, ThreadWorkers
 from shared.adapters.wakeups import AwsWakeups, WakeupTargets
 from shared.api.http.request import Deployment
 from shared.application.log_lines import log_line
-from shared.application.ports import Clock, Controllers, Ports, Sealer, SecretHasher, ServiceCaller
+from shared.application.ports import Clock, Controllers, Ports, Sealer, SecretHasher, ServiceCaller, Workers
 from shared.config import Settings, read_settings
 from shared.expressions import use_evaluator
 
@@ -41,11 +43,13 @@ _CONFIG = Config(
     connect_timeout=2,
     read_timeout=10,
     user_agent=USER_AGENT,
+    max_pool_connections=MAX_THREADS,
 )
 _FAILED_WAKEUPS = {"schedule": "wakeup not scheduled", "send": "wakeup not sent"}
 # Set by the local stack and by tests. The last one counts.
 _clocks: list[Clock] = []
 _ports: list[Ports] = []
+_making_client = Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +89,7 @@ def forget() -> None:
     _ports.clear()
     if _evaluator.cache_info().currsize:
         _evaluator().close()
-    for made in (settings, hasher, _up_since, _wired, _caller, _evaluator, _session, _client):
+    for made in (settings, hasher, _up_since, _wired, _caller, _evaluator, _session, _made_client):
         made.cache_clear()
 
 
@@ -117,6 +121,11 @@ def hasher() -> SecretHasher:
 def ports() -> Ports:
     """Return the ports in use: the real ones, unless others were chosen."""
     return _ports[-1] if _ports else _wired()
+
+
+def workers() -> Workers:
+    """Return the workers that do several pieces of work at once."""
+    return ThreadWorkers()
 
 
 def begin_invocation() -> Ports:
@@ -212,9 +221,15 @@ def _session() -> boto3.Session:
     return boto3.Session()
 
 
-@cache
 def _client(service: AwsService) -> Any:  # noqa: ANN401 - boto3 has no types of its own
     """Return a client, made at its first use, since that is most of a cold start."""
+    # A session must not make clients in two threads at once; the sweeper wakes runners in several.
+    with _making_client:
+        return _made_client(service)
+
+
+@cache
+def _made_client(service: AwsService) -> Any:  # noqa: ANN401 - as above
     return _session().client(service, config=_CONFIG)
 
 

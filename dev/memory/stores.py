@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from shared.adapters.dynamodb.tables import OPERATIONS
 from shared.application.ports import (
     AuditPosition,
     FolderEntry,
@@ -22,12 +23,31 @@ from shared.domain.access import AccessKey, Session
 from shared.domain.bulk.operation import BulkOperation
 from shared.domain.bulk.release import ReleaseJob
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
-from shared.domain.instance.due import partition, sweep_at
+from shared.domain.instance.due import back_off, partition, sweep_at
+from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
 from shared.domain.strategy.parse import stored_definition
+
+
+@dataclass(slots=True)
+class Postponements:
+    """The entries of a due index that were moved on, with how often. Storing an item again removes its own."""
+
+    by_sid: dict[str, tuple[object, int, datetime]] = field(default_factory=dict)
+
+    def postpone(self, item: Instance | Operation, *, now: datetime) -> None:
+        """Move the entry of an item on."""
+        stored, count, _ = self.by_sid.get(item.sid, (None, 0, now))
+        count = count + 1 if stored is item else 1
+        self.by_sid[item.sid] = (item, count, now + back_off(count))
+
+    def postponed(self, item: Instance | Operation, at: datetime) -> datetime:
+        """Return the instant of the entry of an item, which says ``at``."""
+        stored, _, later = self.by_sid.get(item.sid, (None, 0, at))
+        return later if stored is item else at
 
 
 @dataclass(slots=True)
@@ -39,6 +59,7 @@ class MemoryInstances:
     records: dict[tuple[InstanceSid, int], EventRecord] = field(default_factory=dict)
     answers: dict[tuple[InstanceSid, int, str], Answer] = field(default_factory=dict)
     audit: list[AuditEntry] = field(default_factory=list)
+    postponements: Postponements = field(default_factory=Postponements)
 
     def load(self, sid: InstanceSid) -> Instance | None:
         return self.instances.get(sid)
@@ -121,17 +142,28 @@ class MemoryInstances:
         ]
         return iter(sorted(found, key=_closed, reverse=True)[:limit])
 
-    def due(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
-        entries = [(at, sid) for at, sid in self.sweep_entries(partition) if at <= until]
-        return [sid for _, sid in sorted(entries)[:limit]]
+    def due(self, partition: str, *, until: datetime, limit: int) -> list[DueEntry[InstanceSid]]:
+        entries = sorted((at, sid) for at, sid in self.sweep_entries(partition) if at <= until)
+        return [DueEntry(sid=sid, partition=partition, at=at) for at, sid in entries[:limit]]
+
+    def postpone(self, entry: DueEntry[InstanceSid], *, now: datetime) -> bool:
+        instance = self.instances.get(entry.sid)
+        if instance is None or partition(instance) != entry.partition or self._entry_at(instance) != entry.at:
+            return False
+        self.postponements.postpone(instance, now=now)
+        return True
 
     def sweep_entries(self, of_partition: str) -> list[tuple[datetime, InstanceSid]]:
         """Return all entries of a partition of the due index, with their instants."""
         return [
             (at, instance.sid)
             for instance in self.instances.values()
-            if partition(instance) == of_partition and (at := sweep_at(instance)) is not None
+            if partition(instance) == of_partition and (at := self._entry_at(instance)) is not None
         ]
+
+    def _entry_at(self, instance: Instance) -> datetime | None:
+        at = sweep_at(instance)
+        return None if at is None else self.postponements.postponed(instance, at)
 
     def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
         return [self.instances[sid] for sid in sids if sid in self.instances]
@@ -172,6 +204,7 @@ class MemoryOperations:
     release_jobs: dict[OperationSid, ReleaseJob] = field(default_factory=dict)
     bulks: dict[OperationSid, BulkOperation] = field(default_factory=dict)
     audit: list[AuditEntry] = field(default_factory=list)
+    postponements: Postponements = field(default_factory=Postponements)
 
     def load(self, sid: OperationSid) -> Operation | None:
         return self.bulks.get(sid) or self.release_jobs.get(sid)
@@ -195,14 +228,25 @@ class MemoryOperations:
         self._check(release_job.sid, release_job.rev)
         del self.release_jobs[release_job.sid]
 
-    def due(self, *, until: datetime, limit: int) -> list[OperationSid]:
+    def due(self, *, until: datetime, limit: int) -> list[DueEntry[OperationSid]]:
+        entries = sorted((at, sid) for at, sid in self.sweep_entries() if at <= until)
+        return [DueEntry(sid=sid, partition=OPERATIONS, at=at) for at, sid in entries[:limit]]
+
+    def postpone(self, entry: DueEntry[OperationSid], *, now: datetime) -> bool:
+        stored = self.load(entry.sid)
+        if stored is None or (entry.at, entry.sid) not in self.sweep_entries():
+            return False
+        self.postponements.postpone(stored, now=now)
+        return True
+
+    def sweep_entries(self) -> list[tuple[datetime, OperationSid]]:
+        """Return all entries of the due index, with their instants."""
         stored: list[Operation] = [*self.release_jobs.values(), *self.bulks.values()]
-        entries = [
-            (at, operation.sid)
+        return [
+            (self.postponements.postponed(operation, at), operation.sid)
             for operation in stored
-            if (at := operation.sweep_at) is not None and at <= until
+            if (at := operation.sweep_at) is not None
         ]
-        return [sid for _, sid in sorted(entries)[:limit]]
 
     def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[BulkOperation]:
         own = {

@@ -3,12 +3,13 @@
 Source: shared/application/ports.py.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from dev.memory.stores import MemoryAccess, MemoryAudit, MemoryInstances, MemoryOperations, MemoryStrategies
 from shared.adapters.controllers import NoControllers
-from shared.application.ports import Controllers, ServiceCaller
+from shared.application.ports import Controllers, Crash, Item, Result, ServiceCaller
 from shared.domain.ids import InstanceSid, OperationSid
 
 
@@ -42,6 +43,20 @@ class MemoryWakeups:
 
     def invoke_operation(self, sid: OperationSid) -> None:
         self.operations.append(sid)
+
+
+class OneWorker:
+    """``Workers`` that are one: it does piece after piece, in order."""
+
+    def run(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result | Crash]:
+        return [_done(work, item) for item in items]
+
+
+def _done(work: Callable[[Item], Result], item: Item) -> Result | Crash:
+    try:
+        return work(item)
+    except Exception as error:  # noqa: BLE001 - any exception is the result of its piece of work
+        return Crash(error)
 
 
 @dataclass(slots=True)

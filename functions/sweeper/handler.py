@@ -1,19 +1,21 @@
 """The sweeper: every minute, wakes the runner for instances and operations whose wakeup was lost."""
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.application.log_lines import log_line
-from shared.application.sweep import sweep, wake_operations
-from shared.bootstrap import ports, settings
-from shared.domain.instance.due import SHARDS
+from shared.application.sweep import SweepReport, sweep
+from shared.bootstrap import ports, settings, workers
+
+NAMESPACE = "Ritornello"
 
 logger = Logger(json_serializer=log_line)
-metrics = Metrics(namespace="Ritornello")
+metrics = Metrics(namespace=NAMESPACE)
 
 
 class Metric(StrEnum):
@@ -21,33 +23,52 @@ class Metric(StrEnum):
 
     SWEPT = "SweptInstances"
     FAILED = "FailedInstances"
+    BACKLOG = "Backlog"
     WAIT = "LongestWait"
 
 
-MAX_ENTRIES_PER_SHARD = 500
-"""How many entries of a partition one sweep checks. The next sweep checks the rest."""
-
-MAX_OPERATIONS = 500
-
-
-@metrics.log_metrics
 @logger.inject_lambda_context
-def lambda_handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
-    """Sweep every shard and wake the bulk runner for due operations.
+def lambda_handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
+    """Sweep operations and shards until none is due or the time is up.
 
-    Return how many instances and operations were woken.
+    Return how many instances and operations were woken, how many failed, and how many due entries are left.
     """
-    swept = [sweep(ports(), shard, limit=MAX_ENTRIES_PER_SHARD) for shard in range(SHARDS)]
-    operations = wake_operations(ports(), limit=MAX_OPERATIONS)
-    wakeups = sum(shard.wakeups for shard in swept)
-    failed = {sid: why for shard in swept for sid, why in shard.failed.items()}
-    # An unreadable instance must not stop the sweep, but must be seen.
-    for sid, why in failed.items():
-        logger.error("instance not swept", extra={"instance": sid, "why": why})
-    metrics.add_dimension("stage", settings().stage)
-    metrics.add_metric(Metric.SWEPT, MetricUnit.Count, wakeups)
-    metrics.add_metric(Metric.FAILED, MetricUnit.Count, len(failed))
-    latest = max(shard.latest for shard in swept).total_seconds()
-    metrics.add_metric(Metric.WAIT, MetricUnit.Seconds, latest)
-    logger.info("sweep finished", extra={"wakeups": wakeups, "failed": len(failed), "operations": operations})
-    return {"wakeups": wakeups, "failed": len(failed), "operations": operations}
+    answer = {"wakeups": 0, "failed": 0, "operations": 0, "left": 0}
+    for report in sweep(
+        ports(), workers(), time_left=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis())
+    ):
+        _publish(report)
+        answer["wakeups"] += report.wakeups
+        answer["failed"] += len(report.failed)
+        answer["operations"] += report.operations
+        answer["left"] = report.backlog
+    logger.info("sweep finished", extra=answer)
+    return answer
+
+
+def _publish(report: SweepReport) -> None:
+    """Write the logs and metrics of a report at once, because the invocation may be cut off before the next one."""
+    # What cannot be read must not stop the sweep, but must be seen.
+    for name, why in report.failed.items():
+        logger.error("instance not swept", extra={"instance": name, "why": why})
+    stage = settings().stage
+    metrics.add_dimension("stage", stage)
+    metrics.add_metric(Metric.SWEPT, MetricUnit.Count, report.wakeups)
+    metrics.add_metric(Metric.FAILED, MetricUnit.Count, len(report.failed))
+    metrics.add_metric(Metric.BACKLOG, MetricUnit.Count, report.backlog)
+    # Without a shard that could be read there is no value, and the alarm treats that as late.
+    if report.waits:
+        longest = max(report.waits.values())
+        metrics.add_metric(Metric.WAIT, MetricUnit.Seconds, longest.total_seconds())
+    metrics.flush_metrics()
+    for shard, wait in report.waits.items():
+        # CloudWatch charges for each shard's metric in each hour with a value, so shards without a wait have none.
+        if wait:
+            with single_metric(
+                name=Metric.WAIT,
+                unit=MetricUnit.Seconds,
+                value=wait.total_seconds(),
+                namespace=NAMESPACE,
+                default_dimensions={"service": "ritornello", "stage": stage, "shard": shard},
+            ):
+                pass

@@ -3,21 +3,25 @@
 A method that writes may have written although it raised, if its reply was lost. Every use case allows for that.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from shared.domain.access import AccessKey, Session
 from shared.domain.bulk.operation import BulkOperation
 from shared.domain.bulk.release import ReleaseJob
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
+from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.steps.call import CallOutcome, ServiceRequest
 from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class StaleRevError(Exception):
@@ -119,10 +123,18 @@ class InstanceStore(Protocol):
         count. Records are read in batches, as the caller consumes them. The index is eventually consistent.
         """
 
-    def due(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
-        """Return the instances of a partition whose sweep entry is due, earliest first.
+    def due(self, partition: str, *, until: datetime, limit: int) -> list[DueEntry[InstanceSid]]:
+        """Return the sweep entries of a partition that are due, earliest first.
 
         The index is eventually consistent, so a caller loads the instance before it acts on it.
+        """
+
+    def postpone(self, entry: DueEntry[InstanceSid], *, now: datetime) -> bool:
+        """Move a sweep entry on by a back-off, without reading or changing the instance it belongs to.
+
+        The back-off is ``back_off(k)`` if this is the k-th time since the instance was last stored. Storing it puts
+        the entry where the instance says.
+        Return False if the stored entry is not this one; then nothing has changed, or a lost reply was this one's.
         """
 
     def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
@@ -380,8 +392,11 @@ class OperationStore(Protocol):
     def remove(self, release_job: ReleaseJob) -> None:
         """Remove the release job whose stored rev is ``release_job.rev``. Raises: StaleRevError."""
 
-    def due(self, *, until: datetime, limit: int) -> list[OperationSid]:
-        """Return operations that are due, longest due first. The index is eventually consistent."""
+    def due(self, *, until: datetime, limit: int) -> list[DueEntry[OperationSid]]:
+        """Return the entries of operations that are due, longest due first. The index is eventually consistent."""
+
+    def postpone(self, entry: DueEntry[OperationSid], *, now: datetime) -> bool:
+        """Move the entry of an operation on by a back-off, as ``InstanceStore.postpone`` does."""
 
     def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[BulkOperation]:
         """Return the youngest bulk operations of an account, older than ``before``, youngest first.
@@ -433,6 +448,23 @@ class Wakeups(Protocol):
 
     def invoke_operation(self, sid: OperationSid) -> None:
         """Wake the bulk runner for an operation now, and return without waiting for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """The exception with which a piece of work ended."""
+
+    error: Exception
+
+
+class Workers(Protocol):
+    """Workers that do pieces of work beside each other."""
+
+    def run(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result | Crash]:
+        """Do the work for each item and return the results in order, when all of it is done.
+
+        An exception ends its own piece of work only. Items are begun in order, and ``work`` must be thread-safe.
+        """
 
 
 class Clock(Protocol):

@@ -39,7 +39,6 @@ from shared.application.ports import (
 )
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
-from shared.application.sweep import sweep
 from shared.domain.access import AccessKey, Role
 from shared.domain.bulk.selection import OfIds, OfStrategy
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
@@ -48,6 +47,7 @@ from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import Cancel, Command, Pause, Resume
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.strategy.model import StrategyHead
+from tests.application.sweeps import swept
 from tests.dialects.core.client import WATER
 from tests.dialects.wire import TEMPLATE, Context
 from tests.engines import DynamoDb, on_dynamodb
@@ -320,7 +320,7 @@ class TestTheTable:
                 lambda: history_page(rig, instance, before=None, limit=25)
             ),
             "explain an instance": rig.reads(lambda: explain_at(rig, instance, NOON)),
-            "sweep a shard without anything due": rig.reads(lambda: sweep(rig, 0, limit=500)),
+            "sweep 16 shards and the operations without anything due": rig.reads(lambda: swept(rig)),
             "find a slice of 25 instances of a strategy": rig.reads(
                 lambda: next_batch(
                     rig,

@@ -9,6 +9,7 @@ import pytest
 from shared.application.ports import StaleRevError
 from shared.domain.ids import AccountId, InstanceSid
 from shared.domain.instance.due import GRACE, blocked_partition, swept_partition
+from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import (
     MAX_UNFINISHED_EVENTS,
@@ -450,8 +451,13 @@ class TestFences:
 class TestSweepEntries:
     """The due index has an entry for each instance that the sweeper must check, at the right time."""
 
+    def entries(
+        self, stores: Stores, partition: str = SHARD, *, until: datetime | None = None
+    ) -> list[DueEntry[InstanceSid]]:
+        return stores.instances.due(partition, until=until or at(1) + A_LONG_TIME, limit=100)
+
     def due(self, stores: Stores, partition: str = SHARD, *, until: datetime | None = None) -> list[str]:
-        return list(stores.instances.due(partition, until=until or at(1) + A_LONG_TIME, limit=100))
+        return [entry.sid for entry in self.entries(stores, partition, until=until)]
 
     def test_the_sweep_entry_appears_with_the_instance(self, stores: Stores) -> None:
         stores.instances.create(an_instance())
@@ -502,5 +508,88 @@ class TestSweepEntries:
         for number in (7, 3, 9, 5):
             stores.instances.create(an_instance(f"i-{number}", due=at(number)))
         assert self.due(stores) == ["i-3", "i-5", "i-7", "i-9"]
-        assert stores.instances.due(SHARD, until=at(8), limit=2) == ["i-3", "i-5"]
+        assert [entry.sid for entry in stores.instances.due(SHARD, until=at(8), limit=2)] == ["i-3", "i-5"]
         assert self.due(stores, until=at(8)) == ["i-3", "i-5", "i-7"]
+
+
+class TestPostponing:
+    """A sweep entry moves on by a back-off without its instance, until the instance is stored again."""
+
+    DUE = at(20) + GRACE
+    NOW = at(21)
+
+    def entry(self, stores: Stores) -> DueEntry[InstanceSid]:
+        (entry,) = stores.instances.due(SHARD, until=at(30), limit=9)
+        return entry
+
+    def test_the_first_back_off_is_a_minute(self, stores: Stores) -> None:
+        stores.instances.create(an_instance())
+        assert self.entry(stores) == DueEntry(sid=InstanceSid("i-1"), partition=SHARD, at=self.DUE)
+
+        assert stores.instances.postpone(self.entry(stores), now=self.NOW)
+
+        assert self.entry(stores).at == self.NOW + timedelta(minutes=1)
+
+    def test_further_back_offs_double_up_to_an_hour(self, stores: Stores) -> None:
+        stores.instances.create(an_instance())
+
+        waits = []
+        for _ in range(8):
+            assert stores.instances.postpone(self.entry(stores), now=self.NOW)
+            waits.append((self.entry(stores).at - self.NOW) // timedelta(minutes=1))
+
+        assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
+
+    def test_the_instance_stays_as_it_is(self, stores: Stores) -> None:
+        stores.instances.create(an_instance())
+
+        stores.instances.postpone(self.entry(stores), now=self.NOW)
+
+        assert stores.instances.load(InstanceSid("i-1")) == an_instance()
+        stores.instances.commit(changed(an_instance()))
+
+    def test_a_stored_instance_is_due_when_it_says_and_starts_anew(self, stores: Stores) -> None:
+        stores.instances.create(an_instance())
+        for _ in range(3):
+            stores.instances.postpone(self.entry(stores), now=self.NOW)
+
+        stores.instances.commit(changed(an_instance()))
+
+        assert self.entry(stores).at == self.DUE
+        stores.instances.postpone(self.entry(stores), now=self.NOW)
+        assert self.entry(stores).at == self.NOW + timedelta(minutes=1)
+
+    def test_an_entry_that_was_moved_is_left_alone(self, stores: Stores) -> None:
+        stores.instances.create(an_instance())
+        before = self.entry(stores)
+        assert stores.instances.postpone(before, now=self.NOW)
+
+        assert not stores.instances.postpone(before, now=at(25))
+
+        assert self.entry(stores).at == self.NOW + timedelta(minutes=1)
+
+    def test_an_instance_without_an_entry_gets_none(self, stores: Stores) -> None:
+        stores.instances.create(an_instance())
+        before = self.entry(stores)
+        stores.instances.commit(changed(an_instance(), status=InstanceStatus.PAUSED))
+
+        assert not stores.instances.postpone(before, now=self.NOW)
+
+        assert stores.instances.due(SHARD, until=at(30), limit=9) == []
+
+    def test_an_entry_that_was_blocked_stays_in_its_partition(self, stores: Stores) -> None:
+        stores.instances.create(an_instance())
+        before = self.entry(stores)
+        stores.instances.commit(changed(an_instance(), blocked=Blocked(by=BlockedBy.QUEUE, since=at(1))))
+
+        assert not stores.instances.postpone(before, now=self.NOW)
+
+        blocked = blocked_partition(BlockedBy.QUEUE, full.ACCOUNT, 3)
+        assert [entry.at for entry in stores.instances.due(blocked, until=at(30), limit=9)] == [self.DUE]
+
+    def test_an_unknown_instance_is_not_stored(self, stores: Stores) -> None:
+        gone = DueEntry(sid=InstanceSid("gone"), partition=SHARD, at=self.DUE)
+
+        assert not stores.instances.postpone(gone, now=self.NOW)
+
+        assert stores.instances.load(InstanceSid("gone")) is None

@@ -1,6 +1,7 @@
 """The contract of an ``OperationStore``, on every engine."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -14,6 +15,10 @@ from tests.full import at
 
 DRAIN = full.DRAIN
 BULK = full.BULK
+
+
+def due_sids(stores: Stores, *, until: datetime, limit: int = 9) -> list[OperationSid]:
+    return [entry.sid for entry in stores.operations.due(until=until, limit=limit)]
 
 
 def begun(stores: Stores, *release_jobs: ReleaseJob) -> None:
@@ -87,21 +92,48 @@ class TestWhatIsDue:
         ]
         begun(stores, *release_jobs)
 
-        assert stores.operations.due(until=at(3), limit=9) == ["release-1", "release-2", "release-3"]
-        assert stores.operations.due(until=at(3), limit=2) == ["release-1", "release-2"]
+        assert due_sids(stores, until=at(3)) == ["release-1", "release-2", "release-3"]
+        assert due_sids(stores, until=at(3), limit=2) == ["release-1", "release-2"]
 
     def test_release_jobs_and_bulk_operations_are_found_together(self, stores: Stores) -> None:
         begun(stores, replace(DRAIN, sweep_at=at(2)))
         stores.operations.create(replace(BULK, sweep_at=at(1)), audit=full.AUDIT)
 
-        assert stores.operations.due(until=at(3), limit=9) == [BULK.sid, DRAIN.sid]
+        assert due_sids(stores, until=at(3)) == [BULK.sid, DRAIN.sid]
 
     def test_an_operation_without_sweep_is_not_found(self, stores: Stores) -> None:
         stores.operations.create(BULK, audit=full.AUDIT)
 
         stores.operations.commit(replace(BULK, sweep_at=None, rev=BULK.rev + 1))
 
-        assert stores.operations.due(until=at(30), limit=9) == []
+        assert due_sids(stores, until=at(30)) == []
+
+    def test_an_entry_moves_on_by_a_back_off_until_the_operation_is_stored(self, stores: Stores) -> None:
+        begun(stores, replace(DRAIN, sweep_at=at(2)))
+
+        instants = []
+        for _ in range(3):
+            (entry,) = stores.operations.due(until=at(30), limit=9)
+            assert stores.operations.postpone(entry, now=at(3))
+            assert not stores.operations.postpone(entry, now=at(4))
+            (moved,) = stores.operations.due(until=at(30), limit=9)
+            instants.append(moved.at - at(3))
+
+        assert instants == [timedelta(minutes=minutes) for minutes in (1, 2, 4)]
+        stored = replace(DRAIN, sweep_at=at(2), rev=DRAIN.rev + 1)
+        assert stores.operations.load(DRAIN.sid) == replace(stored, rev=DRAIN.rev)
+        stores.operations.commit(stored)
+        (entry,) = stores.operations.due(until=at(30), limit=9)
+        assert entry.at == at(2)
+
+    def test_the_entry_of_a_removed_operation_does_not_come_back(self, stores: Stores) -> None:
+        begun(stores, replace(DRAIN, sweep_at=at(2)))
+        (entry,) = stores.operations.due(until=at(30), limit=9)
+        stores.operations.remove(DRAIN)
+
+        assert not stores.operations.postpone(entry, now=at(3))
+
+        assert stores.operations.load(DRAIN.sid) is None
 
 
 class TestABulkOperation:

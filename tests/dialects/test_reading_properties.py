@@ -273,8 +273,8 @@ class Town:
             run_due_events(self.ports, InstanceSid(sid), job="job-1", time_left=lambda: LEFT)
         for operation in self.ports.wakeups.operations:
             run_operation(self.ports, OperationSid(operation), time_left=lambda: LEFT)
-        for name in self.ports.operations.due(until=self.ports.clock.now(), limit=20):
-            run_operation(self.ports, name, time_left=lambda: LEFT)
+        for entry in self.ports.operations.due(until=self.ports.clock.now(), limit=20):
+            run_operation(self.ports, entry.sid, time_left=lambda: LEFT)
         self.ports.wakeups.invoked.clear()
         self.ports.wakeups.operations.clear()
 

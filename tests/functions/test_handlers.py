@@ -61,8 +61,8 @@ class TestOneDeployment:
 
         # Its service is at a loopback address, which no deployment lets calls go to: the shipment fails.
         deployment.at = start + timedelta(minutes=4)
-        assert sweeper({}, Context())["wakeups"] == 1
-        assert sweeper({}, Context())["wakeups"] == 0
+        assert sweeper({}, Context())["wakeups"] == 1  # type: ignore[arg-type]
+        assert sweeper({}, Context())["wakeups"] == 0  # type: ignore[arg-type]
         assert step_runner({"sid": sid}, Context()) == {"claimed": 1}  # type: ignore[arg-type]
         assert step_runner({"sid": sid}, Context()) == {"claimed": 0}  # type: ignore[arg-type]
 
@@ -87,9 +87,9 @@ class TestABulkOperation:
         asked = {"selection": {"folder": "/"}, "command": {"name": "cancel"}}
 
         bulk = posted("/bulk-operation", asked, strategy["secret"], status=202)
-        assert sweeper({}, Context())["operations"] == 1
+        assert sweeper({}, Context())["operations"] == 1  # type: ignore[arg-type]
         assert bulk_runner({"sid": bulk["sid"]}, Context()) == {"done": 27, "failed": 0}  # type: ignore[arg-type]
-        assert sweeper({}, Context())["operations"] == 0
+        assert sweeper({}, Context())["operations"] == 0  # type: ignore[arg-type]
 
         ports = bootstrap.ports()
         (after,) = ports.operations.of_account(AccountId("a-1"), before=None, limit=9)
@@ -126,7 +126,7 @@ class TestWhatCannotBeRead:
         deployment.at += timedelta(minutes=4)
         resume_queue(ports, account, by=ann)
 
-        assert sweeper({}, Context())["failed"] == 1
+        assert sweeper({}, Context())["failed"] == 1  # type: ignore[arg-type]
         freed = [bulk_runner({"sid": f"release-queue-a-1-{shard}"}, quick()) for shard in range(16)]  # type: ignore[arg-type]
 
         assert sum(one["failed"] for one in freed) == 1

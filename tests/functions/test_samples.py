@@ -117,7 +117,7 @@ class TestTheSamples:
         assert invoked("step_runner") == {"claimed": 1}
 
     def test_the_sweeper_finds_nothing_to_do(self) -> None:
-        assert invoked("sweeper") == {"wakeups": 0, "failed": 0, "operations": 0}
+        assert invoked("sweeper") == {"wakeups": 0, "failed": 0, "operations": 0, "left": 0}
 
     def test_the_bulk_runner_releases_blocked_instances(self) -> None:
         ports = bootstrap.ports()

@@ -19,6 +19,7 @@ from shared.application.ports import (
 from shared.domain.bulk.operation import BulkOperation
 from shared.domain.bulk.release import ReleaseJob
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
+from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.strategy.model import Strategy
@@ -75,7 +76,12 @@ class Operations(MemoryOperations):
 
     def __init__(self, world: Behind) -> None:
         inner = world.flags.access.operations
-        super().__init__(release_jobs=inner.release_jobs, bulks=inner.bulks, audit=inner.audit)
+        super().__init__(
+            release_jobs=inner.release_jobs,
+            bulks=inner.bulks,
+            audit=inner.audit,
+            postponements=inner.postponements,
+        )
         self.world = world
 
     def load(self, sid: OperationSid) -> Operation | None:
@@ -92,6 +98,12 @@ class Operations(MemoryOperations):
         super().commit(operation, audit=audit)
         self.world.io("operation_committed")
         self.world.may_lose_reply()
+
+    def postpone(self, entry: DueEntry[OperationSid], *, now: datetime) -> bool:
+        self.world.io("postpone_operation")
+        is_postponed = super().postpone(entry, now=now)
+        self.world.io("operation_postponed")
+        return is_postponed
 
     def remove(self, release_job: ReleaseJob) -> None:
         self.world.io("remove_operation")

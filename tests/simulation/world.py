@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from dev.memory.stores import MemoryAudit, MemoryInstances, MemoryStrategies
-from dev.memory.world import SequentialIds
+from dev.memory.world import OneWorker, SequentialIds
 from shared.adapters.controllers import NoControllers
 from shared.application.bulk.dispatch import run_operation
 from shared.application.ports import Controllers, PageKey, StaleRevError
 from shared.application.runner.loop import run_due_events
-from shared.application.sweep import sweep, wake_operations
+from shared.application.sweep import sweep
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.due import far_partition, swept_partition
+from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.verdict import AuditEntry
@@ -24,6 +25,7 @@ from tests.simulation.stage import Process, Stage
 
 LAMBDA = timedelta(seconds=900)
 SWEEP_PERIOD = timedelta(seconds=60)
+SWEEP_LASTS = timedelta(seconds=55)
 NOT_SENT = "connection refused"
 """The error of a call that did not reach its service."""
 
@@ -240,9 +242,13 @@ class World:
     ) -> Iterator[EventRecord]:
         return self.store.records_of_month(account, month, since=since, until=until, limit=limit)
 
-    def due(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
+    def due(self, partition: str, *, until: datetime, limit: int) -> list[DueEntry[InstanceSid]]:
         self.io("due")
         return self.store.due(partition, until=until, limit=limit)
+
+    def postpone(self, entry: DueEntry[InstanceSid], *, now: datetime) -> bool:
+        self.io("postpone")
+        return self.store.postpone(entry, now=now)
 
     def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
         self.io("load_many")
@@ -389,9 +395,7 @@ class World:
     def _to_be_swept(self) -> list[datetime]:
         partitions = (swept_partition(0), far_partition(0))
         entries = [at for partition in partitions for at, _ in self.store.sweep_entries(partition)]
-        operations = self.flags.access.operations
-        entries += [release_job.sweep_at for release_job in operations.release_jobs.values()]
-        return entries + [one.sweep_at for one in operations.bulks.values() if one.sweep_at]
+        return entries + [at for at, _ in self.flags.access.operations.sweep_entries()]
 
     def _on_the_minute(self, at: datetime) -> datetime:
         """Return the instant of the sweep at or after an instant."""
@@ -417,9 +421,9 @@ class World:
 
     def _run_sweep(self) -> None:
         """Run the sweeper. Its wakeups are delivered even if other wakeups are not."""
-        ports = SweeperPorts(self)
-        assert sweep(ports, 0, limit=100).failed == {}
-        wake_operations(ports, limit=100)
+        ends = self.now_at + SWEEP_LASTS
+        for report in sweep(SweeperPorts(self), OneWorker(), time_left=lambda: ends - self.now_at):
+            assert report.failed == {}
 
     def _note(self, request: ServiceRequest, answer: CallOutcome) -> None:
         status = answer.status if isinstance(answer, Answered) else None

@@ -13,6 +13,8 @@ from dev.template import Template
 from functions.sweeper.handler import Metric
 from shared.adapters.dynamodb.tables import Tables, table_definitions
 from shared.config import read_settings
+from shared.domain.instance.due import MAX_BACK_OFF
+from tests.application.sweeps import LASTS, PERIOD
 
 ROOT = Path(__file__).parents[2]
 PARAMETERS = {"Stage": "test", "Environment": "dev", "SettingsKeyArn": "arn:key", "Pepper": "p" * 32}
@@ -220,6 +222,29 @@ class TestWatching:
         }
 
         assert ours == {metric.value for metric in Metric}
+
+    def test_a_missing_wait_raises_the_alarm(self) -> None:
+        (lateness,) = [
+            alarm
+            for alarm in of_type("AWS::CloudWatch::Alarm").values()
+            if alarm["MetricName"] == Metric.WAIT.value
+        ]
+
+        assert lateness["TreatMissingData"] == "breaching"
+
+    def test_the_alarm_of_failed_instances_lasts_longer_than_their_back_off(self) -> None:
+        (failed,) = [
+            alarm
+            for alarm in of_type("AWS::CloudWatch::Alarm").values()
+            if alarm["MetricName"] == Metric.FAILED.value
+        ]
+
+        assert failed["DatapointsToAlarm"] == 1
+        assert failed["EvaluationPeriods"] * failed["Period"] > MAX_BACK_OFF.total_seconds()
+
+    def test_the_sweeper_ends_before_the_next_one_begins(self) -> None:
+        assert RESOURCES["Sweeper"]["Properties"]["Timeout"] == LASTS.total_seconds()
+        assert LASTS < PERIOD
 
 
 class TestParameters:

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from shared import __version__
 from shared.adapters.dynamodb.attributes import Attributes
+from shared.adapters.threads import MAX_THREADS
 from shared.application.ports import OverloadedError
 
 Answer = Mapping[str, Any]
@@ -54,6 +55,9 @@ class DynamoDbClient(Protocol):
     def put_item(self, **request: Any) -> Answer:  # noqa: ANN401 - a condition is there or not
         """Write one item."""
 
+    def update_item(self, **request: Any) -> Answer:  # noqa: ANN401 - as above
+        """Change attributes of one item."""
+
     def delete_item(self, **request: Any) -> Answer:  # noqa: ANN401 - as above
         """Delete one item."""
 
@@ -71,6 +75,7 @@ def connect(session: boto3.Session, *, endpoint_url: str | None = None) -> Dynam
             read_timeout=READ_SECONDS,
             retries={"mode": "standard", "total_max_attempts": MAX_ATTEMPTS},
             parameter_validation=False,
+            max_pool_connections=MAX_THREADS,  # else each further thread opens a connection for each request
             user_agent=USER_AGENT,  # else botocore computes its own twice for each request
         ),
     )

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from shared.adapters.dynamodb.attributes import Attributes, to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
+from shared.adapters.dynamodb.due_index import due_entries, postpone_entry
 from shared.adapters.dynamodb.items import (
     answer_item,
     audit_item,
@@ -28,7 +29,6 @@ from shared.adapters.dynamodb.tables import (
     BY_ACCOUNT,
     BY_OWNER,
     BY_STRATEGY,
-    DUE,
     LAST_OF_ALL,
     OWNER_SHARDS,
     Tables,
@@ -45,6 +45,7 @@ from shared.application.ports import PageKey, StaleRevError
 from shared.domain.calendar.dates import format_instant
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.due import SHARDS
+from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.verdict import AuditEntry
@@ -183,17 +184,12 @@ class DynamoDbInstances:
             meant = [record for record in found if since <= record.finished_at < until]
             yield from sorted(meant, key=_ended, reverse=True)
 
-    def due(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
-        values = {":partition": partition, ":until": sweep_instant(until)}
-        items = query_all(
-            self.client,
-            most=limit,
-            TableName=self.tables.instances,
-            IndexName=DUE,
-            KeyConditionExpression="sweepPartition = :partition AND sweepAt <= :until",
-            ExpressionAttributeValues=to_attributes(values),
-        )
-        return [InstanceSid(item["sid"]["S"]) for item in items]
+    def due(self, partition: str, *, until: datetime, limit: int) -> list[DueEntry[InstanceSid]]:
+        found = due_entries(self.client, self.tables.instances, partition, until=until, limit=limit)
+        return [DueEntry(sid=InstanceSid(sid), partition=partition, at=at) for sid, at in found]
+
+    def postpone(self, entry: DueEntry[InstanceSid], *, now: datetime) -> bool:
+        return postpone_entry(self.client, self.tables.instances, entry, now=now)
 
     def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
         keys = [to_attributes({"sid": sid}) for sid in dict.fromkeys(sids)]

@@ -8,20 +8,20 @@ from botocore.exceptions import ClientError
 
 from shared.adapters.dynamodb.attributes import to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
+from shared.adapters.dynamodb.due_index import due_entries, postpone_entry
 from shared.adapters.dynamodb.items import audit_item, bulk_item, operation_item, operation_of
 from shared.adapters.dynamodb.reading import query_all, read_batch
 from shared.adapters.dynamodb.tables import (
     BY_AGE,
-    DUE,
     OPERATIONS,
     Tables,
     place_text,
-    sweep_instant,
 )
 from shared.application.ports import Operation, PageKey, StaleRevError
 from shared.domain.bulk.operation import BulkOperation
 from shared.domain.bulk.release import ReleaseJob
 from shared.domain.ids import AccountId, OperationSid
+from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.verdict import AuditEntry
 
 
@@ -50,18 +50,12 @@ class DynamoDbOperations:
         key = to_attributes({"sid": release_job.sid})
         self._write({"Delete": {"Key": key, **_at_rev(release_job.rev)}}, None)
 
-    def due(self, *, until: datetime, limit: int) -> list[OperationSid]:
-        items = query_all(
-            self.client,
-            most=limit,
-            TableName=self.tables.operations,
-            IndexName=DUE,
-            KeyConditionExpression="sweepPartition = :partition AND sweepAt <= :until",
-            ExpressionAttributeValues=to_attributes(
-                {":partition": OPERATIONS, ":until": sweep_instant(until)}
-            ),
-        )
-        return [OperationSid(item["sid"]["S"]) for item in items]
+    def due(self, *, until: datetime, limit: int) -> list[DueEntry[OperationSid]]:
+        found = due_entries(self.client, self.tables.operations, OPERATIONS, until=until, limit=limit)
+        return [DueEntry(sid=OperationSid(sid), partition=OPERATIONS, at=at) for sid, at in found]
+
+    def postpone(self, entry: DueEntry[OperationSid], *, now: datetime) -> bool:
+        return postpone_entry(self.client, self.tables.operations, entry, now=now)
 
     def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[BulkOperation]:
         values = {":account": account} | ({} if before is None else {":before": place_text(before)})

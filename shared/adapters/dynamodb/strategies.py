@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from threading import Lock
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -61,6 +62,8 @@ class DynamoDbStrategies:
     tables: Tables = field(default_factory=Tables)
     max_cached: int = MAX_CACHED_VERSIONS
     _cache: OrderedDict[tuple[StrategySid, int], Strategy] = field(default_factory=OrderedDict)
+    # The sweeper loads strategies in several threads, and an entry may be evicted between two steps of another one.
+    _lock: Lock = field(default_factory=Lock, compare=False)
 
     def create(self, head: StrategyHead, settings: Mapping[str, Json], *, source: Json = None) -> None:
         version = self._version_item(head, settings, source, by=head.created_by)
@@ -131,13 +134,18 @@ class DynamoDbStrategies:
         return None if item is None else self.head(StrategySid(read(item, "strategySid")["strategySid"]))
 
     def load(self, sid: StrategySid, version: int) -> Strategy:
-        strategy = self._cache.get((sid, version))
+        with self._lock:
+            strategy = self._cache.get((sid, version))
         if strategy is None:
-            strategy = self._cache[sid, version] = self._loaded(sid, version)
+            # Outside the lock, so that threads can load several strategies at once. Two that load the same one get
+            # equal values, since versions never change.
+            strategy = self._loaded(sid, version)
+        with self._lock:
+            self._cache[sid, version] = strategy
+            # The cache is sorted by last use.
+            self._cache.move_to_end((sid, version))
             if len(self._cache) > self.max_cached:
                 self._cache.popitem(last=False)
-        # The cache is sorted by last use.
-        self._cache.move_to_end((sid, version))
         return strategy
 
     def blocked_by(self, account: AccountId, strategy: StrategySid) -> BlockedBy | None:

@@ -84,7 +84,8 @@ def _free_batches(
             release_job, said_so = _take(ports, release_job), begun
         # Entries that the lagging index still lists take up places, so more are read.
         until, most = begun + GRACE, BATCH + len(handled) + len(progress.failed)
-        found = ports.instances.due(release_job.partition, until=until, limit=most)
+        entries = ports.instances.due(release_job.partition, until=until, limit=most)
+        found = [entry.sid for entry in entries]
         batch = [sid for sid in found if sid not in handled and sid not in progress.failed]
         # Released instances that are still listed do not count, but their entries must disappear first.
         if not batch and not any(sid in handled for sid in found):

@@ -116,14 +116,18 @@ def sweep_at(instance: Instance) -> datetime | None:
 
     Return None if only a command can change the instance.
     """
-    base = _undisturbed(instance)
+    base = first_sweep_at(instance)
     if base is None or instance.sweep.next_at is None:
         return base
     # The back-off can only postpone the check: a sweep before the due date would find nothing to do.
     return max(base, instance.sweep.next_at)
 
 
-def _undisturbed(instance: Instance) -> datetime | None:
+def first_sweep_at(instance: Instance) -> datetime | None:
+    """Return when the sweeper had to check the instance for the first time, whatever back-off followed.
+
+    Return None if only a command can change the instance.
+    """
     running = instance.executing
     if instance.lease is not None and running is not None:
         # A lease shorter than the grace leaves the due index as it is, which saves a write per claim.

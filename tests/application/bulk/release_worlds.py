@@ -10,6 +10,7 @@ from shared.application.flags import pause_queue
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.ids import InstanceSid, OperationSid
+from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.verdict import Actor
 from tests.application.bulk.bulk_worlds import A_LIFE, ACCOUNT, NOON, Shop
 from tests.simulation.stories import example
@@ -23,9 +24,9 @@ class Lagging(MemoryInstances):
     """A store whose due index returns the same entries for the next ``stale_reads`` reads."""
 
     stale_reads: int = 0
-    shown: list[InstanceSid] = field(default_factory=list)
+    shown: list[DueEntry[InstanceSid]] = field(default_factory=list)
 
-    def due(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
+    def due(self, partition: str, *, until: datetime, limit: int) -> list[DueEntry[InstanceSid]]:
         if self.stale_reads == 0:
             return MemoryInstances.due(self, partition, until=until, limit=limit)
         self.stale_reads -= 1

@@ -12,10 +12,10 @@ from shared.application.bulk.dispatch import run_operation
 from shared.application.bulk.release import LAG_SECONDS
 from shared.application.flags import pause_queue, resume_queue
 from shared.application.start import StartInstance, start_instance
-from shared.application.sweep import sweep, wake_operations
 from shared.domain.bulk.release import FREED_PER_SECOND, IN_HAND, QUIET, SAY_SO, ReleaseJob, release_jobs
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.due import SHARDS
+from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.model import BlockedBy
 from shared.domain.strategy.model import StrategyHead
 from tests.application.bulk.bulk_worlds import A_LIFE, ACCOUNT, NOON, Marred
@@ -28,6 +28,7 @@ from tests.application.bulk.release_worlds import (
     blocked_sids,
     progress,
 )
+from tests.application.sweeps import swept
 
 
 class TestResumingTheQueue:
@@ -48,8 +49,7 @@ class TestResumingTheQueue:
         resume_queue(ports, ACCOUNT, by=ANN)
         ports.wakeups.operations.clear()
 
-        assert wake_operations(ports, limit=100) == SHARDS
-        assert wake_operations(ports, limit=3) == 3
+        assert swept(ports).operations == SHARDS
         assert set(ports.wakeups.operations) == set(ports.operations.release_jobs)
 
 
@@ -242,7 +242,8 @@ class TestWhatGoesWrong:
         pause_queue(ports, ACCOUNT, by=ANN)
         resume_queue(ports, ACCOUNT, by=ANN)
         ports.wakeups.invoked.clear()
-        instances.stale_reads, instances.shown = 1, [free]
+        instances.stale_reads = 1
+        instances.shown = [DueEntry(sid=free, partition="blocked", at=ports.clock.at)]
 
         assert progress(ports) == 0
 
@@ -260,11 +261,11 @@ class TestTheSweeper:
         ports.wakeups.invoked.clear()
         ports.clock.at += timedelta(minutes=4)
 
-        swept = sweep(ports, 0, limit=10)
+        report = swept(ports)
 
-        assert (swept.wakeups, list(swept.failed)) == (2, [sids[1]])
+        assert (report.wakeups, list(report.failed)) == (2, [sids[1]])
         assert ports.wakeups.invoked == [sids[0], sids[2]]
-        assert swept.latest == timedelta(minutes=1)
+        assert report.waits["0"] == timedelta(minutes=1)
 
     def test_a_plan_within_the_horizon_is_only_scheduled(self) -> None:
         ports = a_world()
@@ -277,14 +278,14 @@ class TestTheSweeper:
         assert (ports.wakeups.armed, ports.wakeups.invoked) == ({}, [])
 
         ports.clock.at = far - timedelta(days=21)
-        assert sweep(ports, 0, limit=10).wakeups == 0
+        assert swept(ports).wakeups == 0
         ports.clock.at = far - timedelta(days=15)
-        swept = sweep(ports, 0, limit=10)
+        report = swept(ports)
 
-        assert (swept.wakeups, swept.latest) == (1, timedelta())
+        assert (report.wakeups, report.waits["0"]) == (1, timedelta())
         assert ports.wakeups.armed == {f"{sid}-1-1": (far, sid)}
         assert ports.wakeups.invoked == []
-        assert sweep(ports, 0, limit=10).wakeups == 0
+        assert swept(ports).wakeups == 0
 
 
 def started(ports: MemoryPorts, dates: Sequence[datetime]) -> list[InstanceSid]:

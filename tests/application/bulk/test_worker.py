@@ -15,7 +15,6 @@ from shared.application.bulk.worker import BREATHER_SECONDS
 from shared.application.commit import ContentionError
 from shared.application.ports import Operation, OverloadedError, StaleRevError
 from shared.application.start import Repeatable
-from shared.application.sweep import wake_operations
 from shared.domain.bulk.operation import (
     BATCH_SIZE,
     GIVEN_UP,
@@ -43,6 +42,7 @@ from tests.application.bulk.bulk_worlds import (
     statuses,
     stored,
 )
+from tests.application.sweeps import swept
 
 BEN = Actor(name="ben")
 TWO_MINUTES = timedelta(minutes=2)
@@ -100,7 +100,7 @@ def taken_up(ports: MemoryPorts, sid: OperationSid) -> int:
     """Let the sweeper wake a runner two minutes later, and return how many instances it commanded."""
     ports.clock.at += TWO_MINUTES
     ports.wakeups.operations.clear()
-    wake_operations(ports, limit=9)
+    swept(ports)
     assert ports.wakeups.operations == [sid]
     return progress(ports, sid).done
 

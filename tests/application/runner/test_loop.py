@@ -13,14 +13,15 @@ from shared.application.control import control
 from shared.application.ports import StaleRevError, UnknownStrategyError
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
-from shared.application.sweep import sweep
 from shared.domain.ids import InstanceSid, StrategySid
+from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.event import EventStatus, PausedFor, Resolution
 from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 from shared.domain.instance.verdict import Actor, Applied, AuditEntry
 from shared.domain.lifecycle.commands import Pause, Resolve, Resume
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, TimedOut
+from tests.application.sweeps import swept
 from tests.simulation.stories import example, parcels
 
 ANN = Actor(name="ann")
@@ -209,7 +210,7 @@ class TestARunner:
         assert stored(ports, sid).status is InstanceStatus.ACTIVE
         ports.clock.at += AN_HOUR
 
-        assert sweep(ports, 0, limit=10).wakeups == 1
+        assert swept(ports).wakeups == 1
         assert run(ports, sid) == 0
 
         assert stored(ports, sid).status is InstanceStatus.COMPLETED
@@ -307,7 +308,7 @@ class TestAPausedFlag:
 
         assert service.requests == []
         assert stored(ports, sid).blocked_by is BlockedBy.STRATEGY
-        assert sweep(ports, 0, limit=10).wakeups == 0
+        assert swept(ports).wakeups == 0
 
     def test_a_flag_cleared_while_blocking_unblocks_at_once(self) -> None:
         ports, service = a_world()
@@ -329,10 +330,10 @@ class TestTheSweeper:
         ports.wakeups.invoked.clear()
         ports.clock.at += timedelta(seconds=180)
 
-        wakeups = [sweep(ports, 0, limit=10).wakeups]
+        wakeups = [swept(ports).wakeups]
         for seconds in (59, 1, 119, 1):
             ports.clock.at += timedelta(seconds=seconds)
-            wakeups.append(sweep(ports, 0, limit=10).wakeups)
+            wakeups.append(swept(ports).wakeups)
 
         assert wakeups == [1, 0, 1, 0, 1]
         assert ports.wakeups.invoked == [sid] * 3
@@ -343,7 +344,7 @@ class TestTheSweeper:
         ports.wakeups.invoked.clear()
         ports.instances = Lagging(ports.instances, [sid, InstanceSid("gone")])
 
-        assert sweep(ports, 0, limit=10).wakeups == 0
+        assert swept(ports).wakeups == 0
 
         assert ports.wakeups.invoked == []
 
@@ -354,7 +355,7 @@ class TestTheSweeper:
         ports.clock.at += AN_HOUR
         ports.instances = Contended(ports.instances)
 
-        assert sweep(ports, 0, limit=10).wakeups == 0
+        assert swept(ports).wakeups == 0
 
 
 class TestACallInDoubt:
@@ -472,9 +473,9 @@ class Lagging(Shared):
         super().__init__(other)
         self.sids = sids
 
-    def due(self, partition: str, *, until: datetime, limit: int) -> list[InstanceSid]:
+    def due(self, partition: str, *, until: datetime, limit: int) -> list[DueEntry[InstanceSid]]:
         assert until >= START, partition
-        return self.sids[:limit]
+        return [DueEntry(sid=sid, partition=partition, at=until) for sid in self.sids[:limit]]
 
 
 class Contended(Shared):
