@@ -7,18 +7,23 @@ is no KMS. Source: docs/design.md section 9.
 import hashlib
 import hmac
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NotConnectedError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from shared.application.ports import SealBrokenError, SealedSettings
+from shared.application.ports import ConnectionLostError, OverloadedError, SealBrokenError, SealedSettings
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
+
+_THROTTLED = frozenset({"ThrottlingException", "RequestLimitExceeded"})
+_FAILED = frozenset({"KMSInternalException", "DependencyTimeoutException", "ServiceUnavailableException"})
 
 Entropy = Callable[[int], bytes]
 """Returns a number of random bytes, fit for keys and nonces."""
@@ -64,18 +69,20 @@ class KmsDataKeys:
     key_id: str
 
     def new(self, context: str) -> DataKey:
-        made = self.client.generate_data_key(
-            KeyId=self.key_id, KeySpec="AES_256", EncryptionContext=_encryption_context(context)
-        )
+        with _unavailable():
+            made = self.client.generate_data_key(
+                KeyId=self.key_id, KeySpec="AES_256", EncryptionContext=_encryption_context(context)
+            )
         return DataKey(plain=made["Plaintext"], wrapped=made["CiphertextBlob"])
 
     def unwrapped(self, wrapped: bytes | None, context: str) -> bytes:
         if wrapped is None:
             raise SealBrokenError("encrypted with a local key; this deployment uses KMS")
         try:
-            answer = self.client.decrypt(
-                KeyId=self.key_id, CiphertextBlob=wrapped, EncryptionContext=_encryption_context(context)
-            )
+            with _unavailable():
+                answer = self.client.decrypt(
+                    KeyId=self.key_id, CiphertextBlob=wrapped, EncryptionContext=_encryption_context(context)
+                )
         except ClientError as error:
             if error.response["Error"]["Code"] in ("InvalidCiphertextException", "IncorrectKeyException"):
                 raise SealBrokenError("KMS refuses this data key for this item") from error
@@ -149,6 +156,22 @@ class SecretHasher:
     def matches(self, secret: str, stored: str) -> bool:
         """Return whether a secret is the stored one, in constant time."""
         return hmac.compare_digest(self.hash(secret), stored)
+
+
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    """Raise OverloadedError if KMS throttles, and ConnectionLostError if it fails or cannot be reached."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in _THROTTLED:
+            raise OverloadedError(f"KMS: {code}") from error
+        if code in _FAILED:
+            raise ConnectionLostError(f"KMS: {code}") from error
+        raise
+    except (HTTPClientError, NotConnectedError) as error:
+        raise ConnectionLostError(f"KMS: {error}") from error
 
 
 def _encryption_context(context: str) -> dict[str, str]:

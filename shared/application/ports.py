@@ -28,8 +28,16 @@ class StaleRevError(Exception):
     """Another writer was faster, or this very write had already been stored. Nothing was written now."""
 
 
-class OverloadedError(Exception):
-    """A store refuses requests for now because it is overloaded. Nothing was written."""
+class UnavailableError(Exception):
+    """A store or KMS cannot be used for now. A write may have been stored, if only its reply was lost."""
+
+
+class OverloadedError(UnavailableError):
+    """A store refuses requests for now because it is overloaded."""
+
+
+class ConnectionLostError(UnavailableError):
+    """A store could not be reached, gave no answer in time, or failed inside."""
 
 
 @dataclass(frozen=True, slots=True, order=True, kw_only=True)

@@ -8,11 +8,11 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
 from shared.adapters.crypto import AesGcmSealer, KmsDataKeys, LocalDataKey, SecretHasher
-from shared.application.ports import SealBrokenError, Sealer
+from shared.application.ports import ConnectionLostError, OverloadedError, SealBrokenError, Sealer
 from tests.adapters.http.replies import answers, refused
 from tests.engines import a_sealer
 
@@ -153,6 +153,36 @@ class TestKeys:
         sealed = sealer.seal(SETTINGS, context=CONTEXT)
         answers(kms, refused("DisabledException"))
         with pytest.raises(ClientError, match="DisabledException"):
+            sealer.open(sealed, context=CONTEXT)
+
+    @pytest.mark.parametrize(
+        ("code", "error"),
+        [
+            ("ThrottlingException", OverloadedError),
+            ("KMSInternalException", ConnectionLostError),
+            ("DependencyTimeoutException", ConnectionLostError),
+        ],
+    )
+    def test_an_overloaded_or_failing_kms_is_unavailable(
+        self, kms: Any, code: str, error: type[Exception]
+    ) -> None:
+        sealer = on_kms(kms)
+        sealed = sealer.seal(SETTINGS, context=CONTEXT)
+        answers(kms, refused(code))
+        with pytest.raises(error, match=f"KMS: {code}"):
+            sealer.open(sealed, context=CONTEXT)
+        with pytest.raises(error, match=f"KMS: {code}"):
+            sealer.seal(SETTINGS, context=CONTEXT)
+
+    def test_a_lost_connection_to_kms_is_unavailable(self, kms: Any) -> None:
+        sealer = on_kms(kms)
+        sealed = sealer.seal(SETTINGS, context=CONTEXT)
+
+        def lose(**_: object) -> None:
+            raise EndpointConnectionError(endpoint_url="https://kms")
+
+        kms.meta.events.register_first("before-send.kms", lose)
+        with pytest.raises(ConnectionLostError):
             sealer.open(sealed, context=CONTEXT)
 
     def test_keys_and_pepper_are_not_printed(self) -> None:

@@ -4,16 +4,18 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference.
 """
 
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, Protocol
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NotConnectedError
 
 from shared import __version__
 from shared.adapters.dynamodb.attributes import Attributes
 from shared.adapters.threads import MAX_THREADS
-from shared.application.ports import OverloadedError
+from shared.application.ports import ConnectionLostError, OverloadedError
 
 Answer = Mapping[str, Any]
 """A response as parsed by botocore."""
@@ -35,6 +37,8 @@ _OVERLOADED = frozenset(
         "TransactionInProgressException",
     }
 )
+# DynamoDB says so of each write of a refused transaction. botocore does not know these and does not send again.
+_THROTTLED_WRITES = frozenset({"ThrottlingError", "ProvisionedThroughputExceeded"})
 _CONFLICT = "TransactionConflict"
 _CONDITION = "ConditionalCheckFailed"
 _FIRST_WAIT_SECONDS = 0.02
@@ -80,8 +84,9 @@ def connect(session: boto3.Session, *, endpoint_url: str | None = None) -> Dynam
         ),
     )
     # botocore's standard mode repeats throttled requests, but leaves transaction conflicts to the caller.
-    client.meta.events.register_last("needs-retry.dynamodb", _wait_after_conflict)
-    client.meta.events.register_last("after-call.dynamodb", _raise_overload)
+    client.meta.events.register_last("needs-retry.dynamodb", _wait_after_cancellation)
+    client.meta.events.register_last("after-call.dynamodb", _raise_unavailable)
+    client.meta.events.register_last("after-call-error.dynamodb", _raise_lost_connection)
     typed: DynamoDbClient = client
     return typed
 
@@ -101,20 +106,35 @@ def _reasons(answer: Mapping[str, Any]) -> list[str]:
     return [code.removesuffix("Exception")]
 
 
-def _raise_overload(*, parsed: Answer, **_: object) -> None:
-    """Raise OverloadedError if the last attempt of a request was throttled."""
+def _raise_unavailable(*, parsed: Answer, **_: object) -> None:
+    """Raise OverloadedError if the last attempt of a request was throttled, ConnectionLostError if DynamoDB failed."""
     code = parsed.get("Error", {}).get("Code", "")
-    if code in _OVERLOADED:
+    if code in _OVERLOADED or _is_throttled(_reasons(parsed)):
         raise OverloadedError(code)
+    status = parsed.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise ConnectionLostError(f"DynamoDB returned HTTP {status} ({code})")
 
 
-def _wait_after_conflict(
+def _raise_lost_connection(*, exception: Exception, **_: object) -> None:
+    """Raise ConnectionLostError if the last attempt of a request could not be sent, or got no answer."""
+    if isinstance(exception, HTTPClientError | NotConnectedError):
+        raise ConnectionLostError(str(exception)) from exception
+
+
+def _is_throttled(reasons: Sequence[str]) -> bool:
+    """Return whether writes of a transaction were throttled and no condition failed, so that it may be repeated."""
+    return not _THROTTLED_WRITES.isdisjoint(reasons) and _CONDITION not in reasons
+
+
+def _wait_after_cancellation(
     *, response: tuple[object, Answer] | None, attempts: int, **_: object
 ) -> float | None:
-    """Return the seconds until a request that met a transaction conflict is sent again, or None if it is not."""
+    """Return the seconds until a transaction that met a conflict or was throttled is sent again, or None."""
     if response is None or attempts >= MAX_ATTEMPTS:
         return None
     reasons = _reasons(response[1])
-    if _CONFLICT not in reasons or _CONDITION in reasons:
+    is_conflict = _CONFLICT in reasons and _CONDITION not in reasons
+    if not is_conflict and not _is_throttled(reasons):
         return None
     return _FIRST_WAIT_SECONDS * (1 << (attempts - 1))

@@ -4,7 +4,14 @@ import json
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
 
 from shared.adapters.dynamodb.access import DynamoDbAccess
 from shared.adapters.dynamodb.client import MAX_ATTEMPTS
@@ -13,7 +20,7 @@ from shared.adapters.dynamodb.operations import DynamoDbOperations
 from shared.adapters.dynamodb.reading import MAX_READS, UnreadError
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import Tables, flags_key, head_key
-from shared.application.ports import OverloadedError, StaleRevError
+from shared.application.ports import ConnectionLostError, OverloadedError, StaleRevError
 from shared.domain.errors import StoredShapeError
 from shared.domain.instance.model import BlockedBy
 from tests import full
@@ -81,6 +88,66 @@ class TestThrottling:
             DynamoDbAccess(client=client).put_key(full.KEY)
         with pytest.raises(OverloadedError):
             DynamoDbOperations(client=client).commit(full.DRAIN)
+
+    @pytest.mark.parametrize("reason", ["ThrottlingError", "ProvisionedThroughputExceeded"])
+    def test_a_throttled_write_of_a_transaction_is_sent_again(
+        self, session: boto3.Session, reason: str
+    ) -> None:
+        assert commit(session, canceled("None", reason), DONE, audited=True) == 2
+
+    def test_lasting_throttling_of_a_transaction_is_an_overload(self, session: boto3.Session) -> None:
+        client, sent = answering(session, canceled("ThrottlingError", "None"))
+        with pytest.raises(OverloadedError):
+            DynamoDbInstances(client=client).commit(full.INSTANCE, audit=full.AUDIT)
+        assert len(sent) == MAX_ATTEMPTS
+
+    def test_a_failed_condition_counts_despite_throttling(self, session: boto3.Session) -> None:
+        with pytest.raises(StaleRevError):
+            commit(session, canceled("ConditionalCheckFailed", "ThrottlingError"), audited=True)
+
+
+class TestLostConnections:
+    """DynamoDB fails, or cannot be reached."""
+
+    def test_a_lasting_failure_is_a_lost_connection(self, session: boto3.Session) -> None:
+        client, sent = answering(session, (500, {"__type": "InternalServerError"}))
+        with pytest.raises(ConnectionLostError, match="HTTP 500"):
+            DynamoDbInstances(client=client).commit(full.INSTANCE)
+        assert len(sent) == MAX_ATTEMPTS
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            EndpointConnectionError(endpoint_url="https://db"),
+            ConnectTimeoutError(endpoint_url="https://db"),
+            ReadTimeoutError(endpoint_url="https://db"),
+            ConnectionClosedError(endpoint_url="https://db"),
+        ],
+    )
+    def test_a_request_without_an_answer_is_a_lost_connection(
+        self, session: boto3.Session, error: Exception
+    ) -> None:
+        client, _ = answering(session, DONE)
+        sent = []
+
+        def lose(request: object, **_: object) -> None:
+            sent.append(request)
+            raise error
+
+        client.meta.events.register_first("before-send.dynamodb", lose)  # type: ignore[attr-defined]
+        with pytest.raises(ConnectionLostError):
+            DynamoDbInstances(client=client).load(full.INSTANCE.sid)
+        assert len(sent) == MAX_ATTEMPTS
+
+    def test_another_error_is_raised_as_it_is(self, session: boto3.Session) -> None:
+        client, _ = answering(session, DONE)
+
+        def lose(**_: object) -> None:
+            raise NoCredentialsError
+
+        client.meta.events.register_first("before-send.dynamodb", lose)  # type: ignore[attr-defined]
+        with pytest.raises(NoCredentialsError):
+            DynamoDbInstances(client=client).load(full.INSTANCE.sid)
 
 
 class TestConditions:
