@@ -1,6 +1,7 @@
 """The stores of a world besides its main one, each behind ``io``, so that a process may crash in any of them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
@@ -14,6 +15,7 @@ from shared.application.ports import (
     InstanceStore,
     Operation,
     ServiceCaller,
+    UnavailableError,
     Wakeups,
 )
 from shared.domain.bulk.operation import BulkOperation
@@ -35,6 +37,9 @@ class Behind(Protocol):
 
     def io(self, label: str) -> None:
         """Let the current process be stopped, delayed or killed here."""
+
+    def check(self, label: str) -> None:
+        """Raise the error of an unavailable store, if there is a brown-out at this point."""
 
     def may_lose_reply(self) -> None:
         """Lose the reply to a write, if chance says so. Raises: StaleRevError: the reply was lost."""
@@ -119,6 +124,7 @@ class Strategies(MemoryStrategies):
         self.world = world
 
     def load(self, sid: StrategySid, version: int) -> Strategy:  # noqa: ARG002 - one strategy a world
+        self.world.check("load_strategy")
         return self.world.versions.get(version) or replace(self.world.strategy, version=version)
 
     def blocked_by(self, account: AccountId, strategy: StrategySid) -> BlockedBy | None:
@@ -174,9 +180,11 @@ class SweeperPorts:
         self._world.arm(name, at, sid)
 
     def invoke(self, sid: InstanceSid) -> None:
-        self._world.io("invoke")
-        self._world.run(sid)
+        with suppress(UnavailableError):  # the adapter reports it; the next sweep tries again
+            self._world.io("invoke")
+            self._world.run(sid)
 
     def invoke_operation(self, sid: OperationSid) -> None:
-        self._world.io("invoke_operation")
-        self._world.run_operation(sid)
+        with suppress(UnavailableError):
+            self._world.io("invoke_operation")
+            self._world.run_operation(sid)

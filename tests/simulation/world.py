@@ -9,7 +9,14 @@ from dev.memory.stores import MemoryAudit, MemoryInstances, MemoryStrategies
 from dev.memory.world import OneWorker, SequentialIds
 from shared.adapters.controllers import NoControllers
 from shared.application.bulk.dispatch import run_operation
-from shared.application.ports import Controllers, PageKey, StaleRevError
+from shared.application.ports import (
+    ConnectionLostError,
+    Controllers,
+    OverloadedError,
+    PageKey,
+    StaleRevError,
+    UnavailableError,
+)
 from shared.application.runner.loop import run_due_events
 from shared.application.sweep import sweep
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
@@ -72,6 +79,31 @@ class Faults:
         return chance > 0 and self.points <= self.until and self.rng.random() < chance
 
 
+@dataclass(slots=True)
+class BrownOut:
+    """A time in which some points fail: those before a write with nothing written, those after it with all written.
+
+    It begins with the point number ``from_point``, lasts for ``lasts``, and spares a point with the chance ``spared``.
+    """
+
+    rng: random.Random
+    labels: frozenset[str]
+    from_point: int = 0
+    lasts: timedelta = timedelta(hours=1)
+    spared: float = 0.0
+    ends_at: datetime | None = None
+    failures: int = 0
+
+    def fails(self, label: str, point: int, now: datetime) -> bool:
+        """Return whether a point fails."""
+        if point < self.from_point:
+            return False
+        self.ends_at = self.ends_at or now + self.lasts
+        fails = label in self.labels and now < self.ends_at and self.rng.random() >= self.spared
+        self.failures += fails
+        return fails
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sending:
     """A call as the service received it.
@@ -118,6 +150,8 @@ class World:
     delays: dict[tuple[str, str], timedelta] = field(default_factory=dict)
     versions: dict[int, Strategy] = field(default_factory=dict)
     too_late: list[JournalEntry] = field(default_factory=list)
+    brown_out: BrownOut | None = None
+    failed_invocations: int = 0
     next_sweep: datetime = field(init=False)
 
     def __post_init__(self) -> None:
@@ -126,6 +160,11 @@ class World:
         self.next_sweep = self.now_at
 
     # --- the ports -------------------------------------------------------------------------------------
+
+    @property
+    def failures_met(self) -> int:
+        """How often a store was unavailable."""
+        return 0 if self.brown_out is None else self.brown_out.failures
 
     @property
     def instances(self) -> "World":
@@ -206,6 +245,10 @@ class World:
         reopened: EventRecord | None = None,
     ) -> None:
         self.io("commit")
+        if records or reopened is not None:
+            self.check("commit_records")
+        if audit is not None:
+            self.check("commit_audit")
         self.store.commit(instance, records=records, audit=audit, reopened=reopened)
         for watch in self.commit_watchers:
             watch(instance)
@@ -303,7 +346,10 @@ class World:
         return Answered(status=rng.choice(REFUSALS), retry_after=after)
 
     def arm(self, name: str, at: datetime, sid: InstanceSid) -> None:
-        self.io("arm")
+        try:
+            self.io("arm")
+        except UnavailableError:  # the adapter reports it; the sweeper comes
+            return
         if not self.delivers_wakeups or self.faults.happens(self.faults.lost_wakeup):
             return
         if self.faults.happens(self.faults.late_wakeup):
@@ -316,13 +362,19 @@ class World:
         self.io("armed")
 
     def invoke(self, sid: InstanceSid) -> None:
-        self.io("invoke")
+        try:
+            self.io("invoke")
+        except UnavailableError:
+            return
         if self.delivers_wakeups and not self.faults.happens(self.faults.lost_wakeup):
             self.run(sid)
         self.io("invoked")
 
     def invoke_operation(self, sid: OperationSid) -> None:
-        self.io("invoke_operation")
+        try:
+            self.io("invoke_operation")
+        except UnavailableError:
+            return
         if self.delivers_wakeups and not self.faults.happens(self.faults.lost_wakeup):
             self.run_operation(sid)
 
@@ -342,6 +394,29 @@ class World:
         if delays is not None:
             process.wakes_at = self.now_at + delays
         self.stage.point(label)
+        self.check(label)
+
+    def check(self, label: str) -> None:
+        """Raise the error of an unavailable store, if there is a brown-out at this point.
+
+        Raises: OverloadedError, ConnectionLostError.
+        """
+        brown_out = self.brown_out
+        if self.stage.current is None or brown_out is None:
+            return
+        if brown_out.fails(label, self.faults.points, self.now_at):
+            raise brown_out.rng.choice((OverloadedError, ConnectionLostError))(label)
+
+    def invocation(self, body: Callable[[], object]) -> Callable[[], object]:
+        """Return the body of a Lambda whose invocation fails if a store is unavailable."""
+
+        def run() -> None:
+            try:
+                body()
+            except UnavailableError:
+                self.failed_invocations += 1
+
+        return run
 
     def may_lose_reply(self) -> None:
         """Lose the reply to a write, if chance says so. Raises: StaleRevError: the reply was lost."""
@@ -354,7 +429,9 @@ class World:
         job, started = f"job-{self.jobs}", self.now_at
         return self.stage.start(
             job,
-            lambda: run_due_events(self, sid, job=job, time_left=lambda: started + LAMBDA - self.now_at),
+            self.invocation(
+                lambda: run_due_events(self, sid, job=job, time_left=lambda: started + LAMBDA - self.now_at)
+            ),
             at=self.now_at,
         )
 
@@ -387,7 +464,9 @@ class World:
         started = self.now_at
         return self.do(
             f"bulk {sid}",
-            lambda: run_operation(self, sid, time_left=lambda: started + LAMBDA - self.now_at),
+            self.invocation(
+                lambda: run_operation(self, sid, time_left=lambda: started + LAMBDA - self.now_at)
+            ),
         )
 
     def _next_instant(self) -> datetime | None:
@@ -422,7 +501,7 @@ class World:
         if not self.sweeper or self.now_at < self.next_sweep or not due:
             return
         self.next_sweep = self.now_at + SWEEP_PERIOD
-        self.do("sweep", self._run_sweep)
+        self.do("sweep", self.invocation(self._run_sweep))
 
     def _run_sweep(self) -> None:
         """Run the sweeper. Its wakeups are delivered even if other wakeups are not."""

@@ -43,6 +43,7 @@ from shared.domain.instance.model import (
     BlockedBy,
     CancelReason,
     Downtime,
+    GivenBack,
     Instance,
     InstanceStatus,
     Lease,
@@ -164,6 +165,7 @@ PROGRESS = Shape(
         "first_action": Member("action", THEN),
         "known_visits": Member("visits", WHOLE),
         "crashes": Member("crashes", WHOLE),
+        "give_backs": Member("giveBacks", WHOLE),
         "call_in_doubt": Member("callInDoubt", FLAG),
         "delay_skipped": Member("delaySkipped", FLAG),
         "resolution": Member("resolution", named(Resolution)),
@@ -208,7 +210,16 @@ EVENT = Shape(
 
 MOMENT = Shape(Moment, {"at": Member("at", INSTANT), "anchor": Member("anchor", ANCHOR)})
 
-LEASE = Shape(Lease, {"seq": Member("seq", WHOLE), "until": Member("until", INSTANT)})
+GIVEN_BACK = Shape(GivenBack, {"sent_visit": Member("sentVisit", WHOLE)})
+
+LEASE = Shape(
+    Lease,
+    {
+        "seq": Member("seq", WHOLE),
+        "until": Member("until", INSTANT),
+        "given_back": Member("givenBack", GIVEN_BACK),
+    },
+)
 
 ADDED = Shape(Added, {"seq": Member("seq", WHOLE), "key": Member("key", TEXT), "body": Member("body", TEXT)})
 

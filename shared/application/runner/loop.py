@@ -6,7 +6,8 @@ Check, claim, check the flags, run step after step, conclude, and check again. S
 from dataclasses import replace
 
 from shared.application.commit import execute, save, schedule_wakeup, try_commit
-from shared.application.ports import Ports
+from shared.application.ports import Ports, UnavailableError
+from shared.application.runner.patience import CallUnrecordedError, give_back
 from shared.application.runner.progress import Run, Stopped
 from shared.application.runner.step import Deadline, TimeLeft, conclude_run, next_step
 from shared.domain.ids import InstanceSid
@@ -17,8 +18,9 @@ from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import entry_to_refence, position, resumable_history
 from shared.domain.instance.run import Intent, RunEnd
 from shared.domain.instance.verdict import Applied
-from shared.domain.lifecycle.commands import Block, Claim, Finish, Unblock
+from shared.domain.lifecycle.commands import Block, Claim, Finish, GiveBack, Unblock
 from shared.domain.lifecycle.decide import decide
+from shared.domain.strategy.model import Strategy
 
 MAX_CHECKS = 100
 """How often an invocation checks the instance before it leaves the rest to another one."""
@@ -37,7 +39,7 @@ def run_due_events(ports: Ports, sid: InstanceSid, *, job: str, time_left: TimeL
         now = ports.clock.now()
         match next_action(instance, now):
             case Due(event=event):
-                at = _claim(ports, instance, event, job=job)
+                at = _claim(ports, instance, event, job=job, time_left=time_left)
                 if isinstance(at, Run):
                     at = _run_steps(ports, at, Deadline(time_left=time_left, has_executed=claims > 0))
                     claims += 1
@@ -54,10 +56,12 @@ def run_due_events(ports: Ports, sid: InstanceSid, *, job: str, time_left: TimeL
     return claims
 
 
-def _claim(ports: Ports, instance: Instance, event: Event, *, job: str) -> Run | Stopped:
+def _claim(ports: Ports, instance: Instance, event: Event, *, job: str, time_left: TimeLeft) -> Run | Stopped:
     """Claim a due event and return its run.
 
-    Return Stopped if the event was not claimed, with the instance as it is now, or None if another runner has it.
+    Return Stopped if the event was not claimed or its claim was given back, with the instance as it is now, or None
+    if another runner has it.
+    Raises: UnavailableError: a store is unavailable, and the event was not claimed.
     """
     version = event.claim.version or instance.strategy_version
     strategy = ports.strategies.load(instance.strategy_sid, version)
@@ -70,9 +74,27 @@ def _claim(ports: Ports, instance: Instance, event: Event, *, job: str) -> Run |
     )
     command = Claim(seq=event.seq, event_history=event_history, token=ports.ids.token(), job=job)
     verdict = decide(strategy, instance, command, now=ports.clock.now())
-    if not isinstance(verdict, Applied) or not save(ports, verdict):
-        return Stopped(instance=ports.instances.load(instance.sid))
-    after = verdict.instance
+    try:
+        if isinstance(verdict, Applied) and save(ports, verdict):
+            return _begin(ports, strategy, verdict.instance, event, event_history)
+    except UnavailableError:
+        # The claim may be stored, even if only this write failed: its reply may have been lost.
+        after = verdict.instance
+        undo = GiveBack(seq=event.seq, fence=after.fence, known_visits=0, sent_visit=None)
+        back = give_back(ports, strategy, after, undo, time_left=time_left())
+        if back is None:
+            raise
+        return Stopped(instance=back)
+    return Stopped(instance=ports.instances.load(instance.sid))
+
+
+def _begin(
+    ports: Ports, strategy: Strategy, after: Instance, event: Event, event_history: EventHistory
+) -> Run | Stopped:
+    """Return the run of an event that was just claimed, or Stopped if its instance is blocked or was repaired.
+
+    ``event`` is the event before the claim.
+    """
     claimed = after.executing
     then = None if claimed is None else position(event_history, claimed)
     if claimed is None or then is None:
@@ -117,12 +139,28 @@ def _run_steps(ports: Ports, run: Run, deadline: Deadline) -> Stopped:
     call_in_doubt = run.event.progress.call_in_doubt
     at: Run | Stopped = run
     while isinstance(at, Run):
-        if isinstance(at.then, RunEnd):
-            at = conclude_run(ports, at, at.then)
-        else:
-            at = next_step(ports, at, at.then, call_in_doubt=call_in_doubt, deadline=deadline)
-            call_in_doubt, deadline = False, replace(deadline, has_executed=True)
+        before = at
+        try:
+            if isinstance(at.then, RunEnd):
+                at = conclude_run(ports, at, at.then)
+            else:
+                at = next_step(ports, at, at.then, call_in_doubt=call_in_doubt, deadline=deadline)
+                call_in_doubt, deadline = False, replace(deadline, has_executed=True)
+        except UnavailableError as error:
+            at = _stop_unavailable(ports, before, error, deadline)
     return at
+
+
+def _stop_unavailable(ports: Ports, run: Run, error: UnavailableError, deadline: Deadline) -> Stopped:
+    """Give the claim back, so that the run continues when the store is available again."""
+    command = GiveBack(
+        seq=run.event.seq,
+        fence=run.fence,
+        known_visits=run.known_visits,
+        sent_visit=error.visit if isinstance(error, CallUnrecordedError) else None,
+    )
+    back = give_back(ports, run.strategy, run.instance, command, time_left=deadline.time_left())
+    return Stopped(instance=back)
 
 
 def _after(ports: Ports, instance: Instance, command: Finish | Unblock) -> Instance | None:

@@ -10,6 +10,7 @@ from typing import assert_never
 
 from shared.application.commit import execute, save
 from shared.application.ports import Ports
+from shared.application.runner.patience import record_call
 from shared.application.runner.progress import Run, Stopped, apply, record_step, refresh, stop_run
 from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.replay import answer_to, position
@@ -95,7 +96,18 @@ def next_step(  # noqa: PLR0911 - one return for each way a step can go
 
 
 def conclude_run(ports: Ports, run: Run, end: RunEnd) -> Stopped:
-    """Save the event's record if the event closes, then the instance. Repeat until no other writer is faster."""
+    """Save the event's record if the event closes, then the instance. Repeat while a store is unavailable.
+
+    Raises: UnavailableError: a store was unavailable for the rest of the lease.
+    """
+    unrecorded = position(run.event_history, run.event)
+    # The last step may not be in the journal.
+    visit = unrecorded.visit if isinstance(unrecorded, Intent) else 0
+    return record_call(ports, run.instance, visit, lambda: _conclude(ports, run, end))
+
+
+def _conclude(ports: Ports, run: Run, end: RunEnd) -> Stopped:
+    """Save record and instance. Repeat until no other writer is faster."""
     next_call = position(run.event_history, run.event) if end.how is Ending.IN_DOUBT else None
     command = Conclude(
         seq=run.event.seq,
@@ -149,7 +161,13 @@ def _execute(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
     outcome, then = following
     # A step that was never sent has no status.
     status = call.status if isinstance(call, Answered) else None
-    return record_step(ports, run, intent, outcome, then, started_at=started_at, digest=digest, status=status)
+
+    def record() -> Run | Stopped:
+        return record_step(
+            ports, run, intent, outcome, then, started_at=started_at, digest=digest, status=status
+        )
+
+    return record() if call is None else record_call(ports, run.instance, intent.visit, record)
 
 
 def _after_call(

@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from shared.domain.ids import wakeup_name
 from shared.domain.instance.event import Event, EventStatus
-from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
+from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus, Lease
 
 # EventBridge Scheduler invokes within a minute of the date. A wakeup that is later than this counts as lost.
 GRACE = timedelta(seconds=180)
@@ -48,7 +48,7 @@ class Leased:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scheduled:
-    """The next event is due later."""
+    """The next event is due later, or a runner gave its claim back until then."""
 
     at: datetime
     wakeup_name: str
@@ -56,10 +56,10 @@ class Scheduled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """An event is due. ``abandoned`` means that its runner has crashed and the lease has expired."""
+    """An event is due. ``abandoned`` is its expired lease if its runner crashed or gave the claim back, else None."""
 
     event: Event
-    abandoned: bool = False
+    abandoned: Lease | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,12 @@ def next_action(instance: Instance, now: datetime) -> NextAction:
     """
     running = instance.executing
     if instance.lease is not None and running is not None:
+        if instance.lease.until > now and instance.lease.given_back is not None:
+            return Scheduled(at=instance.lease.until, wakeup_name=wakeup_name_of(instance, running))
         if instance.lease.until > now:
             return Leased(until=instance.lease.until)
-        # The lease has expired although the event has not ended: its runner has crashed.
-        return Due(event=running, abandoned=True)
+        # The lease has expired although the event has not ended: its runner has crashed, or gave it back.
+        return Due(event=running, abandoned=instance.lease)
     event = next_event(instance)
     if event is not None:
         if event.due_at <= now:
@@ -148,6 +150,11 @@ def back_off(attempts: int) -> timedelta:
     return min(FIRST_BACK_OFF * (1 << min(attempts - 1, 10)), MAX_BACK_OFF)
 
 
+def spread(key: str) -> float:
+    """Return a fraction from 0 up to 1 that depends on ``key`` alone, to spread instants that would coincide."""
+    return int.from_bytes(sha256(key.encode()).digest()[:4], "big") / (1 << 32)
+
+
 SHARDS = 16
 """How many partitions the due index has for all instances, and how many for each flag that blocks instances."""
 
@@ -161,8 +168,7 @@ def beyond_horizon(instance: Instance, horizon: timedelta | None, *, now: dateti
     if horizon is None or not isinstance(action, Scheduled) or action.at - now <= horizon:
         return None
     # The sid spreads the times: a million plans for the same morning must not be scheduled in the same minute.
-    spread = int.from_bytes(sha256(instance.sid.encode()).digest()[:4], "big") / (1 << 32)
-    at = action.at - horizon + spread * horizon / 4
+    at = action.at - horizon + spread(instance.sid) * horizon / 4
     return at.replace(microsecond=0)
 
 

@@ -156,7 +156,8 @@ class RunProgress:
     ``first_action`` is the first thing the run does, None until a claim starts the run. ``known_visits`` is how many
     steps of the run were in the journal at the claim, or when the run was interrupted; ``ANY_VISITS`` if unknown.
 
-    The other fields describe the step after these. ``crashes`` counts the runners that crashed at it.
+    The other fields describe the step after these. ``crashes`` counts the runners that crashed at it, and
+    ``give_backs`` those that gave their claim back because a store was unavailable.
     ``call_in_doubt`` means that its call may have been sent. ``delay_skipped`` means that an operator skipped its
     delay. ``resolution`` is an operator's decision about its call in doubt.
     """
@@ -164,6 +165,7 @@ class RunProgress:
     first_action: Then | None = None
     known_visits: int = 0
     crashes: int = 0
+    give_backs: int = 0
     call_in_doubt: bool = False
     delay_skipped: bool = False
     resolution: Resolution | None = None

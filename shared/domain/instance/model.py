@@ -59,11 +59,25 @@ class CancelReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GivenBack:
+    """The mark of a runner that stopped because a store was unavailable.
+
+    ``sent_visit`` is the visit whose call it sent without recording the result, or None if there is none.
+    """
+
+    sent_visit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """One runner's right to run one event until ``until``."""
+    """One runner's right to run one event until ``until``.
+
+    If ``given_back`` is set, no runner works on the event, and the next one may claim it from ``until`` on.
+    """
 
     seq: int
     until: datetime
+    given_back: GivenBack | None = None
 
 
 class BlockedBy(StrEnum):

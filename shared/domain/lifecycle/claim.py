@@ -6,14 +6,14 @@ Source: docs/design.md sections 3.3, 3.6, 3.7 and 3.9; section 4, missed dates.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.domain.instance.due import LEASE_MARGIN, Due, next_action
+from shared.domain.instance.due import LEASE_MARGIN, Due, back_off, next_action, spread
 from shared.domain.instance.event import Event, EventStatus, LastClaim
 from shared.domain.instance.journal import ClosedBy
-from shared.domain.instance.model import Blocked, Instance, InstanceStatus, Lease
+from shared.domain.instance.model import Blocked, GivenBack, Instance, InstanceStatus, Lease
 from shared.domain.instance.replay import chain, position
 from shared.domain.instance.run import Intent, Then
 from shared.domain.instance.verdict import AlreadyThere, Applied, Verdict
-from shared.domain.lifecycle.commands import Block, Claim, Renew
+from shared.domain.lifecycle.commands import Block, Claim, GiveBack, Renew
 from shared.domain.lifecycle.conclude import stop_event
 from shared.domain.lifecycle.takeover import take_over
 from shared.domain.planning.closing import close_all
@@ -26,6 +26,9 @@ from shared.domain.strategy.model import Strategy
 MAX_SHARED_LEASE = timedelta(seconds=120)
 """The longest time that a lease covers for several short steps. It always covers the next step in full."""
 
+MAX_GIVE_BACK = timedelta(minutes=4)
+"""The longest time for which a runner gives its claim back, before the part that spreads the runners."""
+
 
 def claim(strategy: Strategy, instance: Instance, command: Claim, *, now: datetime) -> Verdict:
     """Claim the due event under a new fence and lease, or repair the instance first.
@@ -37,8 +40,10 @@ def claim(strategy: Strategy, instance: Instance, command: Claim, *, now: dateti
     if not isinstance(action, Due) or action.event.seq != command.seq:
         return AlreadyThere(instance=instance)
     event = action.event
-    if action.abandoned:
-        applied, taken = take_over(strategy, instance, event, command.event_history, now=now)
+    if action.abandoned is not None:
+        applied, taken = take_over(
+            strategy, instance, event, command.event_history, lease=action.abandoned, now=now
+        )
         if taken is None:
             return applied
         return replace(applied, instance=_claimed(strategy, applied.instance, taken, command, now=now))
@@ -67,6 +72,30 @@ def renew(instance: Instance, command: Renew) -> Verdict:
     if not instance.is_claimed(command.seq, command.fence):
         return AlreadyThere(instance=instance)
     return Applied(instance=replace(instance, lease=Lease(seq=command.seq, until=command.until)))
+
+
+def give_back(instance: Instance, command: GiveBack, *, now: datetime) -> Verdict:
+    """Leave the event of a runner that cannot use a store, until the end of a back-off.
+
+    The back-off is 1, 2 and then 4 minutes, and up to half as long again. The event stays EXECUTING: the next claim
+    takes it over like that of a crashed runner, but counts no crash.
+    """
+    event = instance.claimed_event(command.seq, command.fence)
+    if event is None or instance.lease is None or instance.lease.given_back is not None:
+        return AlreadyThere(instance=instance)
+    event = event.after_visits(command.known_visits)
+    times = event.progress.give_backs + 1
+    # Else all runners that were stopped by an overload would return at the same instant and overload the store again.
+    wait = min(back_off(times), MAX_GIVE_BACK) * (1 + spread(f"{instance.sid}-{command.fence}") / 2)
+    until = (now + wait).replace(microsecond=0)
+    left = replace(
+        event,
+        wakeup_seq=event.wakeup_seq + 1,  # a new name: the wakeup of its date may still exist
+        updated_at=now,
+        progress=replace(event.progress, give_backs=times),
+    )
+    lease = Lease(seq=event.seq, until=until, given_back=GivenBack(sent_visit=command.sent_visit))
+    return Applied(instance=replace(instance.with_event(left), lease=lease, updated_at=now))
 
 
 def block(instance: Instance, command: Block, *, now: datetime) -> Verdict:

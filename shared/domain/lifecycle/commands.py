@@ -166,6 +166,20 @@ class Renew:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GiveBack:
+    """Give a claim back because a store is unavailable.
+
+    ``known_visits`` is how many steps of the run are in the journal, as far as the runner knows. ``sent_visit`` is the
+    visit whose call was sent without its result being recorded, or None if there is none.
+    """
+
+    seq: int
+    fence: int
+    known_visits: int
+    sent_visit: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
     """Return an unused claim because a flag is paused.
 
@@ -283,6 +297,7 @@ Command = (
     | Redrive
     | Claim
     | Renew
+    | GiveBack
     | Block
     | Unblock
     | Apply

@@ -15,7 +15,7 @@ from shared.domain.instance.verdict import ENGINE, Actor, AlreadyThere, Applied,
 from shared.domain.lifecycle.add_event import add
 from shared.domain.lifecycle.async_answer import await_answer, forgo_answer, take_answer
 from shared.domain.lifecycle.cancel_events import cancel_event, cancel_tasks
-from shared.domain.lifecycle.claim import block, claim, renew, unblock
+from shared.domain.lifecycle.claim import block, claim, give_back, renew, unblock
 from shared.domain.lifecycle.commands import (
     AddEvent,
     Apply,
@@ -30,6 +30,7 @@ from shared.domain.lifecycle.commands import (
     Execute,
     Finish,
     ForgoAnswer,
+    GiveBack,
     Migrate,
     Pause,
     RecordSweep,
@@ -119,6 +120,8 @@ def _dispatch(strategy: Strategy, instance: Instance, command: Command, *, now: 
             return claim(strategy, instance, command, now=now)
         case Renew():
             return renew(instance, command)
+        case GiveBack():
+            return give_back(instance, command, now=now)
         case Block():
             return block(instance, command, now=now)
         case Unblock():

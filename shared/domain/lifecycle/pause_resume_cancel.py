@@ -239,7 +239,7 @@ def with_new_run(event: Event) -> Event:
 def queued(event: Event, *, now: datetime) -> Event:
     """Return the event QUEUED by an operator or an answer; earlier crashes no longer count."""
     called = event.queued(now=now)
-    return replace(called, progress=replace(called.progress, crashes=0))
+    return replace(called, progress=replace(called.progress, crashes=0, give_backs=0))
 
 
 def _killed(instance: Instance, kill: bool, *, now: datetime) -> Change:  # noqa: FBT001 - a field of the command

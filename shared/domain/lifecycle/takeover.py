@@ -1,14 +1,14 @@
-"""Taking over the event of a crashed runner.
+"""Taking over the event of a runner that crashed, or that gave its claim back.
 
 Source: docs/design.md sections 3.5, 3.6, 3.7 and 3.9.
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.domain.instance.event import Event, EventStatus, PausedFor
 from shared.domain.instance.journal import ClosedBy, EventHistory
-from shared.domain.instance.model import Instance
+from shared.domain.instance.model import Instance, Lease
 from shared.domain.instance.replay import chain, position, unapplied
 from shared.domain.instance.run import Intent
 from shared.domain.instance.verdict import Applied, Change
@@ -26,9 +26,22 @@ from shared.domain.strategy.model import Strategy
 MAX_CRASHES = 5
 """How many runners may crash at one step before the run is no longer repeated."""
 
+CRASH_WINDOW = timedelta(minutes=5)
+"""How long after the end of a lease its takeover still counts a crash.
+
+While the stores work, the sweeper causes the takeover within two minutes. A later one shows that they did not, and then
+the runner may have stopped because it could not write. A runner tries to give its claim back for as long.
+"""
+
 
 def take_over(
-    strategy: Strategy, instance: Instance, event: Event, event_history: EventHistory, *, now: datetime
+    strategy: Strategy,
+    instance: Instance,
+    event: Event,
+    event_history: EventHistory,
+    *,
+    lease: Lease,
+    now: datetime,
 ) -> tuple[Applied, Event | None]:
     """Return the verdict on the instance, and the event to claim, or None if it does not continue.
 
@@ -42,7 +55,7 @@ def take_over(
         others = tuple(other for other in applied.records if other.event.seq != event.seq)
         # The stored record stays: it holds the run's last step.
         return replace(applied, records=others), None
-    event = _left_behind(strategy, event, event_history, now=now)
+    event = _left_behind(strategy, event, event_history, lease=lease, now=now)
     change = Change(instance=fenced)
     for entry in unapplied(event_history, event):
         change = change.then(apply_entry(strategy, change.instance, event, entry, now=now))
@@ -57,16 +70,28 @@ def take_over(
     return replace(handed_over, instance=change.instance, records=change.records), None
 
 
-def _left_behind(strategy: Strategy, event: Event, event_history: EventHistory, *, now: datetime) -> Event:
-    """Return the event with its crashed runner's progress, one more crash, and its calls in doubt."""
+def _left_behind(
+    strategy: Strategy, event: Event, event_history: EventHistory, *, lease: Lease, now: datetime
+) -> Event:
+    """Return the event with the progress of its runner, one more crash if it crashed, and its calls in doubt."""
     event = event.after_visits(len(chain(event_history, event.run)))
-    call_in_doubt = event.progress.call_in_doubt or _may_have_called(strategy, event, event_history, now=now)
     then = position(event_history, event)
+    # A runner that gave the claim back knows whether it has called.
+    sent = lease.given_back is None or (
+        isinstance(then, Intent) and then.visit == lease.given_back.sent_visit
+    )
+    may_have_called = sent and _may_have_called(strategy, event, event_history, now=now)
+    call_in_doubt = event.progress.call_in_doubt or may_have_called
     # The call is repeated in any case, but only a POST or PATCH may have done twice what it should do once.
     marks = call_in_doubt and isinstance(then, Intent) and can_be_in_doubt(strategy, event, then.step)
     event = event.with_doubt(marks or any_in_doubt(strategy, event, event_history.entries))
-    progress = replace(event.progress, crashes=event.progress.crashes + 1, call_in_doubt=call_in_doubt)
-    return replace(event, progress=progress)
+    crashes = event.progress.crashes + (1 if _counts_as_crash(lease, now=now) else 0)
+    return replace(event, progress=replace(event.progress, crashes=crashes, call_in_doubt=call_in_doubt))
+
+
+def _counts_as_crash(lease: Lease, *, now: datetime) -> bool:
+    """Return whether the end of a lease shows a crash."""
+    return lease.given_back is None and now < lease.until + CRASH_WINDOW
 
 
 def _poisoned(instance: Instance, event: Event, *, now: datetime) -> Change:

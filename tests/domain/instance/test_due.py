@@ -54,7 +54,9 @@ class TestOrder:
     def test_an_event_of_a_crashed_runner_comes_before_everything_due(self) -> None:
         of = life(strategy(reminded(days=3), initial_delay={"unit": "days", "amount": 7}))
         of.claim(of.event("remind"), at("2026-02-04"))
-        assert next_action(of.instance, at("2026-02-09")) == Due(event=of.running, abandoned=True)
+        assert next_action(of.instance, at("2026-02-09")) == Due(
+            event=of.running, abandoned=of.instance.lease
+        )
 
 
 class TestNextAction:
@@ -71,7 +73,9 @@ class TestNextAction:
         of = life()
         of.claim(of.main, at("2026-01-31"))
         assert next_action(of.instance, at("2026-01-31T00:01:19")) == Leased(until=at("2026-01-31T00:01:20"))
-        assert next_action(of.instance, at("2026-01-31T00:01:20")) == Due(event=of.running, abandoned=True)
+        assert next_action(of.instance, at("2026-01-31T00:01:20")) == Due(
+            event=of.running, abandoned=of.instance.lease
+        )
 
     def test_a_lease_of_a_closed_event_blocks_nothing(self) -> None:
         of = life()

@@ -23,6 +23,7 @@ from tests.lifecycle_factories import (
 
 NOON = at("2026-01-31T12:00")
 LATER = at("2026-01-31T13:00")
+LAPSED = at("2026-01-31T12:02")
 PART: Json = {"onCancelTasks": [{"task": "part"}]}
 
 
@@ -53,8 +54,8 @@ class TestBlock:
     def test_the_possible_call_of_a_crashed_runner_stays_known(self) -> None:
         of = claimed(life())
         before = of.running
-        of.claim(before, LATER)
-        of.decide(Block(before=before, fence=2, blocked_by=BlockedBy.QUEUE), LATER)
+        of.claim(before, LAPSED)
+        of.decide(Block(before=before, fence=2, blocked_by=BlockedBy.QUEUE), LAPSED)
         assert (of.main.status, of.main.progress.call_in_doubt, of.main.progress.crashes) == (
             EventStatus.QUEUED,
             True,
@@ -128,7 +129,7 @@ class TestAClaimOfABlockedInstance:
         of = claimed(blocked(life()))
         main = changed(of.running, crashes=MAX_CRASHES - 1)
         of.instance = of.instance.with_event(main)
-        of.claim(main, LATER)
+        of.claim(main, LAPSED)
         assert (of.instance.status, of.instance.lease) == (InstanceStatus.PAUSED, None)
         assert of.instance.blocked is None
 

@@ -42,6 +42,7 @@ from tests.lifecycle_factories import (
 
 NOON = at("2026-01-31T12:00")
 LATER = at("2026-01-31T13:00")
+LAPSED = at("2026-01-31T12:02")
 PART: Json = {"onCancelTasks": [{"task": "part"}]}
 GREET: Json = {"onCreateTasks": [{"task": "greet"}]}
 MEMBER: Json = {"memberId": "m-1", "email": "ann@example.test", "monthlyFee": 29.5, "marketingOptIn": True}
@@ -349,8 +350,8 @@ class TestReleasing:
 
     def test_an_undecided_doubt_stays(self) -> None:
         of = running()
-        of.claim(of.running, LATER)
-        of.decide(Wait(seq=1, fence=2, until=None, known_visits=0), LATER)
+        of.claim(of.running, LAPSED)
+        of.decide(Wait(seq=1, fence=2, until=None, known_visits=0), LAPSED)
         assert (of.main.progress.call_in_doubt, of.main.progress.crashes) == (True, 1)
 
     def test_a_decided_doubt_ends(self) -> None:

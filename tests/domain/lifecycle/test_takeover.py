@@ -30,6 +30,7 @@ from tests.lifecycle_factories import (
 
 NOON = at("2026-01-31T12:00")
 LATER = at("2026-01-31T13:00")
+LAPSED = at("2026-01-31T12:02")
 TWO_STEPS: Json = [
     {"key": "call", "action": "post", "nextStep": "next"},
     {"key": "next", "action": "post"},
@@ -145,7 +146,7 @@ class TestDirectivesLeftBehind:
     def test_directives_are_applied_before_the_event_continues(self) -> None:
         of = self.crashed(attributes={"paid": 1})
         assert of.instance.attributes["paid"] == 1
-        assert (of.instance.fence, of.running.applied, of.running.progress.crashes) == (2, (1, 1), 1)
+        assert (of.instance.fence, of.running.applied, of.running.progress.crashes) == (2, (1, 1), 0)
         assert of.instance.lease is not None
         assert of.instance.lease.until > LATER
         assert of.audit == []
@@ -360,7 +361,7 @@ class TestSkippedDelay:
         of = self.delayed()
         of.applied(Execute(seq=1, by=ANN), NOON)
         of.claim(of.main, NOON)
-        of.claim(of.running, LATER)
+        of.claim(of.running, LAPSED)
         assert (
             of.running.progress.delay_skipped,
             of.running.progress.call_in_doubt,
@@ -372,5 +373,5 @@ class TestSkippedDelay:
         of.applied(Execute(seq=1, by=ANN), NOON)
         of.instance = replace(of.instance, events=(changed(of.main, delay_skipped=False),))
         of.claim(of.main, NOON)
-        of.claim(of.running, LATER)
+        of.claim(of.running, LAPSED)
         assert (of.running.progress.call_in_doubt, of.running.progress.crashes) == (False, 1)
