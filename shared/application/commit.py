@@ -5,13 +5,15 @@ Source: docs/design.md sections 2, 3.1 and 3.6.
 
 from collections.abc import Callable
 
-from shared.application.ports import Ports, StaleRevError
+from shared.application.ports import Ports, StaleRevError, UnknownStrategyError
+from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.due import EARLY, Due, Scheduled, next_action
 from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import Applied, RefusalRule, Refused, Verdict
-from shared.domain.lifecycle.commands import Command
+from shared.domain.lifecycle.commands import Cancel, Command, Pause
 from shared.domain.lifecycle.decide import decide
+from shared.domain.lifecycle.unread import decide_unread
 from shared.domain.strategy.model import Strategy
 
 MAX_RACES = 20
@@ -34,7 +36,8 @@ def execute(
 
     ``known`` is the instance if it was loaded before. If ``is_meant`` returns False for the instance as it is now,
     the command is Refused.
-    Raises: ContentionError.
+    Raises: ContentionError. UnknownStrategyError, RitornelloError: the settings cannot be read, unless the command is a
+    pause or a cancel.
     """
     for _ in range(MAX_RACES):
         instance = known or ports.instances.load(sid)
@@ -47,11 +50,22 @@ def execute(
                 why="the instance no longer matches the selection",
                 rule=RefusalRule.SELECTION,
             )
-        strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
-        verdict = try_commit(ports, strategy, instance, command)
-        if verdict is not None:
+        verdict = _decide(ports, instance, command)
+        if not isinstance(verdict, Applied) or save(ports, verdict):
             return verdict
     raise ContentionError(f"instance {sid} changed {MAX_RACES} times during one command; repeat it")
+
+
+def _decide(ports: Ports, instance: Instance, command: Command) -> Verdict:
+    """Decide on an instance as loaded. A pause or a cancel is decided even if the settings cannot be read."""
+    try:
+        strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
+    except (RitornelloError, UnknownStrategyError) as error:
+        if not isinstance(command, Pause | Cancel):
+            raise
+        why = type(error).__name__
+        return decide_unread(instance, command, why=why, now=ports.clock.now())
+    return decide(strategy, instance, command, now=ports.clock.now())
 
 
 def try_commit(ports: Ports, strategy: Strategy, instance: Instance, command: Command) -> Verdict | None:

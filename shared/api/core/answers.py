@@ -195,8 +195,9 @@ InstancePageShape = PageOf[InstanceSummaryShape]
 SealedSettings = TypedDict("SealedSettings", {"iv": str, "hash": str, "encryptedText": str})
 
 
-class PausedStrategy(StrategyWithSettingsShape):
-    encryptedSettings: SealedSettings
+class PausedStrategy(StrategyShape):
+    settings: NotRequired[AsSent]
+    encryptedSettings: NotRequired[SealedSettings]
 
 
 class PausedShape(InstanceShape):

@@ -12,7 +12,10 @@ from shared.api.http.request import Request
 from shared.api.http.route import Answer
 from shared.application.explain import explain_at
 from shared.application.history import history_page
-from shared.domain.errors import Problem
+from shared.application.ports import UnknownStrategyError
+from shared.domain.errors import Problem, RitornelloError
+from shared.domain.ids import StrategySid
+from shared.domain.strategy.model import Strategy
 
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 12, 31, tzinfo=UTC)
 
@@ -23,12 +26,21 @@ def list_events(request: Request, named: NamedInstance, query: PageQuery) -> Ans
     paging = Paging(request, f"events of {instance.sid}", query)
     page = history_page(request.ports, instance, before=paging.before(int), limit=query.limit)
     versions = {past.event.claim.version or instance.strategy_version for past in page.events}
-    known = {version: request.ports.strategies.load(instance.strategy_sid, version) for version in versions}
+    known = {version: _readable(request, instance.strategy_sid, version) for version in versions}
     shapes = [
         past_event_shape(instance, past, known[past.event.claim.version or instance.strategy_version])
         for past in page.events
     ]
     return Answer(body=paging.page_up_to(shapes, None if page.after is None else str(page.after)))
+
+
+def _readable(request: Request, sid: StrategySid, version: int) -> Strategy | None:
+    """Return a version of a strategy, or None if it is missing or cannot be decrypted or parsed."""
+    # The history is stored with the instance; only the addresses of its calls come from the settings.
+    try:
+        return request.ports.strategies.load(sid, version)
+    except (RitornelloError, UnknownStrategyError):
+        return None
 
 
 def explain_instance(request: Request, named: NamedInstance, query: ExplainQuery) -> Answer[ExplanationShape]:

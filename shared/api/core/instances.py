@@ -1,5 +1,6 @@
 """Operations on instances. Source: docs/contracts/core.md sections 1.1 and 5."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -35,8 +36,9 @@ from shared.api.http.route import Answer
 from shared.application.control import control
 from shared.application.list_instances import page_of_account, page_of_strategy
 from shared.application.migrate import migrate_instance
-from shared.application.ports import UnknownStrategyError
+from shared.application.ports import SavedSettings, UnknownStrategyError
 from shared.application.start import StartInstance, start_instance
+from shared.domain.errors import RitornelloError
 from shared.domain.instance.event import EventKind
 from shared.domain.instance.journal import EventHistory
 from shared.domain.instance.model import Instance, InstanceStatus
@@ -174,8 +176,11 @@ def post_event(request: Request, named: NamedInstance, body: AddAnEvent) -> Answ
 def pause_instance(request: Request, named: NamedInstance) -> Answer[answers.PausedShape]:
     """Pause an instance: no events start until it is resumed; a step in flight is completed (I4)."""
     instance = _execute(request, named, Pause(by=request.actor)).instance
-    # The instance may be on an older version than the latest one.
-    saved = request.ports.strategies.settings(named.head.sid, instance.strategy_version)
+    saved: SavedSettings | None = None
+    # The instance stays paused if they cannot be read.
+    with suppress(RitornelloError, UnknownStrategyError):
+        # The instance may be on an older version than the latest one.
+        saved = request.ports.strategies.settings(named.head.sid, instance.strategy_version)
     return Answer(body=paused_shape(instance, named.head, saved))
 
 

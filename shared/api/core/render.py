@@ -5,6 +5,7 @@ Source: docs/contracts/core.md sections 2.1, 2.3 and 2.4.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import cast
 
 from shared.api.core import answers
 from shared.api.http.shapes import omit_unset
@@ -246,17 +247,23 @@ def schedule_shape(schedule: OwnSchedule) -> answers.ScheduleShown:
     )
 
 
-def paused_shape(instance: Instance, head: StrategyHead, saved: SavedSettings) -> answers.PausedShape:
-    """Return a paused instance with its strategy, in the version the instance is on."""
-    sealed = saved.sealed
-    strategy: answers.PausedStrategy = {
-        # The next two members replace those of the latest version.
-        **strategy_shape(head),
-        "version": saved.version.version,
-        "description": saved.version.description,
-        "settings": dict(saved.plain),
-        "encryptedSettings": {"iv": sealed.iv, "hash": sealed.hash, "encryptedText": sealed.encrypted_text},
-    }
+def paused_shape(instance: Instance, head: StrategyHead, saved: SavedSettings | None) -> answers.PausedShape:
+    """Return a paused instance with its strategy, in the version the instance is on.
+
+    ``saved`` is None if the settings of that version cannot be read. Then the answer has none.
+    """
+    # The version and its description replace those of the latest version.
+    members = {**strategy_shape(head), "version": instance.strategy_version}
+    strategy = cast("answers.PausedStrategy", members)
+    if saved is not None:
+        sealed = saved.sealed
+        strategy["description"] = saved.version.description
+        strategy["settings"] = dict(saved.plain)
+        strategy["encryptedSettings"] = {
+            "iv": sealed.iv,
+            "hash": sealed.hash,
+            "encryptedText": sealed.encrypted_text,
+        }
     return {**instance_shape(instance), "strategy": strategy}
 
 

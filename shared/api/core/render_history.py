@@ -21,8 +21,13 @@ _IN_DOUBT = (StepOutcome.UNANSWERED, StepOutcome.CUT_OFF)
 
 
 @omit_unset
-def past_event_shape(instance: Instance, past: PastEvent, strategy: Strategy) -> answers.PastEventShape:
-    """Return an event with every step of every run. ``strategy`` is in the version that the event is bound to."""
+def past_event_shape(
+    instance: Instance, past: PastEvent, strategy: Strategy | None
+) -> answers.PastEventShape:
+    """Return an event with every step of every run.
+
+    ``strategy`` is in the version that the event is bound to, or None if that cannot be read.
+    """
     record = past.record
     shape = event_members(instance, past.event, finished_at=None if record is None else record.finished_at)
     closing: answers.Closing = {} if record is None else _closing(record)
@@ -62,7 +67,7 @@ def _closing(record: EventRecord) -> answers.Closing:
 
 
 @omit_unset
-def _step(step: TakenStep, task: str, strategy: Strategy) -> answers.PastStep:
+def _step(step: TakenStep, task: str, strategy: Strategy | None) -> answers.PastStep:
     """Return one execution of a step, without its response, which the event itself shows."""
     intent, entry = step.intent, step.entry
     error = None if entry is None else entry.outcome.error
@@ -79,7 +84,7 @@ def _step(step: TakenStep, task: str, strategy: Strategy) -> answers.PastStep:
         repeated=None if intent is None else intent.repeat or None,
         request=None
         if entry is None or entry.digest is None
-        else _request(entry.digest, target_of(strategy, task, step.step)),
+        else _request(entry.digest, None if strategy is None else target_of(strategy, task, step.step)),
         status=None if entry is None else entry.answered,
         error=None if error is None else error_shape(error),
         notes=None if entry is None else list(entry.outcome.notes) or None,

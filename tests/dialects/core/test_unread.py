@@ -1,0 +1,77 @@
+"""Instances whose settings cannot be read: a missing version, or settings under another key."""
+
+from collections.abc import Callable
+
+import pytest
+
+from dev.memory.stores import MemoryStrategies
+from shared.application.ports import SavedSettings, SealBrokenError, UnknownStrategyError
+from shared.domain.ids import StrategySid
+from shared.domain.strategy.model import Strategy
+from tests.dialects.core.client import Client
+
+
+class Unreadable(MemoryStrategies):
+    """Strategies whose heads can be read and whose versions cannot."""
+
+    error: Exception
+
+    def load(self, sid: StrategySid, version: int) -> Strategy:  # noqa: ARG002 - the port's parameters
+        raise self.error
+
+    def settings(self, sid: StrategySid, version: int) -> SavedSettings:  # noqa: ARG002 - the port's parameters
+        raise self.error
+
+
+@pytest.fixture(params=[UnknownStrategyError("s-1 version 1"), SealBrokenError("altered")])
+def spoil(request: pytest.FixtureRequest, client: Client) -> Callable[[], None]:
+    """Return a function after which no settings can be read."""
+
+    def spoil() -> None:
+        before = client.ports.strategies
+        after = Unreadable(access=client.ports.access)
+        after.heads, after.saved = before.heads, before.saved
+        after.error = request.param
+        client.ports.strategies = after
+
+    return spoil
+
+
+class TestUnreadSettings:
+    """Pause, cancel, show, history and audit work without the settings."""
+
+    def test_an_instance_is_shown_paused_and_canceled(
+        self, client: Client, spoil: Callable[[], None]
+    ) -> None:
+        sid = client.one()
+        spoil()
+
+        assert client("GET", f"/execution-instance/{sid}")[0] == 200
+        status, paused = client("POST", f"/execution-instance/{sid}/pause")
+        assert (status, paused["status"], paused["strategy"]["version"]) == (200, "PAUSED", 1)
+        assert not {"settings", "encryptedSettings"} & set(paused["strategy"])
+        status, _ = client("POST", f"/execution-instance/{sid}/cancel")
+        assert status == 200
+        assert client("GET", f"/execution-instance/{sid}")[1]["status"] == "CANCELED"
+
+        status, audit = client("GET", f"/audit?target={sid}")
+        assert status == 200
+        assert {entry["command"] for entry in audit["items"]} == {"pause", "cancel"}
+        for entry in audit["items"]:
+            assert "decided without the settings of version 1" in entry["reason"]
+
+    def test_the_history_has_every_step_without_addresses(
+        self, client: Client, spoil: Callable[[], None]
+    ) -> None:
+        sid = client.one()
+        client.run(sid)
+        _, before = client("GET", f"/execution-instance/{sid}/events")
+        spoil()
+
+        status, after = client("GET", f"/execution-instance/{sid}/events")
+        assert status == 200
+        (event,) = [event for event in after["items"] if event["steps"]]
+        (same,) = [event for event in before["items"] if event["steps"]]
+        assert [step["step"] for step in event["steps"]] == [step["step"] for step in same["steps"]]
+        assert set(event["steps"][0]["request"]) == {"digest"}
+        assert set(same["steps"][0]["request"]) == {"digest", "action", "method", "host"}
