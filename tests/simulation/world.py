@@ -507,7 +507,8 @@ class World:
         """Run the sweeper. Its wakeups are delivered even if other wakeups are not."""
         ends = self.now_at + SWEEP_LASTS
         for report in sweep(SweeperPorts(self), OneWorker(), time_left=lambda: ends - self.now_at):
-            assert report.failed == {}
+            # Without a brown-out nothing in this world can fail.
+            assert self.brown_out is not None or report.failed == {}
 
     def _note(self, request: ServiceRequest, answer: CallOutcome) -> None:
         status = answer.status if isinstance(answer, Answered) else None
