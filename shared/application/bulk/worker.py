@@ -10,7 +10,7 @@ from functools import partial
 from shared.application.bulk.progress import RESERVE, BatchProgress
 from shared.application.bulk.select import SelectionScan, command_for, next_batch
 from shared.application.commit import MAX_RACES, ContentionError, execute, schedule_wakeup
-from shared.application.ports import OverloadedError, Ports, StaleRevError, UnknownStrategyError
+from shared.application.ports import Ports, StaleRevError, UnavailableError, UnknownStrategyError
 from shared.domain.bulk.operation import (
     BATCH_SIZE,
     COMMANDED_PER_SECOND,
@@ -172,7 +172,7 @@ def _command_batch(
             break
         try:
             results.append(_command(ports, bulk, sid, loaded.get(sid), wake))
-        except OverloadedError:
+        except UnavailableError:
             break
     return results
 

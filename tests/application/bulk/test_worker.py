@@ -13,7 +13,13 @@ from shared.application.bulk.select import MAX_SCANNED
 from shared.application.bulk.start import command_operation
 from shared.application.bulk.worker import BREATHER_SECONDS
 from shared.application.commit import ContentionError
-from shared.application.ports import Operation, OverloadedError, StaleRevError
+from shared.application.ports import (
+    ConnectionLostError,
+    Operation,
+    OverloadedError,
+    StaleRevError,
+    UnavailableError,
+)
 from shared.application.start import Repeatable
 from shared.domain.bulk.operation import (
     BATCH_SIZE,
@@ -515,10 +521,11 @@ class TestInstancesThatFail:
         assert bulk.counts == Counts(changed=1, failed=1)
 
 
-class TestAnOverloadedStore:
-    """If a store is overloaded, the operation waits and continues. Nothing fails."""
+class TestAnUnavailableStore:
+    """If a store is overloaded or cannot be reached, the operation waits and continues. Nothing fails."""
 
-    def test_an_operation_waits_for_an_overloaded_store(self) -> None:
+    @pytest.mark.parametrize("error", [OverloadedError, ConnectionLostError])
+    def test_an_operation_waits_for_an_unavailable_store(self, error: type[UnavailableError]) -> None:
         @dataclass(slots=True)
         class Overloaded(Marred):
             refuses: int = 0
@@ -526,7 +533,7 @@ class TestAnOverloadedStore:
             def commit(self, instance: Instance, **beside: Any) -> None:
                 if self.refuses:
                     self.refuses -= 1
-                    raise OverloadedError("ThrottlingException")
+                    raise error("the table")
                 Marred.commit(self, instance, **beside)
 
         instances = Overloaded()
