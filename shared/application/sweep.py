@@ -62,7 +62,7 @@ class SweepReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Woken:
+class _WakeupSent:
     """A wakeup was sent. ``wait`` is how long the instance has been late, None if the wakeup was scheduled in time."""
 
     wait: timedelta | None
@@ -75,7 +75,7 @@ class _Skipped(Enum):
     NO_TIME = auto()
 
 
-_Outcome = _Woken | _Skipped
+_Outcome = _WakeupSent | _Skipped
 _Read = TypeVar("_Read")
 
 
@@ -110,14 +110,14 @@ def _wake_operations(ports: Ports, workers: Workers, time_left: TimeLeft) -> Swe
         if not ports.operations.postpone(entry, now=ports.clock.now()):
             return _Skipped.NOT_NEEDED
         ports.wakeups.invoke_operation(entry.sid)
-        return _Woken(wait=None)
+        return _WakeupSent(wait=None)
 
     found, failed = _answers([OPERATIONS], workers.run(read, [OPERATIONS]))
     entries = [entry for some in found.values() for entry in some]
     outcomes = workers.run(wake, entries)
     failed |= _reasons(entries, outcomes)
     return SweepReport(
-        operations=sum(isinstance(outcome, _Woken) for outcome in outcomes),
+        operations=sum(isinstance(outcome, _WakeupSent) for outcome in outcomes),
         backlog=outcomes.count(_Skipped.NO_TIME),
         waits={name: _wait_of_first(some, now) for name, some in found.items()},
         failed=failed,
@@ -160,10 +160,10 @@ def _wake_batch(
     failed |= _postpone(ports, workers, crashed, failed)
     waits: dict[str, timedelta] = {}
     for entry, outcome in zip(batch, outcomes, strict=True):
-        if isinstance(outcome, _Woken) and outcome.wait is not None:
+        if isinstance(outcome, _WakeupSent) and outcome.wait is not None:
             waits[entry.partition] = max(outcome.wait, waits.get(entry.partition, timedelta()))
     return SweepReport(
-        wakeups=sum(isinstance(outcome, _Woken) for outcome in outcomes),
+        wakeups=sum(isinstance(outcome, _WakeupSent) for outcome in outcomes),
         backlog=len(entries) - start - len(batch) + outcomes.count(_Skipped.NO_TIME),
         waits=waits,
         failed=failed,
@@ -187,10 +187,10 @@ def _wake(ports: Ports, entry: DueEntry[InstanceSid]) -> _Outcome:
         return _Skipped.NOT_NEEDED
     if is_far:
         schedule_wakeup(ports, verdict.instance)
-        return _Woken(wait=None)
+        return _WakeupSent(wait=None)
     ports.wakeups.invoke(entry.sid)
     # The first sweep, not the last back-off: an instance whose runner never comes is late all that time.
-    return _Woken(wait=now - (first_sweep_at(instance) or at))
+    return _WakeupSent(wait=now - (first_sweep_at(instance) or at))
 
 
 def _postpone(

@@ -32,11 +32,11 @@ class TestThreads:
         assert isinstance(crash.error, ZeroDivisionError)
 
     def test_an_exit_ends_the_run(self) -> None:
-        def leave(_: int) -> None:
+        def exits(_: int) -> None:
             raise SystemExit(3)
 
         with pytest.raises(SystemExit):
-            ThreadWorkers().run(leave, [1])
+            ThreadWorkers().run(exits, [1])
 
     def test_nothing_to_do_starts_no_thread(self) -> None:
         before = active_count()

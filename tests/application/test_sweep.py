@@ -69,7 +69,7 @@ class TestOperations:
         ports.wakeups.operations.clear()
         return ports
 
-    def test_operations_are_woken_before_any_shard_is_read(self) -> None:
+    def test_operations_get_wakeups_before_any_shard_is_read(self) -> None:
         ports = self.resumed()
 
         first = next(sweep(ports, OneWorker(), time_left=lambda: A_MINUTE))
@@ -77,7 +77,7 @@ class TestOperations:
         assert first.operations == len(ports.wakeups.operations) == SHARDS
         assert ports.wakeups.invoked == []
 
-    def test_an_operation_is_woken_again_after_one_minute_then_two(self) -> None:
+    def test_an_operation_gets_a_wakeup_again_after_one_minute_then_two(self) -> None:
         ports = self.resumed()
 
         woken = [swept(ports).operations]
@@ -112,7 +112,7 @@ class TestOperations:
         assert list(report.failed) == ["partition operations"]
         assert OPERATIONS not in report.waits
 
-    def test_an_operation_that_another_sweep_has_moved_is_not_woken(self) -> None:
+    def test_an_operation_that_another_sweep_has_moved_gets_no_wakeup(self) -> None:
         class Moved(MemoryOperations):
             def due(self, *, until: datetime, limit: int) -> list[DueEntry[OperationSid]]:
                 found = MemoryOperations.due(self, until=until, limit=limit)
@@ -144,7 +144,7 @@ class TestTime:
 
         assert (report.wakeups, report.backlog) == (wakeups, 3 - wakeups)
 
-    def test_no_operation_is_woken_in_the_last_ten_seconds(self) -> None:
+    def test_no_operation_gets_a_wakeup_in_the_last_ten_seconds(self) -> None:
         ports = TestOperations.resumed()
 
         reports = list(sweep(ports, OneWorker(), time_left=lambda: RESERVE))
@@ -231,7 +231,7 @@ class TestFailures:
 
         assert failed == [[sids[1]], [], [sids[1]], [], [sids[1]]]
 
-    def test_an_instance_that_is_readable_again_runs_and_starts_anew(self) -> None:
+    def test_an_instance_that_is_readable_again_runs_and_starts_over(self) -> None:
         store = Faulty()
         ports, sids = overdue(1, store)
         store.broken.add(sids[0])
@@ -281,7 +281,7 @@ class TestFailures:
 
         assert sweeps == sweeps_needed
 
-    def test_what_cannot_be_woken_does_not_fill_the_window(self) -> None:
+    def test_an_instance_without_a_wakeup_does_not_fill_the_window(self) -> None:
         # Their runners never come.
         ports, sids = overdue(520)
         times: Iterator[timedelta] = iter([A_MINUTE] * 401 + [timedelta()] * 999)

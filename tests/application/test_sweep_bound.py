@@ -66,7 +66,7 @@ class Backlog:
         self.clock.at = begun + PERIOD
         return report.wakeups
 
-    def woken_by_shard(self) -> Counter[int]:
+    def wakeups_by_shard(self) -> Counter[int]:
         return Counter(self.store.instances[sid].shard for sid in self.wakeups.first)
 
     def longest_waits(self) -> dict[int, timedelta]:
@@ -98,12 +98,12 @@ class TestTheBound:
 class TestTwelveThousandLostWakeups:
     """Twelve thousand due instances are woken in a minute, and those of all shards alike."""
 
-    def test_all_are_woken_by_the_first_sweep(self) -> None:
+    def test_the_first_sweep_sends_all_wakeups(self) -> None:
         backlog = Backlog(12_000, FAST)
 
         assert backlog.sweep() == 12_000
 
-        assert set(backlog.woken_by_shard().values()) == {750}
+        assert set(backlog.wakeups_by_shard().values()) == {750}
         assert max(backlog.longest_waits().values()) < timedelta(minutes=1, seconds=35)
 
     def test_with_slow_services_every_sweep_continues_where_the_last_one_stopped(self) -> None:
@@ -113,7 +113,7 @@ class TestTwelveThousandLostWakeups:
         while len(backlog.wakeups.first) < backlog.count:
             backlog.sweep()
             reached.append(len(backlog.wakeups.first))
-            by_shard = backlog.woken_by_shard().values()
+            by_shard = backlog.wakeups_by_shard().values()
             assert max(by_shard) - min(by_shard) <= 25
 
         # Entries that were woken in vain are due again after a minute, but behind those that have waited longer.

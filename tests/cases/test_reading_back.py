@@ -93,7 +93,7 @@ class TestLongLists:
         return sizes
 
     @pytest.mark.parametrize(("count", "pages"), [(99, [99]), (100, [100]), (101, [100, 1])])
-    def test_strategies_can_be_listed_by_hundreds(self, stored: Engine, count: int, pages: list[int]) -> None:
+    def test_strategies_fill_pages_of_a_hundred(self, stored: Engine, count: int, pages: list[int]) -> None:
         settings = settings_of("nul-attribute")
         for number in range(count):
             body = {"name": f"n{number}", "secret": "p" * 16, "settings": settings}
@@ -101,7 +101,7 @@ class TestLongLists:
 
         assert self.pages(stored, "/execution-strategy") == pages
 
-    def test_bulk_operations_can_be_listed_by_hundreds(self, stored: Engine) -> None:
+    def test_bulk_operations_fill_pages_of_a_hundred(self, stored: Engine) -> None:
         run = stored.start(settings_of("nul-attribute"))
         for _ in range(101):
             body = {"selection": {"ids": [run.sid]}, "command": {"name": "pause"}}
@@ -109,14 +109,14 @@ class TestLongLists:
 
         assert self.pages(stored, "/bulk-operation") == [100, 1]
 
-    def test_access_keys_can_be_listed_by_hundreds(self, stored: Engine) -> None:
+    def test_access_keys_fill_pages_of_a_hundred(self, stored: Engine) -> None:
         before = self.pages(stored, "/access-key")
         for _ in range(101 - sum(before)):
             assert stored.client("POST", "/access-key", {"role": "viewer"})[0] == 201
 
         assert self.pages(stored, "/access-key") == [100, 1]
 
-    def test_instances_can_be_listed_by_hundreds(self, stored: Engine) -> None:
+    def test_instances_fill_pages_of_a_hundred(self, stored: Engine) -> None:
         stored.start(settings_of("nul-attribute"))
         for _ in range(100):
             body = {"strategyId": "case"}

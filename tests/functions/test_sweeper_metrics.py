@@ -46,9 +46,7 @@ class TestTheMetricsOfASweep:
     """Metrics are written after the operations, after reading the shards, and after each batch."""
 
     @pytest.mark.usefixtures("overdue")
-    def test_backlog_and_wait_are_known_before_anything_is_woken(
-        self, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_backlog_and_wait_are_known_before_any_wakeup(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert lambda_handler({}, Context())["wakeups"] == 2  # type: ignore[arg-type]
 
         blobs = written(capsys)

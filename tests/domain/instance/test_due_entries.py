@@ -62,7 +62,7 @@ class TestTurns:
     @pytest.mark.parametrize(
         ("partitions", "expected"), [([], []), ([[], []], []), ([[], entries("b", 1)], ["b-1"])]
     )
-    def test_empty_partitions_take_no_turn(
+    def test_empty_partitions_have_no_entry(
         self, partitions: list[list[DueEntry[InstanceSid]]], expected: list[str]
     ) -> None:
         assert sids(partitions) == expected
