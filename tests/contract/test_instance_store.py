@@ -548,7 +548,7 @@ class TestPostponing:
         assert stores.instances.load(InstanceSid("i-1")) == an_instance()
         stores.instances.commit(changed(an_instance()))
 
-    def test_a_stored_instance_is_due_when_it_says_and_starts_anew(self, stores: Stores) -> None:
+    def test_a_stored_instance_is_due_when_it_says_and_starts_over(self, stores: Stores) -> None:
         stores.instances.create(an_instance())
         for _ in range(3):
             stores.instances.postpone(self.entry(stores), now=self.NOW)

@@ -179,7 +179,7 @@ class TestALongOverload:
         assert shop.calls == ["1", "2", "2"]
         assert shop.store.records[shop.sid, 1].in_doubt
 
-    def test_unread_flags_leave_nothing_in_doubt(self, shop: Shop) -> None:
+    def test_unread_flags_put_nothing_in_doubt(self, shop: Shop) -> None:
         shop.failures.left = {"blocked_by": 1}
         assert shop.run() == 0
         assert shop.calls == []
