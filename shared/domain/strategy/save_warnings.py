@@ -1,6 +1,6 @@
-"""Warnings about settings that are valid, and probably not what their author wants.
+"""Warnings about valid settings that probably do something unintended.
 
-Each names a place, a rule, and what to write instead. Nothing is refused for a warning.
+Each names a place, a rule, and the setting to use instead. Nothing is refused for a warning.
 Source: docs/contracts/core.md section 1.3; docs/concepts.md "Retries, and what happens without them".
 """
 
