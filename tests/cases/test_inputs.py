@@ -66,7 +66,7 @@ class TestBodyOfACancel:
 
 
 class TestDateWithoutTime:
-    """A date where a date and time is needed is refused with the form that it must have."""
+    """A schema that asks for a date and time refuses a date with the form it must have; other dates begin their day."""
 
     FORM = "a date and time with an offset such as 2026-01-31T10:00:00Z"
 
@@ -94,13 +94,25 @@ class TestDateWithoutTime:
         )
 
     @pytest.mark.parametrize("field", ["startDate", "endDate"])
-    def test_a_date_of_the_body_says_its_form(self, engine: Engine, field: str) -> None:
-        engine.save(PLAIN)
+    def test_a_date_of_the_body_begins_its_day_in_the_zone_of_the_strategy(
+        self, engine: Engine, field: str
+    ) -> None:
+        engine.save({**PLAIN, "config": {"timezone": "Europe/Berlin"}})
         status, answer = engine.client(
-            "POST", "/execution-instance", {"strategyId": "case", field: "2026-03-15"}
+            "POST", "/execution-instance", {"strategyId": "case", field: "2061-03-15"}
         )
 
-        assert (status, answer["message"]) == (400, [f"/{field}: '2026-03-15' is not {self.FORM}"])
+        assert (status, answer["executionInstance"][field]) == (201, "2061-03-14T23:00:00.000Z")
+
+    @pytest.mark.parametrize("text", ["15/03/2026", "2026-03-15T10:00:00", "2026-3-15", "2026-02-30x", ""])
+    def test_another_date_of_the_body_says_its_form(self, engine: Engine, text: str) -> None:
+        engine.save(PLAIN)
+        status, answer = engine.client(
+            "POST", "/execution-instance", {"strategyId": "case", "startDate": text}
+        )
+
+        forms = f"a date such as 2026-01-31, or {self.FORM}"
+        assert (status, answer["message"]) == (400, [f"/startDate: {text!r} is not {forms}"])
 
     def test_a_date_and_time_is_accepted(self, engine: Engine) -> None:
         settings = {**PLAIN, "instanceValidation": {"properties": {"due": {"type": "timestamp"}}}}

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from shared.api.core.answers import ExplanationShape, HistoryPageShape
 from shared.api.core.authorizer import NamedInstance
+from shared.api.core.days import instant_on_instance
 from shared.api.core.errors import bad_request
 from shared.api.core.paging import Paging
 from shared.api.core.render_history import explanation_shape, past_event_shape
@@ -45,7 +46,7 @@ def _readable(request: Request, sid: StrategySid, version: int) -> Strategy | No
 
 def explain_instance(request: Request, named: NamedInstance, query: ExplainQuery) -> Answer[ExplanationShape]:
     """Explain why something did or did not run at a time, which may be in the future."""
-    at = query.at or request.now
+    at = instant_on_instance(request, named.instance, query.at, pointer="/at") or request.now
     if not EARLIEST <= at <= LATEST:
         raise bad_request([Problem(pointer="/at", rule="range", message="must be between 2000 and 2999")])
     return Answer(body=explanation_shape(named.instance, explain_at(request.ports, named.instance, at)))

@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from shared.api.core import answers
 from shared.api.core.authorizer import Authorizer, NamedInstance
+from shared.api.core.days import instant_in_strategy, instant_on_instance
 from shared.api.core.errors import bad_request, not_found, unless_refused
 from shared.api.core.paging import Paging
 from shared.api.core.render import (
@@ -64,16 +65,17 @@ class Creation:
 def post_instance(request: Request, body: Creation) -> Answer[answers.CreatedShape]:
     """Start an instance of a strategy's latest version, with its first events (I1)."""
     sent = body.body
+    strategy = _latest(request, body.head)
     new = StartInstance(
         strategy_id=sent.strategyId,
         attributes=sent.attributes,
         description=sent.description,
-        start_date=sent.startDate,
-        end_date=sent.endDate,
+        start_date=instant_in_strategy(strategy, sent.startDate, pointer="/startDate"),
+        end_date=instant_in_strategy(strategy, sent.endDate, pointer="/endDate"),
         by=request.principal.key_id,
         repeatable=request.repeatable(),
     )
-    started = start_instance(request.ports, _latest(request, body.head), new)
+    started = start_instance(request.ports, strategy, new)
     instance = started.instance
     # An instance without a next date has no main event.
     main = _events(request, instance, EventKind.MAIN)
@@ -122,7 +124,7 @@ def patch_instance(
         description=body.description,
         attributes=body.attributes,
         sets_end_date="endDate" in body.model_fields_set,
-        end_date=body.endDate,
+        end_date=instant_on_instance(request, named.instance, body.endDate, pointer="/endDate"),
     )
     return Answer(body=instance_shape(_execute(request, named, command).instance))
 
@@ -158,7 +160,7 @@ def post_event(request: Request, named: NamedInstance, body: AddAnEvent) -> Answ
     command = AddEvent(
         task=body.task,
         by=request.actor,
-        date=body.date,
+        date=instant_on_instance(request, named.instance, body.date, pointer="/date"),
         data=body.data,
         onhold=body.manualTrigger,
         # The key is stored with the event, so it is hashed and shortened.

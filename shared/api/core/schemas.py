@@ -1,32 +1,45 @@
 """Requests of the core dialect. Unknown fields are refused. Source: docs/contracts/core.md section 1.1."""
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from shared.domain.calendar.dates import parse_instant
+from shared.domain.calendar.dates import parse_date, parse_day_or_instant, zone_named
 from shared.domain.errors import DateError
+
+D = TypeVar("D")
 
 MAX_LIMIT = 100
 MAX_CYCLES = 120
 MAX_STRATEGY_ID = 100
 
 
-def _instant(value: object) -> datetime:
+def _read_date(value: object, read: Callable[[str], D]) -> D:
     if not isinstance(value, str):
         raise PydanticCustomError("date", "must be a string with a date")
     try:
-        return parse_instant(value)
+        return read(value)
     except DateError as error:
         raise PydanticCustomError("date", "{why}", {"why": str(error)}) from error
 
 
-Instant = Annotated[
-    datetime, PlainValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})
-]
-"""A date with its offset, read as an instant in UTC."""
+def _day(value: object) -> date:
+    return _read_date(value, parse_day_or_instant)
+
+
+def _instant(value: object) -> datetime:
+    return _read_date(value, lambda text: parse_date(text, zone_named("UTC")))
+
+
+_DATE_FORMS = WithJsonSchema({"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}]})
+
+Day = Annotated[date, PlainValidator(_day), _DATE_FORMS]
+"""An instant (``datetime``), or a date without time, which begins in the zone of the strategy."""
+Instant = Annotated[datetime, PlainValidator(_instant), _DATE_FORMS]
+"""An instant. A date without time begins in UTC, because the request may be about several strategies."""
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
 Secret = Annotated[str, StringConstraints(min_length=16, max_length=128)]
 Description = Annotated[str, StringConstraints(max_length=4096)]
@@ -86,7 +99,7 @@ class SimulateExecution(Body):
     """A simulation (S4). By default ``startDate`` is now, and ``dateFormat`` is ISO 8601 in UTC."""
 
     cycles: Annotated[int, Field(ge=1, le=MAX_CYCLES)]
-    startDate: Instant | None = None  # noqa: N815 - the wire's spelling
+    startDate: Day | None = None  # noqa: N815 - the wire's spelling
     dateFormat: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None  # noqa: N815 - the wire's spelling
     attributes: dict[str, Any] = {}
 
@@ -97,8 +110,8 @@ class CreateInstance(Body):
     strategyId: StrategyId  # noqa: N815 - the wire's spelling
     attributes: dict[str, Any] = {}
     description: Description = ""
-    startDate: Instant | None = None  # noqa: N815 - the wire's spelling
-    endDate: Instant | None = None  # noqa: N815 - the wire's spelling
+    startDate: Day | None = None  # noqa: N815 - the wire's spelling
+    endDate: Day | None = None  # noqa: N815 - the wire's spelling
 
 
 class UpdateInstance(Body):
@@ -106,7 +119,7 @@ class UpdateInstance(Body):
 
     description: Description | None = None
     attributes: dict[str, Any] | None = None
-    endDate: Instant | None = None  # noqa: N815 - the wire's spelling
+    endDate: Day | None = None  # noqa: N815 - the wire's spelling
 
 
 class ResumeInstance(Body):
@@ -126,7 +139,7 @@ class AddAnEvent(Body):
     """A new event. ``date`` is now by default."""
 
     task: Annotated[str, StringConstraints(min_length=1, max_length=100)]
-    date: Instant | None = None
+    date: Day | None = None
     data: dict[str, str] = {}
     manualTrigger: bool = False  # noqa: N815 - the wire's spelling
 
@@ -179,7 +192,7 @@ class ForecastQuery(Query):
 class ExplainQuery(Query):
     """The instant to explain; now by default."""
 
-    at: Instant | None = None
+    at: Day | None = None
 
 
 class AuditQuery(PageQuery):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from shared.api.core import answers
+from shared.api.core.days import instant_in_strategy
 from shared.api.core.errors import bad_request, not_found, problem_shape, warning_shape
 from shared.api.core.moment_format import date_format
 from shared.api.core.paging import Paging
@@ -123,7 +124,7 @@ def simulate_execution(
 ) -> Answer[answers.SimulationShape]:
     """Return the first cycles of a fictitious instance of the latest version; nothing is stored (S4)."""
     strategy = request.ports.strategies.load(head.sid, head.version)
-    start = body.startDate or request.now
+    start = instant_in_strategy(strategy, body.startDate, pointer="/startDate") or request.now
     shown = date_format(body.dateFormat, strategy.definition.zone)
     found = simulate(strategy, start_date=start, cycles=body.cycles, attributes=body.attributes)
     return Answer(body=simulation_shape(strategy, found, start, shown))

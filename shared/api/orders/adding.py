@@ -32,7 +32,7 @@ MAX_NAMES = 100
 _AHEAD = re.compile(
     r"now *\+ *(?:(?P<seconds>[0-9]{1,9})|(?P<h>[0-9]{1,4}):(?P<m>[0-5][0-9])(?::(?P<s>[0-5][0-9]))?)"
 )
-_LOCAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} +[0-9]{2}:[0-9]{2}(?::[0-9]{2})?")
+_LOCAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?: +[0-9]{2}:[0-9]{2}(?::[0-9]{2})?)?")
 _NOT_HERE: Mapping[str, str] = {
     **dict.fromkeys(("startPosition", "endPositions", "blockPosition"), "an order runs its whole workflow"),
     **dict.fromkeys(("forceJobAdmission", "priority"), "orders do not compete for jobs"),
@@ -152,7 +152,7 @@ def when_of(text: str, zone: str | None, *, now: datetime) -> When:
         except (ValueError, OverflowError, DateError) as error:
             raise DateLanguageError(f"{text!r} does not exist in the calendar") from error
         return When(at=at, day=_day(at, where))
-    known = "now, now+SECONDS, now+HH:MM[:SS], never, or yyyy-mm-dd HH:MM[:SS]"
+    known = "now, now+SECONDS, now+HH:MM[:SS], never, or yyyy-mm-dd [HH:MM[:SS]]"
     raise DateLanguageError(f"scheduledFor must be {known}, not {text[:64]!r}")
 
 

@@ -25,7 +25,7 @@ FIELDS = (
 """Every field. ``run immediately`` is a misprint of the vendor's page that clients use."""
 
 _FLAGS = {"Y": True, "N": False}
-_DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2}) (\d{2}):(\d{2}):(\d{2})", re.ASCII)
+_DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?: (\d{2}):(\d{2}):(\d{2}))?", re.ASCII)
 _COUNT = re.compile(r"-?[0-9]{1,9}")
 
 
@@ -147,8 +147,8 @@ def _quartz(value: Json) -> str:
 def _date(value: Json) -> Anchor:
     match = _DATE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise WrongError("must be a date in the form yyyy-MM-dd HH:mm:ss")
-    parts: Any = [int(part) for part in match.groups()]
+        raise WrongError("must be a date in the form yyyy-MM-dd HH:mm:ss or yyyy-MM-dd")
+    parts: Any = [int(part) for part in match.groups(default="0")]
     try:
         # Only datetime knows which days a month has.
         datetime(*parts)  # noqa: DTZ001 - wall clock

@@ -62,7 +62,7 @@ _FLAG: Json = {
     "anyOf": [{"type": "string", "pattern": "^[YyNn]$"}, {"type": "boolean"}, {"type": "null"}],
     "example": "Y",
 }
-_DATE: Json = {"type": ["string", "null"], "pattern": r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$"}
+_DATE: Json = {"type": ["string", "null"], "pattern": r"^\d{4}-\d{2}-\d{2}( \d{2}:\d{2}:\d{2})?$"}
 
 INPUTS: Json = {
     "StartProcess": {
@@ -94,7 +94,10 @@ INPUTS: Json = {
                 "maxLength": MAX_CRON_CHARACTERS,
                 "description": "The schedule: a Quartz expression of 6 or 7 fields.",
             },
-            "startDate": _DATE | {"description": "The beginning, in local time: `yyyy-MM-dd HH:mm:ss`."},
+            "startDate": _DATE
+            | {
+                "description": "The beginning, in local time: `yyyy-MM-dd HH:mm:ss`, or `yyyy-MM-dd` for 00:00."
+            },
             "endDate": _DATE | {"description": "The end, which is included."},
             "retryCount": {
                 "anyOf": [

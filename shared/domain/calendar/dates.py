@@ -196,13 +196,30 @@ def parse_date(text: str, zone: ZoneInfo) -> datetime:
 
     Raises: DateError.
     """
+    return start_of(parse_day_or_instant(text), zone)
+
+
+def parse_day_or_instant(text: str) -> date:
+    """Return the datetime, in UTC, of a text that ``parse_instant`` reads, or the plain date of a date without time.
+
+    Raises: DateError.
+    """
     if _DATE.fullmatch(text) is None:
         if _INSTANT.fullmatch(text) is None:
             raise DateError(f"{text[:64]!r} is not {DATE_FORMS}")
         return parse_instant(text)
     with _Calendar():
-        day = date.fromisoformat(text)
-        return moment_of(Anchor(year=day.year, month=day.month, day=day.day), zone).at
+        return date.fromisoformat(text)
+
+
+def start_of(day: date, zone: ZoneInfo) -> datetime:
+    """Return the first instant of a plain date in the zone. An instant (a ``datetime``) is returned as it is.
+
+    Raises: DateError: if the instant is outside the years 1 to 9999.
+    """
+    if isinstance(day, datetime):
+        return day
+    return moment_of(Anchor(year=day.year, month=day.month, day=day.day), zone).at
 
 
 def format_instant(at: datetime) -> str:

@@ -321,7 +321,7 @@ class TestExplaining:
         ("at", "rule"),
         [
             ("soon", "date"),
-            ("2026-01-01", "date"),
+            ("2026-01-32", "date"),
             ("1999-12-31T23:59:59Z", "range"),
             ("3000-01-01T00:00:00Z", "range"),
         ],

@@ -58,6 +58,8 @@ class TestDates:
             ("2026-07-03 04:05:06", "Europe/Berlin", "2026-07-03T02:05:06Z"),
             ("2026-03-29 02:30", "Europe/Berlin", "2026-03-29T01:00:00Z"),
             ("2025-12-24 18:00", None, "2025-12-24T18:00:00Z"),
+            ("2026-02-03", None, "2026-02-03T00:00:00Z"),
+            ("2026-02-03", "Europe/Berlin", "2026-02-02T23:00:00Z"),
         ],
     )
     def test_a_date_is_read_in_the_zone(self, text: str, zone: str | None, at: str) -> None:
@@ -69,7 +71,7 @@ class TestDates:
 
     @pytest.mark.parametrize(
         "text",
-        ["", "then", "now-5", "now+", "now+1:60", "now+1h", "2026-02-03", "2026-02-03T04:05Z", "9" * 20],
+        ["", "then", "now-5", "now+", "now+1:60", "now+1h", "2026-02-30", "2026-02-03T04:05Z", "9" * 20],
     )
     def test_an_invalid_date_is_an_error_of_the_item(self, joc: Joc, text: str) -> None:
         joc.workflow()

@@ -206,20 +206,23 @@ class TestFields:
             ),
             (
                 {"startDate": "2026-02-03T10:00:00"},
-                "Invalid startDate: must be a date in the form yyyy-MM-dd HH:mm:ss",
+                "Invalid startDate: must be a date in the form yyyy-MM-dd HH:mm:ss or yyyy-MM-dd",
             ),
             (
                 {"startDate": "2026-02-03 10:00:00Z"},
-                "Invalid startDate: must be a date in the form yyyy-MM-dd HH:mm:ss",
+                "Invalid startDate: must be a date in the form yyyy-MM-dd HH:mm:ss or yyyy-MM-dd",
             ),
             (
                 {"startDate": "2026-02-03 10:00"},
-                "Invalid startDate: must be a date in the form yyyy-MM-dd HH:mm:ss",
+                "Invalid startDate: must be a date in the form yyyy-MM-dd HH:mm:ss or yyyy-MM-dd",
             ),
-            ({"startDate": 20260203}, "Invalid startDate: must be a date in the form yyyy-MM-dd HH:mm:ss"),
+            (
+                {"startDate": 20260203},
+                "Invalid startDate: must be a date in the form yyyy-MM-dd HH:mm:ss or yyyy-MM-dd",
+            ),
             (
                 {"startDate": "२०२६-02-03 10:00:00"},
-                "Invalid startDate: must be a date in the form yyyy-MM-dd HH:mm:ss",
+                "Invalid startDate: must be a date in the form yyyy-MM-dd HH:mm:ss or yyyy-MM-dd",
             ),
             (
                 {"endDate": "0000-02-03 10:00:00"},
@@ -280,7 +283,7 @@ class TestFields:
     def test_invalid_dates_are_refused_even_if_the_flags_ignore_them(self, process: ProcessClient) -> None:
         expected = process.refused(**NOW_ONLY, startDate="soon")
 
-        assert expected == "Invalid startDate: must be a date in the form yyyy-MM-dd HH:mm:ss"
+        assert expected == "Invalid startDate: must be a date in the form yyyy-MM-dd HH:mm:ss or yyyy-MM-dd"
 
     def test_every_problem_is_reported_at_once(self, process: ProcessClient) -> None:
         expected = process.refused(runOnce="x", retryCount=-5, values={"a": [], "b": 1}, extra=1)

@@ -278,6 +278,13 @@ class TestWindow:
             "2026-01-16T09:00:00",
         ]
 
+    def test_a_date_without_time_is_the_start_of_its_day_in_the_zone(self, process: ProcessClient) -> None:
+        instance = process.start(
+            quartzDef=FRIDAYS, startDate="2026-01-05", endDate="2026-01-09", timezone="Europe/Berlin"
+        )
+
+        assert (instance.start_date, instance.plan.end_date) == (at(4, 23), at(8, 23))
+
     @pytest.mark.parametrize("on_resume", ["last", "all", "skip"])
     def test_fires_before_the_request_are_not_caught_up(self, process: ProcessClient, on_resume: str) -> None:
         process.saved(notepad("Late", config={"onResume": on_resume}))

@@ -1,0 +1,42 @@
+"""Dates of requests: a date without time begins in the zone of the strategy.
+
+Source: docs/contracts/core.md section 4.
+"""
+
+from datetime import date, datetime
+
+from shared.api.core.errors import bad_request
+from shared.api.http.request import Request
+from shared.domain.calendar.dates import start_of, zone_named
+from shared.domain.errors import DateError, Problem
+from shared.domain.instance.model import Instance
+from shared.domain.strategy.model import Strategy
+
+
+def instant_in_strategy(strategy: Strategy, day: date | None, *, pointer: str) -> datetime | None:
+    """Return the instant of a date for a strategy; None stays None. Raises: CoreError (400)."""
+    return None if day is None else _instant(day, strategy.definition.timezone, pointer)
+
+
+def instant_on_instance(
+    request: Request, instance: Instance, day: date | None, *, pointer: str
+) -> datetime | None:
+    """Return the instant of a date for an instance, in the zone of its own schedule if it has one.
+
+    Raises: CoreError (400).
+    """
+    # An instant needs no zone, which saves reading the strategy.
+    if day is None or isinstance(day, datetime):
+        return day
+    schedule = instance.plan.schedule
+    if schedule is not None and schedule.timezone is not None:
+        return _instant(day, schedule.timezone, pointer)
+    strategy = request.ports.strategies.load(instance.strategy_sid, instance.strategy_version)
+    return instant_in_strategy(strategy, day, pointer=pointer)
+
+
+def _instant(day: date, timezone: str, pointer: str) -> datetime:
+    try:
+        return start_of(day, zone_named(timezone))
+    except DateError as error:
+        raise bad_request([Problem(pointer=pointer, rule="date", message=str(error))]) from error

@@ -1,0 +1,100 @@
+"""Dates without time begin in the zone of the strategy. Source: docs/contracts/core.md section 4."""
+
+from typing import Any
+
+import pytest
+
+from tests.dialects.core.client import WATER, Client
+
+SECRET: dict[str, Any] = {"secret": WATER["secret"]}
+DAY = "2061-03-15"
+IN_BERLIN = "2061-03-14T23:00:00.000Z"
+
+
+@pytest.fixture
+def berlin(client: Client) -> Client:
+    """Return a client with a strategy whose zone is Europe/Berlin."""
+    client.saved({**WATER, "settings": {**WATER["settings"], "config": {"timezone": "Europe/Berlin"}}})
+    return client
+
+
+class TestDaysInTheZone:
+    """A date alone is the start of its day in the strategy's zone."""
+
+    def test_of_a_new_instance(self, berlin: Client) -> None:
+        instance = berlin.started(startDate=DAY, endDate="2061-07-01")["executionInstance"]
+
+        assert (instance["startDate"], instance["endDate"]) == (IN_BERLIN, "2061-06-30T22:00:00.000Z")
+
+    def test_of_a_changed_instance(self, berlin: Client) -> None:
+        sid = berlin.started()["executionInstance"]["sid"]
+
+        status, answer = berlin("PATCH", f"/execution-instance/{sid}", {"endDate": DAY}, **SECRET)
+
+        assert (status, answer["endDate"]) == (200, IN_BERLIN)
+
+    def test_of_an_added_event(self, berlin: Client) -> None:
+        sid = berlin.started()["executionInstance"]["sid"]
+        body = {"task": WATER["settings"]["tasks"][0]["key"], "date": DAY}
+
+        status, answer = berlin("POST", f"/execution-instance/{sid}/events", body, **SECRET)
+
+        assert (status, answer["date"]) == (201, IN_BERLIN)
+
+    def test_of_a_simulation(self, berlin: Client) -> None:
+        sid = berlin("GET", "/execution-strategy")[1]["items"][0]["sid"]
+        body = {"cycles": 1, "startDate": DAY, "attributes": {"customerId": "c-1"}}
+
+        status, answer = berlin("POST", f"/execution-strategy/{sid}/simulate-execution", body, **SECRET)
+
+        assert (status, answer["startDate"]) == (200, IN_BERLIN)
+
+    def test_of_an_explanation(self, berlin: Client) -> None:
+        sid = berlin.started(startDate=DAY)["executionInstance"]["sid"]
+        path = f"/execution-instance/{sid}/explain"
+
+        by_day = berlin("GET", f"{path}?at={DAY}", **SECRET)
+
+        assert by_day[0] == 200
+        assert by_day == berlin("GET", f"{path}?at={IN_BERLIN}", **SECRET)
+
+    def test_an_instant_keeps_its_offset(self, berlin: Client) -> None:
+        instance = berlin.started(startDate=f"{DAY}T00:00:00-05:00")["executionInstance"]
+
+        assert instance["startDate"] == "2061-03-15T05:00:00.000Z"
+
+    @pytest.mark.parametrize("text", ["2061-02-29", "2061-13-01", "2061-3-15", "20610315", "15/03/2061", ""])
+    def test_another_text_is_refused_and_stores_nothing(self, berlin: Client, text: str) -> None:
+        body = {"strategyId": WATER["name"], "attributes": {"customerId": "c-1"}, "startDate": text}
+
+        status, answer = berlin("POST", "/execution-instance", body, **SECRET)
+
+        assert (status, [problem["pointer"] for problem in answer["problems"]]) == (400, ["/startDate"])
+        assert berlin.ports.instances.instances == {}
+
+    def test_a_day_that_begins_before_the_first_year_is_refused(self, berlin: Client) -> None:
+        body = {"strategyId": WATER["name"], "attributes": {"customerId": "c-1"}, "endDate": "0001-01-01"}
+
+        status, answer = berlin("POST", "/execution-instance", body, **SECRET)
+
+        assert (status, answer["problems"][0]["pointer"]) == (400, "/endDate")
+
+
+class TestDaysInUtc:
+    """Without one strategy, a date alone begins in UTC."""
+
+    def test_of_the_audit_trail(self, berlin: Client) -> None:
+        berlin.started()
+
+        by_day = berlin("GET", "/audit?from=2026-01-01&to=2026-01-02")
+
+        assert by_day[0] == 200
+        assert by_day == berlin("GET", "/audit?from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z")
+
+    def test_of_a_bulk_selection(self, berlin: Client) -> None:
+        selection = {"strategyId": WATER["name"], "createdFrom": DAY}
+        body = {"command": {"name": "pause"}, "selection": selection}
+
+        status, answer = berlin("POST", "/bulk-operation", body)
+
+        assert (status, answer["selection"]["createdFrom"]) == (200, "2061-03-15T00:00:00.000Z")
