@@ -21,19 +21,19 @@ def berlin(client: Client) -> Client:
 class TestDaysInTheZone:
     """A date alone is the start of its day in the strategy's zone."""
 
-    def test_of_a_new_instance(self, berlin: Client) -> None:
+    def test_days_of_a_new_instance(self, berlin: Client) -> None:
         instance = berlin.started(startDate=DAY, endDate="2061-07-01")["executionInstance"]
 
         assert (instance["startDate"], instance["endDate"]) == (IN_BERLIN, "2061-06-30T22:00:00.000Z")
 
-    def test_of_a_changed_instance(self, berlin: Client) -> None:
+    def test_days_of_a_changed_instance(self, berlin: Client) -> None:
         sid = berlin.started()["executionInstance"]["sid"]
 
         status, answer = berlin("PATCH", f"/execution-instance/{sid}", {"endDate": DAY}, **SECRET)
 
         assert (status, answer["endDate"]) == (200, IN_BERLIN)
 
-    def test_of_an_added_event(self, berlin: Client) -> None:
+    def test_days_of_an_added_event(self, berlin: Client) -> None:
         sid = berlin.started()["executionInstance"]["sid"]
         body = {"task": WATER["settings"]["tasks"][0]["key"], "date": DAY}
 
@@ -41,7 +41,7 @@ class TestDaysInTheZone:
 
         assert (status, answer["date"]) == (201, IN_BERLIN)
 
-    def test_of_a_simulation(self, berlin: Client) -> None:
+    def test_days_of_a_simulation(self, berlin: Client) -> None:
         sid = berlin("GET", "/execution-strategy")[1]["items"][0]["sid"]
         body = {"cycles": 1, "startDate": DAY, "attributes": {"customerId": "c-1"}}
 
@@ -49,7 +49,7 @@ class TestDaysInTheZone:
 
         assert (status, answer["startDate"]) == (200, IN_BERLIN)
 
-    def test_of_an_explanation(self, berlin: Client) -> None:
+    def test_days_of_an_explanation(self, berlin: Client) -> None:
         sid = berlin.started(startDate=DAY)["executionInstance"]["sid"]
         path = f"/execution-instance/{sid}/explain"
 
@@ -83,7 +83,7 @@ class TestDaysInTheZone:
 class TestDaysInUtc:
     """Without one strategy, a date alone begins in UTC."""
 
-    def test_of_the_audit_trail(self, berlin: Client) -> None:
+    def test_days_of_the_audit(self, berlin: Client) -> None:
         berlin.started()
 
         by_day = berlin("GET", "/audit?from=2026-01-01&to=2026-01-02")
@@ -91,7 +91,7 @@ class TestDaysInUtc:
         assert by_day[0] == 200
         assert by_day == berlin("GET", "/audit?from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z")
 
-    def test_of_a_bulk_selection(self, berlin: Client) -> None:
+    def test_days_of_a_bulk_selection(self, berlin: Client) -> None:
         selection = {"strategyId": WATER["name"], "createdFrom": DAY}
         body = {"command": {"name": "pause"}, "selection": selection}
 
