@@ -4,11 +4,12 @@ Source: docs/design.md sections 2, 3.1 and 3.6.
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from shared.application.ports import Ports, StaleRevError, UnknownStrategyError
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid
-from shared.domain.instance.due import EARLY, Due, Scheduled, next_action
+from shared.domain.instance.due import SHORT_NOTICE, Due, Scheduled, next_action
 from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import Applied, RefusalRule, Refused, Verdict
 from shared.domain.lifecycle.commands import Cancel, Command, Pause
@@ -90,8 +91,8 @@ def save(ports: Ports, applied: Applied) -> bool:
     return True
 
 
-def schedule_wakeup(ports: Ports, instance: Instance) -> None:
-    """Schedule the wakeup of the instance's next event, or wake a runner if the event is due within seconds."""
+def schedule_wakeup(ports: Ports, instance: Instance, *, notice: timedelta = SHORT_NOTICE) -> None:
+    """Schedule the wakeup of the instance's next event, or wake a runner if the event is due within ``notice``."""
     now = ports.clock.now()
     match next_action(instance, now):
         case Due():
@@ -99,7 +100,7 @@ def schedule_wakeup(ports: Ports, instance: Instance) -> None:
         case Scheduled() if instance.sweep.schedule_at is not None:
             pass  # beyond the horizon: the sweeper schedules it in time
         case Scheduled(at=at, wakeup_name=wakeup_name):
-            if at - now <= EARLY:
+            if at - now <= notice:
                 ports.wakeups.invoke(instance.sid)
             else:
                 ports.wakeups.arm(wakeup_name, at, instance.sid)

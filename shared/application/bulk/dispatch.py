@@ -11,7 +11,9 @@ from shared.application.ports import Ports
 from shared.domain.bulk.operation import BulkOperation
 from shared.domain.bulk.release import ReleaseJob
 from shared.domain.ids import OperationSid
-from shared.domain.instance.due import EARLY
+
+EARLY = timedelta(seconds=5)
+"""How long before its date an operation may be continued."""
 
 
 def run_operation(ports: Ports, sid: OperationSid, *, time_left: Callable[[], timedelta]) -> BatchProgress:

@@ -4,14 +4,15 @@ Check, claim, check the flags, run step after step, conclude, and check again. S
 """
 
 from dataclasses import replace
+from datetime import timedelta
 
 from shared.application.commit import execute, save, schedule_wakeup, try_commit
 from shared.application.ports import Ports, UnavailableError
 from shared.application.runner.patience import CallUnrecordedError, give_back
 from shared.application.runner.progress import Run, Stopped
-from shared.application.runner.step import Deadline, TimeLeft, conclude_run, next_step
+from shared.application.runner.step import RESERVE, Deadline, TimeLeft, conclude_run, next_step
 from shared.domain.ids import InstanceSid
-from shared.domain.instance.due import EARLY, Due, PlanExpired, Scheduled, next_action
+from shared.domain.instance.due import SHORT_NOTICE, Due, PlanExpired, Scheduled, next_action
 from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.journal import EventHistory
 from shared.domain.instance.model import Instance
@@ -22,6 +23,8 @@ from shared.domain.lifecycle.commands import Block, Claim, Finish, GiveBack, Unb
 from shared.domain.lifecycle.decide import decide
 from shared.domain.strategy.model import Strategy
 
+NO_NOTICE = timedelta()
+
 MAX_CHECKS = 100
 """How often an invocation checks the instance before it leaves the rest to another one."""
 
@@ -31,7 +34,7 @@ def run_due_events(ports: Ports, sid: InstanceSid, *, job: str, time_left: TimeL
 
     ``job`` identifies this invocation. It is safe to call this at any time and any number of times.
     """
-    claims = 0
+    claims, has_waited = 0, False
     instance = ports.instances.load(sid)
     for _ in range(MAX_CHECKS):
         if instance is None:
@@ -41,18 +44,22 @@ def run_due_events(ports: Ports, sid: InstanceSid, *, job: str, time_left: TimeL
             case Due(event=event):
                 at = _claim(ports, instance, event, job=job, time_left=time_left)
                 if isinstance(at, Run):
-                    at = _run_steps(ports, at, Deadline(time_left=time_left, has_executed=claims > 0))
+                    used = has_waited or claims > 0
+                    at = _run_steps(ports, at, Deadline(time_left=time_left, has_executed=used))
                     claims += 1
                 instance = at.instance
-            # Waiting a few seconds costs less than another wakeup.
-            case Scheduled(at=at_instant) if at_instant - now <= EARLY:
-                ports.clock.sleep((at_instant - now).total_seconds())
+            # No lease is held: a command meanwhile, or a second runner, finds the instance free.
+            case Scheduled(at=due_at) if due_at - now <= min(SHORT_NOTICE, time_left() - RESERVE):
+                ports.clock.sleep((due_at - now).total_seconds())
+                has_waited = True
             case PlanExpired():
                 instance = _after(ports, instance, Finish())
             case _:
                 break
     if instance is not None:
-        schedule_wakeup(ports, instance)
+        # An invocation that did nothing had all its time. Another one would not get further, so it is not invoked.
+        notice = SHORT_NOTICE if has_waited or claims > 0 else NO_NOTICE
+        schedule_wakeup(ports, instance, notice=notice)
     return claims
 
 

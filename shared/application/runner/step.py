@@ -46,7 +46,7 @@ TimeLeft = Callable[[], timedelta]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadline:
-    """When this invocation must end, and whether it has executed a step or a run already."""
+    """When this invocation must end, and whether it has waited for an event or executed a step already."""
 
     time_left: TimeLeft
     has_executed: bool

@@ -25,8 +25,9 @@ LEASE_MARGIN = timedelta(seconds=20)
 SWEEP_MARGIN = timedelta(seconds=5)
 """How long the sweeper waits after the end of a lease."""
 
-EARLY = timedelta(seconds=5)
-"""A runner that is woken at most this early waits. A wakeup due within this time is an invocation, not a schedule."""
+# EventBridge Scheduler takes dates from a minute ahead and is precise to a minute.
+SHORT_NOTICE = timedelta(seconds=60)
+"""For an event due within this time a runner is invoked at once, and waits for the date itself."""
 
 FIRST_BACK_OFF = timedelta(seconds=60)
 """When the sweeper checks again after its first wakeup without effect; each further wait is twice as long."""

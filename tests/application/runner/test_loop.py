@@ -14,6 +14,7 @@ from shared.application.ports import StaleRevError, UnknownStrategyError
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.ids import InstanceSid, StrategySid
+from shared.domain.instance.due import GRACE
 from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.event import EventStatus, PausedFor, Resolution
 from shared.domain.instance.journal import EventRecord
@@ -107,13 +108,6 @@ class TestStarting:
 
         assert (ports.wakeups.armed, ports.wakeups.invoked) == ({}, [sid])
 
-    def test_a_start_within_five_seconds_wakes_a_runner_at_once(self) -> None:
-        ports, _ = a_world(at=START - timedelta(seconds=5))
-
-        sid = started(ports)
-
-        assert ports.wakeups.invoked == [sid]
-
     def test_a_write_whose_reply_was_lost_counts(self) -> None:
         ports, _ = a_world()
         ports.instances = Forgetful(ports.instances)
@@ -154,15 +148,6 @@ class TestARunner:
         ports, _ = a_world()
 
         assert run(ports, InstanceSid("nobody")) == 0
-
-    def test_a_wakeup_up_to_five_seconds_early_is_waited_for(self) -> None:
-        ports, service = a_world(at=START - timedelta(seconds=4))
-        sid = started(ports)
-
-        assert run(ports, sid) == 1
-
-        assert len(service.requests) == 1
-        assert ports.clock.at == START
 
     def test_an_earlier_wakeup_is_scheduled_again(self) -> None:
         ports, service = a_world(at=START - AN_HOUR)
@@ -337,6 +322,22 @@ class TestTheSweeper:
 
         assert wakeups == [1, 0, 1, 0, 1]
         assert ports.wakeups.invoked == [sid] * 3
+
+    @pytest.mark.parametrize("discarded", ["every invocation", "every schedule"])
+    def test_what_is_discarded_comes_back_through_the_due_index(self, discarded: str) -> None:
+        """ "What is discarded" by the age of an invocation, or as a wakeup that cannot be delivered, is only late."""
+        ahead = timedelta() if discarded == "every invocation" else AN_HOUR
+        ports, service = a_world(at=START - ahead)
+        sid = started(ports)
+        ports.wakeups.invoked.clear()
+        ports.wakeups.armed.clear()
+        ports.clock.at = START + GRACE
+
+        swept(ports)
+
+        assert ports.wakeups.invoked == [sid]
+        assert run(ports, sid) == 1
+        assert len(service.requests) == 1
 
     def test_a_lagging_index_wakes_no_runner(self) -> None:
         ports, _ = a_world()
