@@ -4,6 +4,7 @@ import json
 import re
 from collections import UserDict
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,33 @@ class TestFunctions:
         assert config["DestinationConfig"]["OnFailure"]["Destination"] == {
             "Fn::GetAtt": ["DeadLetters", "Arn"]
         }
+
+    @pytest.mark.parametrize(
+        ("name", "attempts", "age"),
+        [("StepRunner", 2, 3600), ("BulkRunner", 2, 3600), ("Sweeper", 0, 60)],
+    )
+    def test_age_and_attempts_of_asynchronous_invocations_are_chosen(
+        self, name: str, attempts: int, age: int
+    ) -> None:
+        config = RESOURCES[name]["Properties"]["EventInvokeConfig"]
+
+        assert (config["MaximumRetryAttempts"], config["MaximumEventAgeInSeconds"]) == (attempts, age)
+        # Longer than the sweeper's longest back-off, an invocation would only repeat what the sweeper does.
+        assert timedelta(seconds=age) <= MAX_BACK_OFF
+
+    def test_only_the_step_runner_reserves_concurrency_and_only_if_asked(self) -> None:
+        reserving = {
+            name: properties["ReservedConcurrentExecutions"]
+            for name, properties in of_type("AWS::Serverless::Function").items()
+            if "ReservedConcurrentExecutions" in properties
+        }
+
+        assert reserving == {
+            "StepRunner": {
+                "Fn::If": ["HasRunnerConcurrency", {"Ref": "RunnerConcurrency"}, {"Ref": "AWS::NoValue"}]
+            }
+        }
+        assert TEMPLATE.document["Parameters"]["RunnerConcurrency"]["Default"] == 0
 
     def test_functions_run_on_arm_with_python_3_13(self) -> None:
         shared = TEMPLATE.document["Globals"]["Function"]
