@@ -17,12 +17,22 @@ from botocore.exceptions import ConnectionError as NotConnectedError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from shared.application.ports import ConnectionLostError, OverloadedError, SealBrokenError, SealedSettings
+from shared.application.ports import (
+    ConnectionLostError,
+    KeyRefusedError,
+    OverloadedError,
+    SealBrokenError,
+    SealedSettings,
+)
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
 
 _THROTTLED = frozenset({"ThrottlingException", "RequestLimitExceeded"})
+_BROKEN = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
+_REFUSED = frozenset(
+    {"DisabledException", "KMSInvalidStateException", "NotFoundException", "AccessDeniedException"}
+)
 _FAILED = frozenset({"KMSInternalException", "DependencyTimeoutException", "ServiceUnavailableException"})
 
 Entropy = Callable[[int], bytes]
@@ -58,7 +68,10 @@ class DataKeys(Protocol):
         """Return a new key for something with that context."""
 
     def unwrapped(self, wrapped: bytes | None, context: str) -> bytes:
-        """Return the stored key. Raises: SealBrokenError: if it is not one of these, or has another context."""
+        """Return the stored key.
+
+        Raises: SealBrokenError: it is not one of these, or has another context. KeyRefusedError.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +97,11 @@ class KmsDataKeys:
                     KeyId=self.key_id, CiphertextBlob=wrapped, EncryptionContext=_encryption_context(context)
                 )
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("InvalidCiphertextException", "IncorrectKeyException"):
+            code = error.response["Error"]["Code"]
+            if code in _BROKEN:
                 raise SealBrokenError("KMS refuses this data key for this item") from error
+            if code in _REFUSED:
+                raise KeyRefusedError(f"KMS: {code}") from error
             raise
         plain: bytes = answer["Plaintext"]
         return plain

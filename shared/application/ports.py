@@ -189,6 +189,12 @@ class SealedSettings:
     key: str | None = None
 
 
+class KeyRefusedError(RitornelloError):
+    """KMS refuses to decrypt with the key: it is disabled, deleted or forbidden to this function."""
+
+    code = "KEY_REFUSED"
+
+
 class SealBrokenError(RitornelloError):
     """Encrypted settings cannot be decrypted: they were altered, moved elsewhere, or encrypted under another key."""
 

@@ -12,7 +12,13 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
 from shared.adapters.crypto import AesGcmSealer, KmsDataKeys, LocalDataKey, SecretHasher
-from shared.application.ports import ConnectionLostError, OverloadedError, SealBrokenError, Sealer
+from shared.application.ports import (
+    ConnectionLostError,
+    KeyRefusedError,
+    OverloadedError,
+    SealBrokenError,
+    Sealer,
+)
 from tests.adapters.http.replies import answers, refused
 from tests.engines import a_sealer
 
@@ -148,11 +154,22 @@ class TestKeys:
         with pytest.raises(SealBrokenError):
             sealer.open(altered, context=CONTEXT)
 
-    def test_a_failure_of_kms_is_not_taken_for_a_broken_seal(self, kms: Any) -> None:
+    @pytest.mark.parametrize(
+        "code",
+        ["DisabledException", "KMSInvalidStateException", "NotFoundException", "AccessDeniedException"],
+    )
+    def test_a_key_that_may_not_be_used_is_refused(self, kms: Any, code: str) -> None:
         sealer = on_kms(kms)
         sealed = sealer.seal(SETTINGS, context=CONTEXT)
-        answers(kms, refused("DisabledException"))
-        with pytest.raises(ClientError, match="DisabledException"):
+        answers(kms, refused(code))
+        with pytest.raises(KeyRefusedError, match=f"KMS: {code}"):
+            sealer.open(sealed, context=CONTEXT)
+
+    def test_another_failure_of_kms_is_not_taken_for_a_broken_seal(self, kms: Any) -> None:
+        sealer = on_kms(kms)
+        sealed = sealer.seal(SETTINGS, context=CONTEXT)
+        answers(kms, refused("InvalidGrantTokenException"))
+        with pytest.raises(ClientError, match="InvalidGrantTokenException"):
             sealer.open(sealed, context=CONTEXT)
 
     @pytest.mark.parametrize(
