@@ -1,5 +1,6 @@
 """The sweeper: every minute, wakes the runner for instances and operations whose wakeup was lost."""
 
+from collections import Counter
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -19,7 +20,7 @@ metrics = Metrics(namespace=NAMESPACE)
 
 
 class Metric(StrEnum):
-    """The metrics of a sweep. The dashboard and two alarms use them."""
+    """The metrics of a sweep. The dashboard and the alarms use them."""
 
     SWEPT = "SweptInstances"
     FAILED = "FailedInstances"
@@ -49,8 +50,9 @@ def lambda_handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, 
 def _publish(report: SweepReport) -> None:
     """Write the logs and metrics of a report at once, because the invocation may be cut off before the next one."""
     # What cannot be read must not stop the sweep, but must be seen.
-    for name, why in report.failed.items():
-        logger.error("instance not swept", extra={"instance": name, "why": why})
+    for name, failure in report.failed.items():
+        extra = {"instance": name, "fault": failure.fault, "why": failure.why}
+        logger.error("instance not swept", extra=extra)
     stage = settings().stage
     metrics.add_dimension("stage", stage)
     metrics.add_metric(Metric.SWEPT, MetricUnit.Count, report.wakeups)
@@ -61,14 +63,17 @@ def _publish(report: SweepReport) -> None:
         longest = max(report.waits.values())
         metrics.add_metric(Metric.WAIT, MetricUnit.Seconds, longest.total_seconds())
     metrics.flush_metrics()
+    faults = Counter(failure.fault for failure in report.failed.values())
+    for fault, count in faults.items():
+        _publish_one(Metric.FAILED, MetricUnit.Count, count, {"stage": stage, "fault": fault})
     for shard, wait in report.waits.items():
         # CloudWatch charges for each shard's metric in each hour with a value, so shards without a wait have none.
         if wait:
-            with single_metric(
-                name=Metric.WAIT,
-                unit=MetricUnit.Seconds,
-                value=wait.total_seconds(),
-                namespace=NAMESPACE,
-                default_dimensions={"service": "ritornello", "stage": stage, "shard": shard},
-            ):
-                pass
+            seconds = wait.total_seconds()
+            _publish_one(Metric.WAIT, MetricUnit.Seconds, seconds, {"stage": stage, "shard": shard})
+
+
+def _publish_one(name: Metric, unit: MetricUnit, value: float, dimensions: dict[str, str]) -> None:
+    dimensions = {"service": "ritornello", **dimensions}
+    with single_metric(name=name, unit=unit, value=value, namespace=NAMESPACE, default_dimensions=dimensions):
+        pass

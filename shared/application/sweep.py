@@ -8,11 +8,19 @@ Source: docs/design.md sections 3.2 and 3.3.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 from typing import TypeVar
 
 from shared.application.commit import schedule_wakeup, try_commit
-from shared.application.ports import Crash, Ports, Workers
+from shared.application.ports import (
+    Crash,
+    KeyRefusedError,
+    Ports,
+    SealBrokenError,
+    UnknownStrategyError,
+    Workers,
+)
+from shared.domain.errors import StoredShapeError
 from shared.domain.ids import InstanceSid, OperationSid
 from shared.domain.instance.due import (
     Due,
@@ -44,6 +52,26 @@ OPERATIONS = "operations"
 TimeLeft = Callable[[], timedelta]
 
 
+class Fault(StrEnum):
+    """The kinds of failures of a sweep. Each has an alarm."""
+
+    UNKNOWN_SHAPE = "unknown-shape"
+    """An item has a schema or a shape that this version of the code does not know."""
+    MISSING_VERSION = "missing-version"
+    """The version of the strategy that an instance is on is not stored."""
+    UNREADABLE_SETTINGS = "unreadable-settings"
+    """The settings of that version cannot be decrypted."""
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepFailure:
+    """Why an entry or a partition could not be checked."""
+
+    fault: Fault
+    why: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepReport:
     """The progress of a sweep since its last report.
@@ -58,7 +86,7 @@ class SweepReport:
     operations: int = 0
     wakeups: int = 0
     waits: Mapping[str, timedelta] = field(default_factory=dict)
-    failed: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, SweepFailure] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +143,7 @@ def _wake_operations(ports: Ports, workers: Workers, time_left: TimeLeft) -> Swe
     found, failed = _answers([OPERATIONS], workers.run(read, [OPERATIONS]))
     entries = [entry for some in found.values() for entry in some]
     outcomes = workers.run(wake, entries)
-    failed |= _reasons(entries, outcomes)
+    failed |= _failures(entries, outcomes)
     return SweepReport(
         operations=sum(isinstance(outcome, _WakeupSent) for outcome in outcomes),
         backlog=outcomes.count(_Skipped.NO_TIME),
@@ -155,7 +183,7 @@ def _wake_batch(
 
     batch = entries[start : start + BATCH]
     outcomes = workers.run(wake, batch)
-    failed = _reasons(batch, outcomes)
+    failed = _failures(batch, outcomes)
     crashed = [entry for entry in batch if entry.sid in failed]
     failed |= _postpone(ports, workers, crashed, failed)
     waits: dict[str, timedelta] = {}
@@ -194,8 +222,11 @@ def _wake(ports: Ports, entry: DueEntry[InstanceSid]) -> _Outcome:
 
 
 def _postpone(
-    ports: Ports, workers: Workers, entries: Sequence[DueEntry[InstanceSid]], why: Mapping[str, str]
-) -> dict[str, str]:
+    ports: Ports,
+    workers: Workers,
+    entries: Sequence[DueEntry[InstanceSid]],
+    before: Mapping[str, SweepFailure],
+) -> dict[str, SweepFailure]:
     """Move entries on whose instances could not be checked, so that they never fill a shard's share of a sweep.
 
     Return those for which this failed too, with both reasons.
@@ -204,32 +235,44 @@ def _postpone(
     def postpone(entry: DueEntry[InstanceSid]) -> bool:
         return ports.instances.postpone(entry, now=ports.clock.now())
 
-    failed = _reasons(entries, workers.run(postpone, entries))
-    return {sid: f"{why[sid]}; not postponed: {reason}" for sid, reason in failed.items()}
+    failed = _failures(entries, workers.run(postpone, entries))
+    return {
+        sid: replace(before[sid], why=f"{before[sid].why}; not postponed: {failure.why}")
+        for sid, failure in failed.items()
+    }
 
 
 def _answers(
     names: Sequence[str], results: Sequence[_Read | Crash]
-) -> tuple[dict[str, _Read], dict[str, str]]:
+) -> tuple[dict[str, _Read], dict[str, SweepFailure]]:
     """Return what was read, by partition, and the partitions that could not be read, with the reason."""
     read: dict[str, _Read] = {}
-    failed: dict[str, str] = {}
+    failed: dict[str, SweepFailure] = {}
     for name, result in zip(names, results, strict=True):
         if isinstance(result, Crash):
-            failed[f"partition {name}"] = _reason(result)
+            failed[f"partition {name}"] = _failure(result.error)
         else:
             read[name] = result
     return read, failed
 
 
-def _reasons(entries: Sequence[DueEntry[Sid]], results: Sequence[object]) -> dict[str, str]:
+def _failures(entries: Sequence[DueEntry[Sid]], results: Sequence[object]) -> dict[str, SweepFailure]:
     """Return the sids of the entries that failed, with the reason."""
     pairs = zip(entries, results, strict=True)
-    return {entry.sid: _reason(result) for entry, result in pairs if isinstance(result, Crash)}
+    return {entry.sid: _failure(result.error) for entry, result in pairs if isinstance(result, Crash)}
 
 
-def _reason(crash: Crash) -> str:
-    return f"{type(crash.error).__name__}: {crash.error}"
+def _failure(error: Exception) -> SweepFailure:
+    match error:
+        case StoredShapeError():
+            fault = Fault.UNKNOWN_SHAPE
+        case UnknownStrategyError():
+            fault = Fault.MISSING_VERSION
+        case SealBrokenError() | KeyRefusedError():
+            fault = Fault.UNREADABLE_SETTINGS
+        case _:
+            fault = Fault.OTHER
+    return SweepFailure(fault=fault, why=f"{type(error).__name__}: {error}")
 
 
 def _wait_of_first(entries: Sequence[DueEntry[Sid]], now: datetime) -> timedelta:

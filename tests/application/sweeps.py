@@ -26,5 +26,5 @@ def swept(
         operations=sum(report.operations for report in reports),
         wakeups=sum(report.wakeups for report in reports),
         waits=waits,
-        failed={sid: why for report in reports for sid, why in report.failed.items()},
+        failed={name: failure for report in reports for name, failure in report.failed.items()},
     )

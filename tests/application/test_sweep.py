@@ -9,14 +9,16 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from dev.memory.stores import MemoryInstances, MemoryOperations
+from dev.memory.stores import MemoryInstances, MemoryOperations, MemoryStrategies
 from dev.memory.world import MemoryPorts, OneWorker
 from shared.application.flags import pause_queue, resume_queue
-from shared.application.ports import OverloadedError
-from shared.application.sweep import BATCH, MAX_ENTRIES, OPERATIONS, RESERVE, sweep
-from shared.domain.ids import InstanceSid, OperationSid
+from shared.application.ports import KeyRefusedError, OverloadedError, SealBrokenError, UnknownStrategyError
+from shared.application.sweep import BATCH, MAX_ENTRIES, OPERATIONS, RESERVE, Fault, SweepFailure, sweep
+from shared.domain.errors import StoredShapeError
+from shared.domain.ids import InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.due import GRACE, SHARDS
 from shared.domain.instance.due_entries import DueEntry
+from shared.domain.strategy.model import Strategy
 from tests.application.bulk.bulk_worlds import ACCOUNT, NOON, Marred
 from tests.application.bulk.release_worlds import ANN, a_world
 from tests.application.bulk.test_release import started
@@ -32,6 +34,15 @@ def overdue(count: int, instances: MemoryInstances | None = None) -> tuple[Memor
     ports.wakeups.invoked.clear()
     ports.clock.at = OVERDUE
     return ports, sids
+
+
+class NoVersions(MemoryStrategies):
+    """Strategies whose versions cannot be read."""
+
+    error: Exception
+
+    def load(self, sid: StrategySid, version: int) -> Strategy:  # noqa: ARG002 - the port's parameters
+        raise self.error
 
 
 @dataclass(slots=True)
@@ -203,10 +214,8 @@ class TestWaits:
         report = swept(ports)
 
         assert "1" not in report.waits
-        assert report.failed == {
-            "partition 1": "OverloadedError: ThrottlingException",
-            "partition far#0": "OverloadedError: ThrottlingException",
-        }
+        overloaded = SweepFailure(fault=Fault.OTHER, why="OverloadedError: ThrottlingException")
+        assert report.failed == {"partition 1": overloaded, "partition far#0": overloaded}
         assert ports.wakeups.invoked == sids
 
     def test_no_wait_is_reported_if_no_shard_can_be_read(self) -> None:
@@ -250,14 +259,34 @@ class TestFailures:
         assert list(swept(ports).failed) == sids
         assert swept(ports).failed == {}
 
+    @pytest.mark.parametrize(
+        ("error", "fault"),
+        [
+            (StoredShapeError("schema 99"), Fault.UNKNOWN_SHAPE),
+            (UnknownStrategyError("s-1 version 1"), Fault.MISSING_VERSION),
+            (SealBrokenError("altered"), Fault.UNREADABLE_SETTINGS),
+            (KeyRefusedError("KMS: DisabledException"), Fault.UNREADABLE_SETTINGS),
+            (OverloadedError("KMS: ThrottlingException"), Fault.OTHER),
+            (ValueError("a bug"), Fault.OTHER),
+        ],
+    )
+    def test_a_failure_has_its_kind(self, error: Exception, fault: Fault) -> None:
+        ports, sids = overdue(1)
+
+        ports.strategies = NoVersions(access=ports.access)
+        ports.strategies.error = error
+
+        why = f"{type(error).__name__}: {error}"
+        assert swept(ports).failed == {sids[0]: SweepFailure(fault=fault, why=why)}
+
     def test_an_entry_that_cannot_be_moved_says_so_and_is_checked_again(self) -> None:
         store = Faulty(is_overloaded=True)
         ports, sids = overdue(2, store)
         store.broken.add(sids[0])
 
         for _ in range(2):
-            why = swept(ports).failed[sids[0]]
-            assert why == (
+            failure = swept(ports).failed[sids[0]]
+            assert failure.why == (
                 "StoredShapeError: is nothing that is known today; "
                 "not postponed: OverloadedError: ThrottlingException"
             )

@@ -39,7 +39,7 @@ def written(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 def of_stage(blobs: list[dict[str, Any]], metric: str) -> list[float]:
-    return [blob[metric][0] for blob in blobs if metric in blob and "shard" not in blob]
+    return [blob[metric][0] for blob in blobs if metric in blob and not {"shard", "fault"} & set(blob)]
 
 
 class TestTheMetricsOfASweep:
@@ -79,3 +79,5 @@ class TestTheMetricsOfASweep:
         blobs = written(capsys)
         assert of_stage(blobs, "LongestWait") == []
         assert of_stage(blobs, "FailedInstances") == [0, SHARDS]
+        by_fault = [(blob["fault"], blob["FailedInstances"][0]) for blob in blobs if "fault" in blob]
+        assert by_fault == [("other", SHARDS)]

@@ -13,6 +13,7 @@ import pytest
 from dev.template import Template
 from functions.sweeper.handler import Metric
 from shared.adapters.dynamodb.tables import Tables, table_definitions
+from shared.application.sweep import Fault
 from shared.config import read_settings
 from shared.domain.instance.due import MAX_BACK_OFF
 from tests.application.sweeps import LASTS, PERIOD
@@ -260,15 +261,26 @@ class TestWatching:
 
         assert lateness["TreatMissingData"] == "breaching"
 
-    def test_the_alarm_of_failed_instances_lasts_longer_than_their_back_off(self) -> None:
-        (failed,) = [
-            alarm
-            for alarm in of_type("AWS::CloudWatch::Alarm").values()
-            if alarm["MetricName"] == Metric.FAILED.value
+    def test_the_alarms_of_failed_instances_last_longer_than_their_back_off(self) -> None:
+        for failed in self.failures():
+            assert failed["DatapointsToAlarm"] == 1
+            assert failed["EvaluationPeriods"] * failed["Period"] > MAX_BACK_OFF.total_seconds()
+
+    def test_each_kind_of_failure_has_an_alarm(self) -> None:
+        """The one without a kind counts all of them."""
+        kinds = [
+            {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]}.get("fault")
+            for alarm in self.failures()
         ]
 
-        assert failed["DatapointsToAlarm"] == 1
-        assert failed["EvaluationPeriods"] * failed["Period"] > MAX_BACK_OFF.total_seconds()
+        assert sorted(kinds, key=str) == sorted(
+            [None, *(fault.value for fault in Fault if fault is not Fault.OTHER)], key=str
+        )
+
+    @staticmethod
+    def failures() -> list[dict[str, Any]]:
+        alarms = of_type("AWS::CloudWatch::Alarm").values()
+        return [alarm for alarm in alarms if alarm["MetricName"] == Metric.FAILED.value]
 
     def test_the_sweeper_ends_before_the_next_one_begins(self) -> None:
         assert RESOURCES["Sweeper"]["Properties"]["Timeout"] == LASTS.total_seconds()
