@@ -18,6 +18,7 @@ from shared.application.ports import (
     SealedSettings,
     StaleRevError,
     UnknownStrategyError,
+    Unreadable,
 )
 from shared.domain.access import AccessKey, Session
 from shared.domain.bulk.operation import BulkOperation
@@ -120,19 +121,23 @@ class MemoryInstances:
             answers=tuple(self.answers[key] for key in answers),
         )
 
-    def records_before(self, sid: InstanceSid, seq: int, *, limit: int) -> list[EventRecord]:
+    def records_before(
+        self, sid: InstanceSid, seq: int, *, limit: int
+    ) -> list[EventRecord | Unreadable[int]]:
         seqs = sorted(
             (number for owner, number in self.records if owner == sid and number < seq), reverse=True
         )
         return [self.records[sid, number] for number in seqs[:limit]]
 
-    def journal_between(self, sid: InstanceSid, first: int, last: int) -> list[JournalEntry]:
+    def journal_between(
+        self, sid: InstanceSid, first: int, last: int
+    ) -> list[JournalEntry | Unreadable[int]]:
         keys = sorted(key for key in self.journal if key[0] == sid and first <= key[1] <= last)
         return [self.journal[key] for key in keys]
 
     def records_of_month(
         self, account: AccountId, month: date, *, since: datetime, until: datetime, limit: int
-    ) -> Iterator[EventRecord]:
+    ) -> Iterator[EventRecord | Unreadable[str]]:
         found = [
             record
             for record in self.records.values()
@@ -165,7 +170,7 @@ class MemoryInstances:
         at = sweep_at(instance)
         return None if at is None else self.postponements.postponed(instance, at)
 
-    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
+    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance | Unreadable[InstanceSid]]:
         return [self.instances[sid] for sid in sids if sid in self.instances]
 
     def of_strategy(
@@ -248,7 +253,9 @@ class MemoryOperations:
             if (at := operation.sweep_at) is not None
         ]
 
-    def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[BulkOperation]:
+    def of_account(
+        self, account: AccountId, *, before: PageKey | None, limit: int
+    ) -> list[BulkOperation | Unreadable[PageKey]]:
         own = {
             PageKey(created_at=bulk.started_at, sid=bulk.sid): bulk
             for bulk in self.bulks.values()
@@ -286,7 +293,9 @@ class MemoryAccess:
         self.all_keys.pop(key.key_id, None)
         self.audit.append(audit)
 
-    def keys(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[AccessKey]:
+    def keys(
+        self, account: AccountId, *, before: PageKey | None, limit: int
+    ) -> list[AccessKey | Unreadable[PageKey]]:
         own = {
             PageKey(created_at=key.created_at, sid=key.key_id): key
             for key in self.all_keys.values()
@@ -331,8 +340,8 @@ class MemoryAudit:
 
     def of_day(
         self, account: AccountId, day: date, *, since: datetime, before: AuditPosition, limit: int
-    ) -> list[tuple[AuditPosition, AuditEntry]]:
-        numbered = [
+    ) -> list[tuple[AuditPosition, AuditEntry | Unreadable[AuditPosition]]]:
+        numbered: list[tuple[AuditPosition, AuditEntry | Unreadable[AuditPosition]]] = [
             (AuditPosition(at=entry.at, key=f"{entry.target}#{number:09}"), entry)
             for entries in self.lists
             for number, entry in enumerate(entries)
@@ -414,12 +423,16 @@ class MemoryStrategies:
         except KeyError:
             raise UnknownStrategyError(f"{sid} version {version}") from None
 
-    def versions(self, sid: StrategySid, *, before: int | None, limit: int) -> list[StrategyVersion]:
+    def versions(
+        self, sid: StrategySid, *, before: int | None, limit: int
+    ) -> list[StrategyVersion | Unreadable[int]]:
         known = sorted((number for owner, number in self.saved if owner == sid), reverse=True)
         older = [number for number in known if before is None or number < before]
         return [self.saved[sid, number].version for number in older[:limit]]
 
-    def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[StrategyHead]:
+    def of_account(
+        self, account: AccountId, *, before: PageKey | None, limit: int
+    ) -> list[StrategyHead | Unreadable[PageKey]]:
         own = {
             PageKey(created_at=head.created_at, sid=head.sid): head
             for head in self.heads.values()

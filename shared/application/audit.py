@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from shared.application.ports import AuditPosition, Ports
+from shared.application.ports import AuditPosition, Ports, Unreadable
 from shared.domain.ids import AccountId
 from shared.domain.instance.verdict import AuditEntry
 
@@ -11,6 +11,8 @@ MAX_READS = 32
 """How often one page reads the store: enough for a month of quiet days, or for many parts of one busy day."""
 
 _LAST_OF_ALL = "\uffff"
+
+_Placed = tuple[AuditPosition, AuditEntry | Unreadable[AuditPosition]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +26,14 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditPage:
-    """Entries, and the position after which the next page begins. ``after`` is None on the last page."""
+    """Entries, and the position after which the next page begins. ``after`` is None on the last page.
+
+    ``unreadable`` are entries among them that cannot be read, whatever their target.
+    """
 
     entries: tuple[AuditEntry, ...]
     after: AuditPosition | None
+    unreadable: tuple[Unreadable[AuditPosition], ...] = ()
 
 
 def from_the_end(until: datetime) -> AuditPosition:
@@ -41,7 +47,7 @@ def audit_page(ports: Ports, window: Window, *, before: AuditPosition, limit: in
     A page that is not the last may hold fewer than ``limit`` entries, or none, because the number of reads is
     limited.
     """
-    entries: list[tuple[AuditPosition, AuditEntry]] = []
+    entries: list[_Placed] = []
     for _ in range(MAX_READS):
         day = before.at.astimezone(UTC).date()
         some = ports.audit.of_day(window.account, day, since=window.since, before=before, limit=limit + 1)
@@ -60,9 +66,15 @@ def audit_page(ports: Ports, window: Window, *, before: AuditPosition, limit: in
     return _page(entries, before)
 
 
-def _page(entries: list[tuple[AuditPosition, AuditEntry]], after: AuditPosition | None) -> AuditPage:
-    return AuditPage(entries=tuple(entry for _, entry in entries), after=after)
+def _page(entries: list[_Placed], after: AuditPosition | None) -> AuditPage:
+    return AuditPage(
+        entries=tuple(entry for _, entry in entries if not isinstance(entry, Unreadable)),
+        after=after,
+        unreadable=tuple(entry for _, entry in entries if isinstance(entry, Unreadable)),
+    )
 
 
-def _is_about(entry: AuditEntry, target: str | None) -> bool:
+def _is_about(entry: AuditEntry | Unreadable[AuditPosition], target: str | None) -> bool:
+    if isinstance(entry, Unreadable):
+        return True
     return target is None or target in (entry.target, entry.event, entry.operation)

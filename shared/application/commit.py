@@ -51,14 +51,17 @@ def execute(
                 why="the instance no longer matches the selection",
                 rule=RefusalRule.SELECTION,
             )
-        verdict = _decide(ports, instance, command)
+        verdict = decide_loaded(ports, instance, command)
         if not isinstance(verdict, Applied) or save(ports, verdict):
             return verdict
     raise ContentionError(f"instance {sid} changed {MAX_RACES} times during one command; repeat it")
 
 
-def _decide(ports: Ports, instance: Instance, command: Command) -> Verdict:
-    """Decide on an instance as loaded. A pause or a cancel is decided even if the settings cannot be read."""
+def decide_loaded(ports: Ports, instance: Instance, command: Command) -> Verdict:
+    """Decide on an instance as loaded. A pause or a cancel is decided even if the settings cannot be read.
+
+    Raises: UnknownStrategyError, RitornelloError: the settings cannot be read, and the command needs them.
+    """
     try:
         strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
     except (RitornelloError, UnknownStrategyError) as error:

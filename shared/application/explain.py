@@ -7,7 +7,8 @@ Source: docs/contracts/core.md section 5; docs/decisions/0021.
 from datetime import datetime, timedelta
 
 from shared.application.audit import Window, audit_page, from_the_end
-from shared.application.ports import Ports
+from shared.application.ports import Ports, UnknownStrategyError, all_readable
+from shared.domain.errors import RitornelloError
 from shared.domain.explain.instance import A_MINUTE, Evidence, Explanation, explain, subjects
 from shared.domain.instance.downtime import is_forgotten
 from shared.domain.instance.journal import EventHistory, EventRecord
@@ -15,6 +16,7 @@ from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.planning.forecast import Forecast, forecast_until
 from shared.domain.steps.history import PastEvent, past_event
+from shared.domain.strategy.model import Strategy
 
 BEFORE, AFTER = 60, 40
 """How many events are read that were created before the instant, and after it."""
@@ -37,14 +39,21 @@ def explain_at(ports: Ports, instance: Instance, at: datetime) -> Explanation:
     records = _records_around(ports, instance, at)
     about_the_past = instance.created_at <= at <= now
     about = subjects(instance, records.values(), at) if about_the_past else ()
-    ahead = _ahead(ports, instance, at, now=now)
+    strategy: Strategy | None = None
+    unread: str | None = None
+    try:
+        strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
+    except (RitornelloError, UnknownStrategyError) as error:
+        unread = f"{type(error).__name__}: {error}"
+    ahead = None if strategy is None else _ahead(strategy, instance, at, now=now)
     return explain(
         Evidence(
             instance=instance,
             now=now,
             events=_events(ports, instance, records, about),
-            ahead=ahead.cycles,
-            plan_ends=len(ahead.cycles) < MAX_CYCLES and not ahead.truncated,
+            ahead=() if ahead is None else ahead.cycles,
+            plan_ends=ahead is not None and len(ahead.cycles) < MAX_CYCLES and not ahead.truncated,
+            unread=unread,
             blocked_by=ports.strategies.blocked_by(instance.account_id, instance.strategy_sid),
             audit=_audit(ports, instance, at) if about_the_past and is_forgotten(instance, at) else (),
         ),
@@ -75,11 +84,10 @@ def _records_around(ports: Ports, instance: Instance, at: datetime) -> dict[int,
     if last > BEFORE + AFTER:
         # Numbers rise with creation, so a binary search finds the position.
         top = min(_created_by(ports, instance, at) + AFTER, last)
-    found = ports.instances.records_before(instance.sid, top + 1, limit=BEFORE + AFTER)
+    found = all_readable(ports.instances.records_before(instance.sid, top + 1, limit=BEFORE + AFTER))
     if found and found[-1].event.seq > 1:
-        found += ports.instances.records_before(
-            instance.sid, min(FIRST + 1, found[-1].event.seq), limit=FIRST
-        )
+        first = min(FIRST + 1, found[-1].event.seq)
+        found += all_readable(ports.instances.records_before(instance.sid, first, limit=FIRST))
     return {record.event.seq: record for record in found}
 
 
@@ -100,13 +108,12 @@ def _created_at(ports: Ports, instance: Instance, seq: int) -> datetime:
     event = instance.event(seq)
     if event is not None:
         return event.created_at
-    found = ports.instances.records_before(instance.sid, seq + 1, limit=1)
+    found = all_readable(ports.instances.records_before(instance.sid, seq + 1, limit=1))
     return found[0].event.created_at if found else instance.created_at
 
 
-def _ahead(ports: Ports, instance: Instance, at: datetime, *, now: datetime) -> Forecast:
+def _ahead(strategy: Strategy, instance: Instance, at: datetime, *, now: datetime) -> Forecast:
     """Return the coming cycles, up to beyond the minute in question."""
-    strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
     return forecast_until(strategy, instance, max(at, now) + A_MINUTE, most=MAX_CYCLES, now=now)
 
 

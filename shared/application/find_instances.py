@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from shared.application.ports import PageKey, Ports
+from shared.application.ports import PageKey, Ports, Unreadable
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.model import Instance, InstanceStatus
@@ -27,6 +27,14 @@ class TooManyScannedError(RitornelloError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InstancesFound:
+    """The instances that match a query, and those it passed that cannot be read."""
+
+    instances: tuple[Instance, ...]
+    unreadable: tuple[Unreadable[InstanceSid], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceQuery:
     """Which instances to find. ``version`` is None for any version; both creation dates are included."""
 
@@ -39,20 +47,29 @@ class InstanceQuery:
 
 def find_instances(
     ports: Ports, query: InstanceQuery, *, offset: int, limit: int, max_scanned: int = MAX_SCANNED
-) -> list[Instance]:
+) -> InstancesFound:
     """Return up to ``limit`` matching instances after the first ``offset``.
 
     An instance that changes its status during the query may be missed.
     Raises: TooManyScannedError: more than ``max_scanned`` instances would have to be scanned.
     """
-    return list(islice(_matching(ports, query, max_scanned), offset, offset + limit))
+    unreadable: list[Unreadable[InstanceSid]] = []
+    matching = _matching(ports, query, max_scanned, unreadable)
+    found = tuple(islice(matching, offset, offset + limit))
+    return InstancesFound(instances=found, unreadable=tuple(unreadable))
 
 
-def _matching(ports: Ports, query: InstanceQuery, max_scanned: int) -> Iterator[Instance]:
+def _matching(
+    ports: Ports, query: InstanceQuery, max_scanned: int, unreadable: list[Unreadable[InstanceSid]]
+) -> Iterator[Instance]:
+    """Yield the instances that match. Those that cannot be read are added to ``unreadable``."""
     before = _beginning(query)
     for _ in range(max_scanned // _PAGE):
         page_keys = ports.instances.of_strategy(query.strategy, query.statuses, before=before, limit=_PAGE)
         for instance in _loaded(ports, page_keys):
+            if isinstance(instance, Unreadable):
+                unreadable.append(instance)
+                continue
             # Keys are sorted by creation, so nothing older can match.
             if query.created_from is not None and instance.created_at < query.created_from:
                 return
@@ -77,8 +94,9 @@ def _beginning(query: InstanceQuery) -> PageKey | None:
     return PageKey(created_at=whole + _ONE_MILLISECOND, sid="")
 
 
-def _loaded(ports: Ports, page_keys: Sequence[PageKey]) -> list[Instance]:
+def _loaded(ports: Ports, page_keys: Sequence[PageKey]) -> list[Instance | Unreadable[InstanceSid]]:
     """Return the listed instances as they are now, in the same order."""
     sids = [InstanceSid(key.sid) for key in page_keys]
-    known = {instance.sid: instance for instance in ports.instances.load_many(sids)} if sids else {}
+    found = ports.instances.load_many(sids) if sids else []
+    known = {item.key if isinstance(item, Unreadable) else item.sid: item for item in found}
     return [known[sid] for sid in sids if sid in known]

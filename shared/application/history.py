@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
-from shared.application.ports import Ports
+from shared.application.ports import Ports, Unreadable, all_readable
 from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance
 from shared.domain.steps.history import PastEvent, last_finished_run, past_event
@@ -17,10 +17,14 @@ PAGE_SIZES = (10, 40, 150)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryPage:
-    """Events, and the number below which the next page begins. ``after`` is None on the last page."""
+    """Events, and the number below which the next page begins. ``after`` is None on the last page.
+
+    ``unreadable`` are events of the page whose record or journal cannot be read, by their numbers.
+    """
 
     events: tuple[PastEvent, ...]
     after: int | None
+    unreadable: tuple[Unreadable[int], ...] = ()
 
 
 def history_page(ports: Ports, instance: Instance, *, before: int | None, limit: int) -> HistoryPage:
@@ -30,28 +34,47 @@ def history_page(ports: Ports, instance: Instance, *, before: int | None, limit:
     low = max(top - limit, 1)
     found: list[PastEvent] = []
     steps = 0
-    for event in past_events(ports, instance, low, top - 1):
+    events, unreadable = _past_events(ports, instance, low, top - 1)
+    for event in events:
         steps += len(event.steps)
         if found and steps > MAX_STEPS:
-            return HistoryPage(events=tuple(found), after=found[-1].event.seq)
+            after = found[-1].event.seq
+            on_page = tuple(item for item in unreadable if item.key >= after)
+            return HistoryPage(events=tuple(found), after=after, unreadable=on_page)
         found.append(event)
-    return HistoryPage(events=tuple(found), after=low if low > 1 else None)
+    return HistoryPage(events=tuple(found), after=low if low > 1 else None, unreadable=tuple(unreadable))
 
 
-def past_events(ports: Ports, instance: Instance, first: int, last: int) -> list[PastEvent]:
-    """Return the events with these numbers, both included, highest first, with all their steps."""
+def _past_events(
+    ports: Ports, instance: Instance, first: int, last: int
+) -> tuple[list[PastEvent], list[Unreadable[int]]]:
+    """Return the events with these numbers, both included, highest first, with all their steps.
+
+    Those whose record or journal cannot be read come second.
+    """
     if last < first:
-        return []
-    records = ports.instances.records_before(instance.sid, last + 1, limit=last + 1 - first)
-    record_of = {record.event.seq: record for record in records}
+        return [], []
+    unreadable: dict[int, Unreadable[int]] = {}
+    record_of: dict[int, EventRecord] = {}
+    for record in ports.instances.records_before(instance.sid, last + 1, limit=last + 1 - first):
+        if isinstance(record, Unreadable):
+            # If an event has no record yet, the last ones are of lower numbers.
+            unreadable |= {record.key: record} if record.key >= first else {}
+        else:
+            record_of[record.event.seq] = record
     entries: dict[int, list[JournalEntry]] = defaultdict(list)
     for entry in ports.instances.journal_between(instance.sid, first, last):
-        entries[entry.seq].append(entry)
+        if isinstance(entry, Unreadable):
+            unreadable[entry.key] = entry
+        else:
+            entries[entry.seq].append(entry)
     found = (
         past_event(instance, seq, EventHistory(entries=tuple(entries[seq]), record=record_of.get(seq)))
         for seq in range(last, first - 1, -1)
+        # A part of an event would be taken for the whole.
+        if seq not in unreadable
     )
-    return [event for event in found if event is not None]
+    return [event for event in found if event is not None], list(unreadable.values())
 
 
 def last_outcome(ports: Ports, instance: Instance) -> EventRecord | None:
@@ -61,7 +84,7 @@ def last_outcome(ports: Ports, instance: Instance) -> EventRecord | None:
     """
     before = instance.next_seq
     for size in PAGE_SIZES:
-        records = ports.instances.records_before(instance.sid, before, limit=size)
+        records = all_readable(ports.instances.records_before(instance.sid, before, limit=size))
         found = last_finished_run(instance, records)
         if found is not None or len(records) < size:
             return found

@@ -2,20 +2,26 @@
 
 from dataclasses import dataclass
 
-from shared.application.ports import PageKey, Ports
+from shared.application.ports import PageKey, Ports, Unreadable
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.model import Instance, InstanceStatus
 
 MAX_SCANNED = 500
 """How many instances are scanned for one page that filters an account's instances by status."""
 
+_Entry = tuple[PageKey, Instance | Unreadable[InstanceSid]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Instances, and the key after which the next page begins. ``after`` is None on the last page."""
+    """Instances, and the key after which the next page begins. ``after`` is None on the last page.
+
+    ``unreadable`` are the instances that would be listed and cannot be read, whatever their status.
+    """
 
     instances: tuple[Instance, ...]
     after: PageKey | None
+    unreadable: tuple[Unreadable[InstanceSid], ...] = ()
 
 
 def page_of_strategy(
@@ -29,7 +35,7 @@ def page_of_strategy(
     page_keys = ports.instances.of_strategy(strategy, statuses, before=before, limit=limit + 1)
     chosen = page_keys[:limit]
     after = chosen[-1] if len(page_keys) > limit else None
-    return Page(instances=tuple(_loaded(ports, chosen, status)), after=after)
+    return _page(_loaded(ports, chosen, status), after)
 
 
 def page_of_account(
@@ -40,36 +46,44 @@ def page_of_account(
     The index by account does not know the status. So a page for one status scans a limited number of instances: it
     may hold fewer than ``limit``, or none, and still not be the last.
     """
-    found: list[Instance] = []
+    found: list[_Entry] = []
     for _ in range(max(MAX_SCANNED // limit, 1)):
         page_keys = ports.instances.of_account(account, before=before, limit=limit + 1)
         some = _loaded(ports, page_keys[:limit], status)
         room = limit - len(found)
         found += some[:room]
         if len(some) > room:
-            return Page(instances=tuple(found), after=_key_of(found[-1]))
+            return _page(found, found[-1][0])
         if len(page_keys) <= limit:
-            return Page(instances=tuple(found), after=None)
+            return _page(found, None)
         before = page_keys[limit - 1]
         if len(found) == limit:
             break
-    return Page(instances=tuple(found), after=before)
+    return _page(found, before)
 
 
-def _loaded(ports: Ports, page_keys: list[PageKey], status: InstanceStatus | None) -> list[Instance]:
-    """Return the listed instances as they are now, in the same order, if they still have that status."""
-    if not page_keys:
-        return []
-    found = {
-        instance.sid: instance for instance in ports.instances.load_many([_sid(key) for key in page_keys])
-    }
-    ordered = [found[_sid(key)] for key in page_keys if _sid(key) in found]
-    return [instance for instance in ordered if status is None or instance.status is status]
+def _loaded(ports: Ports, page_keys: list[PageKey], status: InstanceStatus | None) -> list[_Entry]:
+    """Return the listed instances as they are now, in the same order, if they still have that status.
+
+    Those that cannot be read are among them.
+    """
+    found = ports.instances.load_many([_sid(key) for key in page_keys]) if page_keys else []
+    known = {item.key if isinstance(item, Unreadable) else item.sid: item for item in found}
+    entries = [(key, known[_sid(key)]) for key in page_keys if _sid(key) in known]
+    return [
+        (key, item)
+        for key, item in entries
+        if isinstance(item, Unreadable) or status is None or item.status is status
+    ]
+
+
+def _page(entries: list[_Entry], after: PageKey | None) -> Page:
+    return Page(
+        instances=tuple(item for _, item in entries if not isinstance(item, Unreadable)),
+        after=after,
+        unreadable=tuple(item for _, item in entries if isinstance(item, Unreadable)),
+    )
 
 
 def _sid(key: PageKey) -> InstanceSid:
     return InstanceSid(key.sid)
-
-
-def _key_of(instance: Instance) -> PageKey:
-    return PageKey(created_at=instance.created_at, sid=instance.sid)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from shared.application.ports import Ports
+from shared.application.ports import Ports, Unreadable, all_readable
 from shared.domain.ids import AccountId
 from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import Instance
@@ -26,8 +26,11 @@ class Past:
     until: datetime
 
 
-def past_runs(ports: Ports, past: Past, *, most: int) -> Iterator[EventRecord]:
-    """Yield the records of main events that had begun, latest first. At most ``most`` records are read to find them."""
+def past_runs(ports: Ports, past: Past, *, most: int) -> Iterator[EventRecord | Unreadable[str]]:
+    """Yield the records of main events that had begun, latest first, and those of any events that cannot be read.
+
+    At most ``most`` records are read to find them.
+    """
     month, scanned = _first_of(past.until), 0
     since = past.since or datetime.min.replace(tzinfo=UTC)
     for _ in range(MAX_MONTHS):
@@ -36,7 +39,7 @@ def past_runs(ports: Ports, past: Past, *, most: int) -> Iterator[EventRecord]:
         )
         for record in records:
             scanned += 1
-            if is_run(record):
+            if isinstance(record, Unreadable) or is_run(record):
                 yield record
         if scanned >= most or datetime(month.year, month.month, 1, tzinfo=UTC) <= since:
             return
@@ -48,7 +51,7 @@ def runs_of(ports: Ports, instance: Instance, *, most: int) -> Iterator[EventRec
     below, scanned = instance.next_seq, 0
     while scanned < most:
         limit = min(PAGE, most - scanned)
-        records = ports.instances.records_before(instance.sid, below, limit=limit)
+        records = all_readable(ports.instances.records_before(instance.sid, below, limit=limit))
         # The record of an open event is that of a runner that had lost its claim; it does not count.
         yield from (r for r in records if is_run(r) and instance.event(r.event.seq) is None)
         if len(records) < limit:

@@ -3,15 +3,15 @@
 A method that writes may have written although it raised, if its reply was lost. Every use case allows for that.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from shared.domain.access import AccessKey, Session
 from shared.domain.bulk.operation import BulkOperation
 from shared.domain.bulk.release import ReleaseJob
-from shared.domain.errors import RitornelloError
+from shared.domain.errors import RitornelloError, StoredShapeError
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
@@ -54,6 +54,30 @@ class FolderEntry:
 
     sid: StrategySid
     folder_name: str
+
+
+Key_co = TypeVar("Key_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable(Generic[Key_co]):
+    """An item of a list that is stored and cannot be read, for example because a newer version of the code wrote it.
+
+    ``key`` is its key or position in the list. ``why`` is for operators.
+    """
+
+    key: Key_co
+    why: str
+
+
+def all_readable(found: Iterable[Result | Unreadable[object]]) -> list[Result]:
+    """Return the items of a list. Raises: StoredShapeError: one of them cannot be read."""
+    items: list[Result] = []
+    for item in found:
+        if isinstance(item, Unreadable):
+            raise StoredShapeError(f"{item.key}: {item.why}")
+        items.append(item)
+    return items
 
 
 Operation = ReleaseJob | BulkOperation
@@ -109,14 +133,18 @@ class InstanceStore(Protocol):
         Reads are strongly consistent.
         """
 
-    def records_before(self, sid: InstanceSid, seq: int, *, limit: int) -> list[EventRecord]:
+    def records_before(
+        self, sid: InstanceSid, seq: int, *, limit: int
+    ) -> list[EventRecord | Unreadable[int]]:
         """Return up to ``limit`` records of an instance's events with a number below ``seq``, highest first.
 
         Reads are strongly consistent. An open event may have a record that does not count, if a runner wrote it after
         it lost its lease.
         """
 
-    def journal_between(self, sid: InstanceSid, first: int, last: int) -> list[JournalEntry]:
+    def journal_between(
+        self, sid: InstanceSid, first: int, last: int
+    ) -> list[JournalEntry | Unreadable[int]]:
         """Return the journals of the events with these numbers, both included, in order of (event, run, visit).
 
         Answers to the events are not among them. Reads are strongly consistent.
@@ -124,11 +152,12 @@ class InstanceStore(Protocol):
 
     def records_of_month(
         self, account: AccountId, month: date, *, since: datetime, until: datetime, limit: int
-    ) -> Iterator[EventRecord]:
+    ) -> Iterator[EventRecord | Unreadable[str]]:
         """Yield up to ``limit`` records of an account's events that closed in a month (UTC), latest first.
 
         ``month`` is any day of the month. Events closed from ``since`` (included) until ``until`` (not included)
-        count. Records are read in batches, as the caller consumes them. The index is eventually consistent.
+        count. Records are read in batches, as the caller consumes them; one that cannot be read has the sid of its
+        event as its key. The index is eventually consistent.
         """
 
     def due(self, partition: str, *, until: datetime, limit: int) -> list[DueEntry[InstanceSid]]:
@@ -145,7 +174,7 @@ class InstanceStore(Protocol):
         Return False if the stored entry is not this one; then nothing has changed, or a lost reply was this one's.
         """
 
-    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
+    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance | Unreadable[InstanceSid]]:
         """Return those of these instances that exist, as last stored, in any order."""
 
     def of_strategy(
@@ -280,10 +309,14 @@ class StrategyStore(Protocol):
         Raises: UnknownStrategyError.
         """
 
-    def versions(self, sid: StrategySid, *, before: int | None, limit: int) -> list[StrategyVersion]:
+    def versions(
+        self, sid: StrategySid, *, before: int | None, limit: int
+    ) -> list[StrategyVersion | Unreadable[int]]:
         """Return the latest versions of a strategy with a number below ``before``, latest first."""
 
-    def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[StrategyHead]:
+    def of_account(
+        self, account: AccountId, *, before: PageKey | None, limit: int
+    ) -> list[StrategyHead | Unreadable[PageKey]]:
         """Return the youngest strategies of an account, older than ``before``, youngest first.
 
         The index is eventually consistent.
@@ -336,7 +369,9 @@ class AccessStore(Protocol):
     def remove_key(self, key: AccessKey, *, audit: AuditEntry) -> None:
         """Remove an access key; it is refused from now on. Removing it again changes nothing."""
 
-    def keys(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[AccessKey]:
+    def keys(
+        self, account: AccountId, *, before: PageKey | None, limit: int
+    ) -> list[AccessKey | Unreadable[PageKey]]:
         """Return the youngest keys of an account, older than ``before``, youngest first."""
 
     def session(self, token_hash: str) -> Session | None:
@@ -384,7 +419,7 @@ class AuditStore(Protocol):
 
     def of_day(
         self, account: AccountId, day: date, *, since: datetime, before: AuditPosition, limit: int
-    ) -> list[tuple[AuditPosition, AuditEntry]]:
+    ) -> list[tuple[AuditPosition, AuditEntry | Unreadable[AuditPosition]]]:
         """Return the latest entries of a day (UTC), since ``since`` and before a position, latest first."""
 
 
@@ -412,7 +447,9 @@ class OperationStore(Protocol):
     def postpone(self, entry: DueEntry[OperationSid], *, now: datetime) -> bool:
         """Move the entry of an operation on by a back-off, as ``InstanceStore.postpone`` does."""
 
-    def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[BulkOperation]:
+    def of_account(
+        self, account: AccountId, *, before: PageKey | None, limit: int
+    ) -> list[BulkOperation | Unreadable[PageKey]]:
         """Return the youngest bulk operations of an account, older than ``before``, youngest first.
 
         The index is eventually consistent.

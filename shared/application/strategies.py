@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from shared.application.ports import Ports, SecretHasher, StaleRevError
+from shared.application.ports import Ports, SecretHasher, StaleRevError, Unreadable
 from shared.application.start import KeyReusedError, Repeatable
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, StrategySid, sid_of_request
@@ -156,7 +156,8 @@ def delete_strategy(ports: Ports, head: StrategyHead, *, by: Actor) -> StrategyH
     page_keys = ports.instances.of_strategy(head.sid, UNFINISHED, before=None, limit=100)
     # The index is eventually consistent, so the status of the loaded instances counts.
     found = ports.instances.load_many([InstanceSid(key.sid) for key in page_keys])
-    if any(instance.status in UNFINISHED for instance in found):
+    # One that cannot be read is unfinished by the index.
+    if any(isinstance(item, Unreadable) or item.status in UNFINISHED for item in found):
         raise StillInUseError("the strategy has unfinished instances")
     return remove_strategy(ports, head, by=by)
 

@@ -14,6 +14,7 @@ from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.control import control
 from shared.application.explain import AFTER, BEFORE, explain_at
 from shared.application.flags import pause_queue
+from shared.application.ports import Unreadable
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.explain.instance import Explanation
@@ -44,7 +45,9 @@ class Counted(MemoryInstances):
 
     readings: list[int] = field(default_factory=list)
 
-    def records_before(self, sid: InstanceSid, seq: int, *, limit: int) -> list[EventRecord]:
+    def records_before(
+        self, sid: InstanceSid, seq: int, *, limit: int
+    ) -> list[EventRecord | Unreadable[int]]:
         found = MemoryInstances.records_before(self, sid, seq, limit=limit)
         self.readings.append(len(found))
         return found

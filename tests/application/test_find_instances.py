@@ -9,7 +9,7 @@ from dev.memory.stores import MemoryInstances
 from dev.memory.world import MemoryPorts
 from shared.application.control import control
 from shared.application.find_instances import InstanceQuery, TooManyScannedError, find_instances
-from shared.application.ports import PageKey
+from shared.application.ports import PageKey, Unreadable
 from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.lifecycle.commands import Pause
@@ -31,16 +31,16 @@ class Lagging(MemoryInstances):
 class Unloadable(MemoryInstances):
     """A store whose index still lists the first instance, which can no longer be loaded."""
 
-    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
+    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance | Unreadable[InstanceSid]]:
         first = min(self.instances)
-        return [instance for instance in MemoryInstances.load_many(self, sids) if instance.sid != first]
+        return MemoryInstances.load_many(self, [sid for sid in sids if sid != first])
 
 
 def sids(
     ports: MemoryPorts, query: InstanceQuery, *, offset: int = 0, limit: int = 9, max_scanned: int = 10_000
 ) -> list[str]:
     found = find_instances(ports, query, offset=offset, limit=limit, max_scanned=max_scanned)
-    return [instance.sid for instance in found]
+    return [instance.sid for instance in found.instances]
 
 
 class TestQueries:

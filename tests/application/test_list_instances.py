@@ -8,7 +8,7 @@ import pytest
 
 from dev.memory.stores import MemoryInstances
 from shared.application.list_instances import page_of_account, page_of_strategy
-from shared.application.ports import PageKey
+from shared.application.ports import PageKey, Unreadable
 from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.model import Instance, InstanceStatus
 from tests.application.bulk.bulk_worlds import ACCOUNT, NOON
@@ -21,7 +21,7 @@ ACTIVE, PAUSED = InstanceStatus.ACTIVE, InstanceStatus.PAUSED
 class Emptied(MemoryInstances):
     """A store whose index lists instances that no longer exist."""
 
-    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
+    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance | Unreadable[InstanceSid]]:
         assert sids
         return []
 

@@ -7,6 +7,7 @@ import pytest
 
 from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.past_runs import PAGE, Past, past_runs, runs_of
+from shared.application.ports import all_readable
 from shared.domain.ids import AccountId
 from shared.domain.instance.event import EventKind, EventStatus
 from shared.domain.instance.journal import EventRecord
@@ -35,7 +36,7 @@ def ended(ports: MemoryPorts, seq: int, at: datetime, *, began: bool = True, mai
 
 def seqs(ports: MemoryPorts, *, most: int = 100, **window: datetime | None) -> list[int]:
     past = replace(Past(account=ACCOUNT, since=None, until=NOON), **window)  # type: ignore[arg-type]
-    return [record.event.seq for record in past_runs(ports, past, most=most)]
+    return [record.event.seq for record in all_readable(past_runs(ports, past, most=most))]
 
 
 class TestPastRuns:

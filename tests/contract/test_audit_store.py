@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from shared.application.audit import from_the_end
-from shared.application.ports import AuditPosition
+from shared.application.ports import AuditPosition, all_readable
 from shared.domain.ids import AccountId
 from shared.domain.instance.verdict import AuditEntry
 from tests import full
@@ -33,7 +33,7 @@ def read(
     stores: Stores, before: AuditPosition, limit: int = 9, since: datetime = LONG_AGO
 ) -> list[AuditEntry]:
     found = stores.audit.of_day(full.ACCOUNT, DAY, since=since, before=before, limit=limit)
-    return [entry for _, entry in found]
+    return all_readable(entry for _, entry in found)
 
 
 class TestADay:
@@ -61,7 +61,11 @@ class TestADay:
         first = of_day(full.ACCOUNT, DAY, since=LONG_AGO, before=from_the_end(at(10)), limit=2)
         rest = of_day(full.ACCOUNT, DAY, since=LONG_AGO, before=first[-1][0], limit=2)
 
-        assert {entry.target for _, entry in first + rest} == {"i-0", "i-1", "i-2"}
+        assert {entry.target for entry in all_readable(entry for _, entry in first + rest)} == {
+            "i-0",
+            "i-1",
+            "i-2",
+        }
 
     def test_other_days_and_accounts_are_left_out(self, stores: Stores) -> None:
         kept(stores, [entry_of(1), entry_of(2), entry_of(3, when=at(8))])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.application.ports import PageKey
+from shared.application.ports import PageKey, all_readable
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.strategy.model import StrategyHead
@@ -188,7 +188,7 @@ class TestManyInstances:
 
         found = stores.instances.load_many([one.sid, InstanceSid("gone"), two.sid])
 
-        assert sorted(found, key=lambda instance: instance.sid) == [one, later]
+        assert sorted(all_readable(found), key=lambda instance: instance.sid) == [one, later]
 
     def test_loading_no_instances_returns_none(self, stores: Stores) -> None:
         assert stores.instances.load_many([]) == []
@@ -200,7 +200,7 @@ class TestManyInstances:
 
         for count in (99, 100, 101, 200, 201):
             sids = [instance.sid for instance in made[:count]]
-            assert sorted(one.sid for one in stores.instances.load_many(sids)) == sorted(sids)
+            assert sorted(one.sid for one in all_readable(stores.instances.load_many(sids))) == sorted(sids)
 
 
 class TestStrategiesOfAnAccount:
@@ -226,7 +226,7 @@ class TestStrategiesOfAnAccount:
         made = self.heads(stores, 5)
         listing = stores.strategies.of_account
 
-        first = listing(full.ACCOUNT, before=None, limit=3)
+        first = all_readable(listing(full.ACCOUNT, before=None, limit=3))
         rest = listing(full.ACCOUNT, before=place(first[-1]), limit=3)
 
         assert first + rest == made[::-1]
@@ -309,7 +309,7 @@ class TestKeysOfAnAccount:
             stores.access.put_key(key)
         listing = stores.access.keys
 
-        first = listing(full.ACCOUNT, before=None, limit=3)
+        first = all_readable(listing(full.ACCOUNT, before=None, limit=3))
         last = first[-1]
         rest = listing(full.ACCOUNT, before=PageKey(created_at=last.created_at, sid=last.key_id), limit=3)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.application.ports import NameTakenError, StaleRevError, UnknownStrategyError
+from shared.application.ports import NameTakenError, StaleRevError, UnknownStrategyError, all_readable
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.verdict import AuditEntry
@@ -143,9 +143,9 @@ class TestLabels:
         stores.strategies.relabel(self.OTHERS, before=HEAD, audit=audit_of("delete-version"))
 
         assert stores.strategies.head(HEAD.sid) == self.OTHERS
-        assert [one.version for one in stores.strategies.versions(HEAD.sid, before=None, limit=9)] == [
-            HEAD.version
-        ]
+        assert [
+            one.version for one in all_readable(stores.strategies.versions(HEAD.sid, before=None, limit=9))
+        ] == [HEAD.version]
         assert stores.audits() == [audit_of("delete-version")]
 
     def test_labels_of_a_changed_head_are_refused(self, stores: Stores) -> None:
@@ -203,7 +203,7 @@ class TestAFurtherVersion:
         stores.strategies.create(HEAD, settings())
         stores.strategies.replace(self.NEXT, settings(), before=HEAD, audit=audit_of())
 
-        latest, first = stores.strategies.versions(HEAD.sid, before=None, limit=9)
+        latest, first = all_readable(stores.strategies.versions(HEAD.sid, before=None, limit=9))
 
         assert (latest.version, latest.description, latest.created_at) == (2, "newer", full.at(5))
         assert (latest.created_by, first.created_by) == ("key-1", HEAD.created_by)
@@ -218,8 +218,8 @@ class TestAFurtherVersion:
             before = after
         listing = stores.strategies.versions
 
-        assert [v.version for v in listing(HEAD.sid, before=None, limit=3)] == [4, 3, 2]
-        assert [v.version for v in listing(HEAD.sid, before=2, limit=3)] == [1]
+        assert [v.version for v in all_readable(listing(HEAD.sid, before=None, limit=3))] == [4, 3, 2]
+        assert [v.version for v in all_readable(listing(HEAD.sid, before=2, limit=3))] == [1]
         assert listing(HEAD.sid, before=1, limit=3) == []
         assert listing(OTHER, before=None, limit=3) == []
 

@@ -23,6 +23,7 @@ from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.items import instance_item
 from shared.adapters.dynamodb.tables import Tables
 from shared.application.audit import from_the_end
+from shared.application.ports import all_readable
 from shared.domain.bulk.operation import BATCH_SIZE
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.due import SHARDS
@@ -68,9 +69,8 @@ class Gym:
     def members(self, sids: Sequence[InstanceSid]) -> list[Instance]:
         """Return the members as they are now."""
         store = DynamoDbInstances(client=self.database, tables=self.tables)
-        return [
-            one for begin in range(0, len(sids), 100) for one in store.load_many(sids[begin : begin + 100])
-        ]
+        parts = [store.load_many(sids[begin : begin + 100]) for begin in range(0, len(sids), 100)]
+        return [one for part in parts for one in all_readable(part)]
 
     def canceled(self, sids: Sequence[InstanceSid]) -> int:
         return sum(one.status.value == "CANCELED" for one in self.members(sids))
@@ -82,7 +82,8 @@ class Gym:
         for at in (day, day - timedelta(days=1)):
             since, before = at - timedelta(days=2), from_the_end(at + timedelta(days=1))
             entries = store.of_day(DEV, at.date(), since=since, before=before, limit=10 * MANY)
-            found.update(entry.target for _, entry in entries if entry.operation == operation)
+            readable = all_readable(entry for _, entry in entries)
+            found.update(entry.target for entry in readable if entry.operation == operation)
         return found
 
     def begin(self, **command: Any) -> str:

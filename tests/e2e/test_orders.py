@@ -23,6 +23,7 @@ from dev.client import KEY, Processes, example
 from shared.adapters.dynamodb.audit import DynamoDbAudit
 from shared.adapters.dynamodb.items import instance_item
 from shared.application.audit import from_the_end
+from shared.application.ports import all_readable
 from shared.domain.bulk.operation import BATCH_SIZE
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import InstanceSid, order_sid
@@ -96,7 +97,8 @@ def audited(gym: Gym, operation: str) -> list[AuditEntry]:
     for at in (day, day - timedelta(days=1)):
         since, before = at - timedelta(days=2), from_the_end(at + timedelta(days=1))
         entries = store.of_day(DEV, at.date(), since=since, before=before, limit=10 * MANY)
-        found += [entry for _, entry in entries if entry.operation == operation]
+        readable = all_readable(entry for _, entry in entries)
+        found += [entry for entry in readable if entry.operation == operation]
     return found
 
 

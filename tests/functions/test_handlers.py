@@ -16,6 +16,7 @@ from functions.step_runner.handler import lambda_handler as step_runner
 from functions.sweeper.handler import lambda_handler as sweeper
 from shared import bootstrap
 from shared.application.flags import pause_queue, resume_queue
+from shared.application.ports import all_readable
 from shared.domain.ids import AccountId, InstanceSid
 from shared.domain.instance.verdict import Actor
 from tests.functions.contexts import Context
@@ -92,10 +93,10 @@ class TestABulkOperation:
         assert sweeper({}, Context())["operations"] == 0  # type: ignore[arg-type]
 
         ports = bootstrap.ports()
-        (after,) = ports.operations.of_account(AccountId("a-1"), before=None, limit=9)
+        (after,) = all_readable(ports.operations.of_account(AccountId("a-1"), before=None, limit=9))
         assert (after.status, after.counts.changed) == ("COMPLETED", 27)
         sids = [InstanceSid(one["executionInstance"]["sid"]) for one in started]
-        assert {one.status for one in ports.instances.load_many(sids)} == {"CANCELED"}
+        assert {one.status for one in all_readable(ports.instances.load_many(sids))} == {"CANCELED"}
 
 
 class TestWhatCannotBeRead:

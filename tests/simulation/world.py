@@ -16,6 +16,7 @@ from shared.application.ports import (
     PageKey,
     StaleRevError,
     UnavailableError,
+    Unreadable,
 )
 from shared.application.runner.loop import run_due_events
 from shared.application.sweep import sweep
@@ -277,15 +278,19 @@ class World:
         self.io("event_history")
         return self.store.event_history(sid, seq)
 
-    def records_before(self, sid: InstanceSid, seq: int, *, limit: int) -> list[EventRecord]:
+    def records_before(
+        self, sid: InstanceSid, seq: int, *, limit: int
+    ) -> list[EventRecord | Unreadable[int]]:
         return self.store.records_before(sid, seq, limit=limit)
 
-    def journal_between(self, sid: InstanceSid, first: int, last: int) -> list[JournalEntry]:
+    def journal_between(
+        self, sid: InstanceSid, first: int, last: int
+    ) -> list[JournalEntry | Unreadable[int]]:
         return self.store.journal_between(sid, first, last)
 
     def records_of_month(
         self, account: AccountId, month: date, *, since: datetime, until: datetime, limit: int
-    ) -> Iterator[EventRecord]:
+    ) -> Iterator[EventRecord | Unreadable[str]]:
         return self.store.records_of_month(account, month, since=since, until=until, limit=limit)
 
     def due(self, partition: str, *, until: datetime, limit: int) -> list[DueEntry[InstanceSid]]:
@@ -298,7 +303,7 @@ class World:
         self.io("postpone")
         return self.store.postpone(entry, now=now)
 
-    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
+    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance | Unreadable[InstanceSid]]:
         self.io("load_many")
         return self.store.load_many(sids)
 

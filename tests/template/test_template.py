@@ -107,7 +107,7 @@ class TestFunctions:
         # Longer than the sweeper's longest back-off, an invocation would only repeat what the sweeper does.
         assert timedelta(seconds=age) <= MAX_BACK_OFF
 
-    def test_only_the_step_runner_reserves_concurrency_and_only_if_asked(self) -> None:
+    def test_only_the_step_runner_reserves_concurrency(self) -> None:
         reserving = {
             name: properties["ReservedConcurrentExecutions"]
             for name, properties in of_type("AWS::Serverless::Function").items()

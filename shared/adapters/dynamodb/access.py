@@ -14,6 +14,7 @@ from shared.adapters.dynamodb.items import (
     audit_item,
     item_of,
     read,
+    read_each,
     release_job_item,
     session_item,
     session_of,
@@ -28,7 +29,7 @@ from shared.adapters.dynamodb.tables import (
     place_of,
     session_key,
 )
-from shared.application.ports import PageKey
+from shared.application.ports import PageKey, Unreadable
 from shared.domain.access import AccessKey, Session
 from shared.domain.bulk.release import ReleaseJob
 from shared.domain.ids import AccountId
@@ -65,7 +66,9 @@ class DynamoDbAccess:
         deletes = [{"Delete": {"TableName": self.tables.access, "Key": to_attributes(item)}} for item in keys]
         self._write(deletes, audit)
 
-    def keys(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[AccessKey]:
+    def keys(
+        self, account: AccountId, *, before: PageKey | None, limit: int
+    ) -> list[AccessKey | Unreadable[PageKey]]:
         last = OWNED_KEY + _BEHIND_ALL if before is None else owned_key(account, before)["sk"]
         index_item = query_all(
             self.client,
@@ -82,7 +85,9 @@ class DynamoDbAccess:
         chosen = [place for place in places if before is None or place < before][:limit]
         keys = [to_attributes(access_key(place.sid)) for place in chosen]
         found = read_batch(self.client, {self.tables.access: keys})[self.tables.access]
-        return sorted(map(_key_of, found), key=_place, reverse=True)
+        place_of_key = {access_key(place.sid)["pk"]: place for place in chosen}
+        readings = read_each(found, _key_of, lambda item: place_of_key[item["pk"]["S"]])
+        return sorted(readings, key=_place, reverse=True)
 
     def session(self, token_hash: str) -> Session | None:
         key = to_attributes(session_key(token_hash))
@@ -145,5 +150,7 @@ def _key_of(item: Item) -> AccessKey:
     return ACCESS_KEY.read(from_text(found["doc"]), key_id=key_id, account_id=found["accountId"])
 
 
-def _place(key: AccessKey) -> PageKey:
+def _place(key: AccessKey | Unreadable[PageKey]) -> PageKey:
+    if isinstance(key, Unreadable):
+        return key.key
     return PageKey(created_at=key.created_at, sid=key.key_id)

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 from shared.adapters.dynamodb.attributes import to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient
-from shared.adapters.dynamodb.items import audit_of
+from shared.adapters.dynamodb.items import audit_of, read_each
 from shared.adapters.dynamodb.reading import query_all
 from shared.adapters.dynamodb.tables import (
     OWNER_SHARDS,
@@ -14,7 +14,7 @@ from shared.adapters.dynamodb.tables import (
     audit_position_of,
     audit_position_text,
 )
-from shared.application.ports import AuditPosition
+from shared.application.ports import AuditPosition, Unreadable
 from shared.domain.ids import AccountId
 from shared.domain.instance.verdict import AuditEntry
 
@@ -28,9 +28,9 @@ class DynamoDbAudit:
 
     def of_day(
         self, account: AccountId, day: date, *, since: datetime, before: AuditPosition, limit: int
-    ) -> list[tuple[AuditPosition, AuditEntry]]:
+    ) -> list[tuple[AuditPosition, AuditEntry | Unreadable[AuditPosition]]]:
         midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        found: list[tuple[AuditPosition, AuditEntry]] = []
+        found: list[tuple[AuditPosition, AuditEntry | Unreadable[AuditPosition]]] = []
         for shard in range(OWNER_SHARDS):
             values = {
                 ":day": account_day(account, midnight, shard),
@@ -46,6 +46,8 @@ class DynamoDbAudit:
                 ScanIndexForward=False,
                 ConsistentRead=True,
             )
-            found += [(audit_position_of(item["sk"]["S"]), audit_of(item)) for item in items]
+            positions = [audit_position_of(item["sk"]["S"]) for item in items]
+            entries = read_each(items, audit_of, lambda item: audit_position_of(item["sk"]["S"]))
+            found += zip(positions, entries, strict=True)
         ordered = sorted((item for item in found if item[0] < before), key=lambda item: item[0], reverse=True)
         return ordered[:limit]

@@ -17,12 +17,15 @@ from shared.adapters.dynamodb.due_index import due_entries, postpone_entry
 from shared.adapters.dynamodb.items import (
     answer_item,
     audit_item,
+    entries_of,
     entry_item,
     instance_item,
     instance_of,
     journal_of,
+    read_each,
     record_item,
     record_of,
+    records_in,
 )
 from shared.adapters.dynamodb.reading import MAX_KEYS, Item, query_all, read_batch
 from shared.adapters.dynamodb.tables import (
@@ -33,6 +36,7 @@ from shared.adapters.dynamodb.tables import (
     OWNER_SHARDS,
     Tables,
     account_month,
+    event_number,
     journal_prefix,
     owner_shard,
     place_of,
@@ -41,9 +45,9 @@ from shared.adapters.dynamodb.tables import (
     strategy_status,
     sweep_instant,
 )
-from shared.application.ports import PageKey, StaleRevError
+from shared.application.ports import PageKey, StaleRevError, Unreadable
 from shared.domain.calendar.dates import format_instant
-from shared.domain.ids import AccountId, InstanceSid, StrategySid
+from shared.domain.ids import AccountId, InstanceSid, StrategySid, event_sid
 from shared.domain.instance.due import SHARDS
 from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
@@ -129,7 +133,9 @@ class DynamoDbInstances:
             answers=tuple(answers),
         )
 
-    def records_before(self, sid: InstanceSid, seq: int, *, limit: int) -> list[EventRecord]:
+    def records_before(
+        self, sid: InstanceSid, seq: int, *, limit: int
+    ) -> list[EventRecord | Unreadable[int]]:
         values = {":sid": sid, ":first": record_key(0), ":last": record_key(seq - 1)}
         items = query_all(
             self.client,
@@ -140,9 +146,11 @@ class DynamoDbInstances:
             ScanIndexForward=False,
             ConsistentRead=True,
         )
-        return [record_of(item) for item in items]
+        return records_in(items)
 
-    def journal_between(self, sid: InstanceSid, first: int, last: int) -> list[JournalEntry]:
+    def journal_between(
+        self, sid: InstanceSid, first: int, last: int
+    ) -> list[JournalEntry | Unreadable[int]]:
         values = {":sid": sid, ":first": journal_prefix(first), ":last": journal_prefix(last + 1)}
         items = query_all(
             self.client,
@@ -151,11 +159,11 @@ class DynamoDbInstances:
             ExpressionAttributeValues=to_attributes(values),
             ConsistentRead=True,
         )
-        return journal_of(items)[0]
+        return entries_of(items)
 
     def records_of_month(
         self, account: AccountId, month: date, *, since: datetime, until: datetime, limit: int
-    ) -> Iterator[EventRecord]:
+    ) -> Iterator[EventRecord | Unreadable[str]]:
         index_entries: list[Item] = []
         for shard in range(SHARDS):
             values = {
@@ -180,9 +188,10 @@ class DynamoDbInstances:
                 {name: item[name] for name in ("instanceSid", "sk")}
                 for item in index_entries[start : start + MAX_KEYS]
             ]
-            found = [record_of(item) for item in read_batch(self.client, {table: keys})[table]]
-            meant = [record for record in found if since <= record.finished_at < until]
-            yield from sorted(meant, key=_ended, reverse=True)
+            items = sorted(read_batch(self.client, {table: keys})[table], key=_closed, reverse=True)
+            for record in read_each(items, record_of, _event_sid_of):
+                if isinstance(record, Unreadable) or since <= record.finished_at < until:
+                    yield record
 
     def due(self, partition: str, *, until: datetime, limit: int) -> list[DueEntry[InstanceSid]]:
         found = due_entries(self.client, self.tables.instances, partition, until=until, limit=limit)
@@ -191,10 +200,11 @@ class DynamoDbInstances:
     def postpone(self, entry: DueEntry[InstanceSid], *, now: datetime) -> bool:
         return postpone_entry(self.client, self.tables.instances, entry, now=now)
 
-    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
+    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance | Unreadable[InstanceSid]]:
         keys = [to_attributes({"sid": sid}) for sid in dict.fromkeys(sids)]
         found = read_batch(self.client, {self.tables.instances: keys})
-        return [instance_of(item) for item in found[self.tables.instances]]
+        items = found[self.tables.instances]
+        return read_each(items, instance_of, lambda item: InstanceSid(item["sid"]["S"]))
 
     def of_strategy(
         self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: PageKey | None, limit: int
@@ -314,9 +324,8 @@ def _closed(item: Item) -> tuple[str, str, str]:
     return item["finishedAt"]["S"], item["instanceSid"]["S"], item["sk"]["S"]
 
 
-def _ended(record: EventRecord) -> tuple[datetime, str, int]:
-    """Return the same sort key for a record."""
-    return record.finished_at, record.instance_sid, record.event.seq
+def _event_sid_of(item: Item) -> str:
+    return event_sid(InstanceSid(item["instanceSid"]["S"]), event_number(item["sk"]["S"]))
 
 
 def _fenced(table: str, item: Attributes, fence: int) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 Source: docs/design.md section 2.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from shared.adapters.dynamodb.attributes import Attributes, AttributeValue, from_attributes, to_attributes
 from shared.adapters.dynamodb.bulk_documents import BULK
@@ -20,7 +20,6 @@ from shared.adapters.dynamodb.documents import (
     SESSION,
 )
 from shared.adapters.dynamodb.forms import from_text, to_text
-from shared.adapters.dynamodb.shapes import Shape
 from shared.adapters.dynamodb.tables import (
     EXPIRY,
     OPERATIONS,
@@ -28,6 +27,7 @@ from shared.adapters.dynamodb.tables import (
     account_month,
     answer_item_key,
     audit_position_text,
+    event_number,
     is_answer_key,
     journal_key,
     owner_shard,
@@ -38,7 +38,7 @@ from shared.adapters.dynamodb.tables import (
     strategy_status,
     sweep_instant,
 )
-from shared.application.ports import AuditPosition, Operation, PageKey
+from shared.application.ports import AuditPosition, Operation, PageKey, Unreadable
 from shared.domain.access import Session
 from shared.domain.bulk.operation import KEPT, BulkOperation
 from shared.domain.bulk.release import ReleaseJob
@@ -49,6 +49,9 @@ from shared.domain.instance.due import partition, sweep_at
 from shared.domain.instance.journal import Answer, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import AuditEntry
+
+T = TypeVar("T")
+K = TypeVar("K")
 
 SESSION_KEPT = timedelta(days=1)
 """How long a session is kept after its end, so that an expired token can be distinguished from an unknown one."""
@@ -73,6 +76,21 @@ def read(item: Mapping[str, AttributeValue], *needed: str) -> dict[str, Any]:
     missing = [name for name in ("accountId", *needed) if name not in found]
     if missing:
         raise StoredShapeError(f"an item has no {', '.join(missing)}")
+    return found
+
+
+def read_each(
+    items: Iterable[Mapping[str, AttributeValue]],
+    of: Callable[[Mapping[str, AttributeValue]], T],
+    key: Callable[[Mapping[str, AttributeValue]], K],
+) -> list[T | Unreadable[K]]:
+    """Return what the items hold, and for those that cannot be read their keys with the reason."""
+    found: list[T | Unreadable[K]] = []
+    for item in items:
+        try:
+            found.append(of(item))
+        except StoredShapeError as error:
+            found.append(Unreadable(key=key(item), why=str(error)))
     return found
 
 
@@ -143,6 +161,20 @@ def journal_of(items: Iterable[Mapping[str, AttributeValue]]) -> tuple[list[Jour
         else:
             entries.append(entry_of(item))
     return entries, answers
+
+
+def entries_of(items: Iterable[Mapping[str, AttributeValue]]) -> list[JournalEntry | Unreadable[int]]:
+    """Return the journal entries of such a range. One that cannot be read has the number of its event as its key."""
+    return read_each(
+        (item for item in items if not is_answer_key(item["sk"]["S"])),
+        entry_of,
+        lambda item: event_number(item["sk"]["S"]),
+    )
+
+
+def records_in(items: Iterable[Mapping[str, AttributeValue]]) -> list[EventRecord | Unreadable[int]]:
+    """Return the records of an instance. One that cannot be read has the number of its event as its key."""
+    return read_each(items, record_of, lambda item: event_number(item["sk"]["S"]))
 
 
 def record_item(instance: Instance, record: EventRecord) -> Attributes:
@@ -233,9 +265,17 @@ def operation_item(operation: Operation) -> Attributes:
 def operation_of(item: Mapping[str, AttributeValue]) -> Operation:
     """Return the operation of an item."""
     found = read(item, "sid", "rev", "doc")
-    shape: Shape[ReleaseJob] | Shape[BulkOperation] = BULK if found.get("kind") == BULK_KIND else RELEASE_JOB
+    if found.get("kind") == BULK_KIND:
+        return bulk_of(item)
     outside = {"sid": found["sid"], "account_id": found["accountId"], "rev": found["rev"]}
-    return shape.read(from_text(found["doc"]), **outside)
+    return RELEASE_JOB.read(from_text(found["doc"]), **outside)
+
+
+def bulk_of(item: Mapping[str, AttributeValue]) -> BulkOperation:
+    """Return the bulk operation of an item."""
+    found = read(item, "sid", "rev", "doc")
+    outside = {"sid": found["sid"], "account_id": found["accountId"], "rev": found["rev"]}
+    return BULK.read(from_text(found["doc"]), **outside)
 
 
 def audit_of(item: Mapping[str, AttributeValue]) -> AuditEntry:

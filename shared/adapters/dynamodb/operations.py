@@ -9,15 +9,23 @@ from botocore.exceptions import ClientError
 from shared.adapters.dynamodb.attributes import to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
 from shared.adapters.dynamodb.due_index import due_entries, postpone_entry
-from shared.adapters.dynamodb.items import audit_item, bulk_item, operation_item, operation_of
+from shared.adapters.dynamodb.items import (
+    audit_item,
+    bulk_item,
+    bulk_of,
+    operation_item,
+    operation_of,
+    read_each,
+)
 from shared.adapters.dynamodb.reading import query_all, read_batch
 from shared.adapters.dynamodb.tables import (
     BY_AGE,
     OPERATIONS,
     Tables,
+    place_of,
     place_text,
 )
-from shared.application.ports import Operation, PageKey, StaleRevError
+from shared.application.ports import Operation, PageKey, StaleRevError, Unreadable
 from shared.domain.bulk.operation import BulkOperation
 from shared.domain.bulk.release import ReleaseJob
 from shared.domain.ids import AccountId, OperationSid
@@ -57,7 +65,9 @@ class DynamoDbOperations:
     def postpone(self, entry: DueEntry[OperationSid], *, now: datetime) -> bool:
         return postpone_entry(self.client, self.tables.operations, entry, now=now)
 
-    def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[BulkOperation]:
+    def of_account(
+        self, account: AccountId, *, before: PageKey | None, limit: int
+    ) -> list[BulkOperation | Unreadable[PageKey]]:
         values = {":account": account} | ({} if before is None else {":before": place_text(before)})
         older = "" if before is None else " AND createdSid < :before"
         index_entries = query_all(
@@ -70,9 +80,13 @@ class DynamoDbOperations:
             ScanIndexForward=False,
         )
         table, keys = self.tables.operations, [{"sid": item["sid"]} for item in index_entries]
-        found = [operation_of(item) for item in read_batch(self.client, {table: keys})[table]]
-        bulks = [operation for operation in found if isinstance(operation, BulkOperation)]
-        return sorted(bulks, key=lambda bulk: (bulk.started_at, bulk.sid), reverse=True)
+        # Only bulk operations are in the index.
+        found = read_each(
+            read_batch(self.client, {table: keys})[table],
+            bulk_of,
+            lambda item: place_of(item["createdSid"]["S"]),
+        )
+        return sorted(found, key=_place, reverse=True)
 
     def _write(self, write: dict[str, dict[str, Any]], audit: AuditEntry | None) -> None:
         """Write one item, with the audit entry if there is one. Raises: StaleRevError."""
@@ -90,6 +104,12 @@ class DynamoDbOperations:
             if any(failed_conditions(error)):
                 raise StaleRevError from error
             raise
+
+
+def _place(bulk: BulkOperation | Unreadable[PageKey]) -> PageKey:
+    if isinstance(bulk, Unreadable):
+        return bulk.key
+    return PageKey(created_at=bulk.started_at, sid=bulk.sid)
 
 
 def _at_rev(rev: int) -> dict[str, Any]:

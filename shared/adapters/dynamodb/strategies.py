@@ -14,7 +14,7 @@ from shared.adapters.dynamodb.attributes import Attributes, to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
 from shared.adapters.dynamodb.documents import HEAD, VERSION
 from shared.adapters.dynamodb.forms import from_text, to_text
-from shared.adapters.dynamodb.items import audit_item, item_of, read, release_job_item
+from shared.adapters.dynamodb.items import audit_item, item_of, read, read_each, release_job_item
 from shared.adapters.dynamodb.reading import Item, query_all, read_batch
 from shared.adapters.dynamodb.tables import (
     BY_AGE,
@@ -25,6 +25,7 @@ from shared.adapters.dynamodb.tables import (
     flags_key,
     head_key,
     name_key,
+    place_of,
     place_text,
     version_key,
     version_number,
@@ -38,6 +39,7 @@ from shared.application.ports import (
     Sealer,
     StaleRevError,
     UnknownStrategyError,
+    Unreadable,
 )
 from shared.domain.bulk.release import ReleaseJob
 from shared.domain.errors import StoredShapeError
@@ -167,7 +169,9 @@ class DynamoDbStrategies:
         plain, source = self._opened(item, sealed)
         return SavedSettings(version=_version_of(item), plain=plain, sealed=sealed, source=source)
 
-    def versions(self, sid: StrategySid, *, before: int | None, limit: int) -> list[StrategyVersion]:
+    def versions(
+        self, sid: StrategySid, *, before: int | None, limit: int
+    ) -> list[StrategyVersion | Unreadable[int]]:
         latest = LATEST_VERSION if before is None else before - 1
         items = query_all(
             self.client,
@@ -182,9 +186,11 @@ class DynamoDbStrategies:
             ScanIndexForward=False,
             ConsistentRead=True,
         )
-        return [_version_of(item) for item in items]
+        return read_each(items, _version_of, lambda item: version_number(item["sk"]["S"]))
 
-    def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[StrategyHead]:
+    def of_account(
+        self, account: AccountId, *, before: PageKey | None, limit: int
+    ) -> list[StrategyHead | Unreadable[PageKey]]:
         values = {":account": account} | ({} if before is None else {":before": place_text(before)})
         older = "" if before is None else " AND createdSid < :before"
         index_entries = query_all(
@@ -198,7 +204,9 @@ class DynamoDbStrategies:
         )
         keys = [{"sid": item["sid"], "sk": item["sk"]} for item in index_entries]
         items = read_batch(self.client, {self.tables.strategies: keys})[self.tables.strategies]
-        heads = [head for head in map(_head_of, items) if head.deleted_at is None]
+        # The item of a head that was deleted in the meantime is no longer in the index.
+        indexed = [item for item in items if "createdSid" in item]
+        heads = read_each(indexed, _head_of, lambda item: place_of(item["createdSid"]["S"]))
         return sorted(heads, key=_place, reverse=True)
 
     def in_folder(self, account: AccountId, folder: str, *, after: str, limit: int) -> list[FolderEntry]:
@@ -338,7 +346,9 @@ def _head_item(head: StrategyHead) -> Attributes:
     )
 
 
-def _place(head: StrategyHead) -> PageKey:
+def _place(head: StrategyHead | Unreadable[PageKey]) -> PageKey:
+    if isinstance(head, Unreadable):
+        return head.key
     return PageKey(created_at=head.created_at, sid=head.sid)
 
 

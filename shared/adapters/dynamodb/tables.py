@@ -114,6 +114,11 @@ def record_key(seq: int) -> str:
     return f"e#{seq:08}"
 
 
+def event_number(sort_key: str) -> int:
+    """Return the number of the event that a record, a journal entry or an answer belongs to."""
+    return int(sort_key.split("#")[1])
+
+
 def version_key(version: int) -> str:
     """Return the sort key of a version of a strategy. Versions sort by number."""
     return f"v#{version:08}"

@@ -20,8 +20,9 @@ from shared.api.automation.versions import (
 )
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
+from shared.api.http.unreadable import UnreadableItems
 from shared.application.commit import MAX_RACES, ContentionError
-from shared.application.ports import PageKey
+from shared.application.ports import PageKey, UnknownStrategyError, Unreadable
 from shared.application.retire_strategy import retire_strategy, retire_version
 from shared.application.start import Repeatable
 from shared.application.strategies import (
@@ -31,7 +32,7 @@ from shared.application.strategies import (
     create_strategy,
     replace_settings,
 )
-from shared.domain.errors import InvalidInputError
+from shared.domain.errors import InvalidInputError, RitornelloError
 from shared.domain.ids import sid_of_request
 from shared.domain.instance.verdict import Actor
 from shared.domain.strategy.model import StrategyHead
@@ -41,9 +42,13 @@ _TOGETHER = 100
 
 def list_definitions(request: Request, query: PageQuery) -> Answer[DefinitionsShape]:
     """List the definitions whose latest version is enabled, youngest first."""
-    enabled = (head for head in definitions_of(request) if head.labels.get("status") == Status.ENABLED)
+    unreadable = UnreadableItems()
+    heads = unreadable.skip_unreadable(definitions_of(request))
+    enabled = (head for head in heads if head.labels.get("status") == Status.ENABLED)
     shown = islice(enabled, query.offset, query.offset + query.limit)
-    return Answer(body=page([_shape(request, head, latest_version(head)) for head in shown]))
+    definitions = (_readable_shape(request, head, latest_version(head)) for head in shown)
+    shapes = page(list(unreadable.skip_unreadable(definitions)))
+    return Answer(body=shapes, headers=unreadable.headers())
 
 
 def post_definition(request: Request, body: Document) -> Answer[DefinitionShape]:
@@ -86,7 +91,10 @@ def get_definition(request: Request, definition_id: str, query: PageQuery) -> An
     if head is None:
         return Answer(body=[])
     shown = islice(_versions(request, head), query.offset, query.offset + query.limit)
-    return Answer(body=page([_shape(request, head, version) for version in shown]))
+    unreadable = UnreadableItems()
+    versions = (_readable_shape(request, head, version) for version in shown)
+    shapes = page(list(unreadable.skip_unreadable(versions)))
+    return Answer(body=shapes, headers=unreadable.headers())
 
 
 def put_definition(request: Request, definition_id: str, body: Document) -> Answer[DefinitionShape]:
@@ -124,13 +132,20 @@ def delete_definition(request: Request, definition_id: str, query: VersionQuery)
     return Answer(body=None, status=HTTPStatus.ACCEPTED)
 
 
-def definitions_of(request: Request) -> Iterator[StrategyHead]:
-    """Yield the definitions of the caller's account, youngest first."""
+def definitions_of(request: Request) -> Iterator[StrategyHead | Unreadable[str]]:
+    """Yield the definitions of the caller's account, youngest first, and the strategies that cannot be read."""
     before: PageKey | None = None
     account = request.principal.account_id
     while heads := request.ports.strategies.of_account(account, before=before, limit=_TOGETHER):
-        yield from filter(is_definition, heads)
-        before = PageKey(created_at=heads[-1].created_at, sid=heads[-1].sid)
+        for head in heads:
+            if isinstance(head, Unreadable):
+                yield Unreadable(key=head.key.sid, why=head.why)
+            elif is_definition(head):
+                yield head
+        last = heads[-1]
+        before = (
+            last.key if isinstance(last, Unreadable) else PageKey(created_at=last.created_at, sid=last.sid)
+        )
 
 
 def _own(request: Request, definition_id: str) -> StrategyHead | None:
@@ -170,12 +185,21 @@ def _replaced(request: Request, head: StrategyHead, document: Document) -> Strat
 def _versions(request: Request, head: StrategyHead) -> Iterator[int]:
     gone, before = versions_deleted(head), None
     while some := request.ports.strategies.versions(head.sid, before=before, limit=_TOGETHER):
-        yield from (one.version for one in some if one.version not in gone)
-        before = some[-1].version
+        versions = [item.key if isinstance(item, Unreadable) else item.version for item in some]
+        yield from (version for version in versions if version not in gone)
+        before = versions[-1]
 
 
 def _shape(request: Request, head: StrategyHead, version: int) -> DefinitionShape:
     return definition_shape(head, version, _source(request, head, version))
+
+
+def _readable_shape(request: Request, head: StrategyHead, version: int) -> DefinitionShape | Unreadable[str]:
+    """Return a definition, or its id with the version if its settings cannot be read."""
+    try:
+        return _shape(request, head, version)
+    except (RitornelloError, UnknownStrategyError) as error:
+        return Unreadable(key=f"{head.sid} version {version}", why=f"{type(error).__name__}: {error}")
 
 
 def _source(request: Request, head: StrategyHead, version: int) -> Mapping[str, Any]:

@@ -9,6 +9,8 @@ from shared.api.automation.versions import latest_version
 from shared.api.automation.workflows import start_workflow
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
+from shared.application.ports import UnknownStrategyError, Unreadable
+from shared.domain.errors import RitornelloError, StoredShapeError
 from shared.domain.strategy.model import Json, StrategyHead
 
 
@@ -16,19 +18,29 @@ def post_http_request(request: Request, query: TriggerQuery, body: Json) -> Answ
     """Start a workflow of each enabled definition with this trigger, for all subaccounts or for the one named.
 
     An object in the body becomes the context of the workflows; any other value becomes its member ``payload``.
+    Raises: RitornelloError, UnknownStrategyError: a definition cannot be read; the workflows of the others are started.
     """
+    broken: Exception | None = None
     context = body if isinstance(body, dict) else {"payload": body}
     repeatable = request.repeatable(f"trigger {query.subAccountId}")
     for head in definitions_of(request):
-        if _is_meant(head, query.subAccountId):
+        if isinstance(head, Unreadable):
+            broken = broken or StoredShapeError(f"{head.key}: {head.why}")
+            continue
+        if not _is_meant(head, query.subAccountId):
+            continue
+        try:
             strategy = request.ports.strategies.load(head.sid, latest_version(head))
-            # One request starts several workflows, so each needs a key of its own.
-            named = (
-                None
-                if repeatable is None
-                else replace(repeatable, key=f"trigger {head.sid} {repeatable.key}")
-            )
-            start_workflow(request, head, strategy, context, query.subAccountId, named)
+        except (RitornelloError, UnknownStrategyError) as error:
+            broken = broken or error
+            continue
+        # One request starts several workflows, so each needs a key of its own.
+        named = (
+            None if repeatable is None else replace(repeatable, key=f"trigger {head.sid} {repeatable.key}")
+        )
+        start_workflow(request, head, strategy, context, query.subAccountId, named)
+    if broken is not None:
+        raise broken
     return Answer(body=None)
 
 

@@ -21,6 +21,7 @@ from shared.api.automation.statuses import (
 from shared.api.automation.versions import is_definition, latest_version, versions_deleted
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
+from shared.api.http.unreadable import UnreadableItems
 from shared.application.control import control
 from shared.application.find_instances import InstanceQuery, TooManyScannedError, find_instances
 from shared.application.ports import UnknownStrategyError
@@ -46,11 +47,13 @@ def list_workflows(request: Request, definition_id: str, query: WorkflowsQuery) 
         created_to=query.startTimeTo,
     )
     try:
-        instances = find_instances(request.ports, sought, offset=query.offset, limit=query.limit)
+        found = find_instances(request.ports, sought, offset=query.offset, limit=query.limit)
     except TooManyScannedError as error:
         raise too_much("Too many workflows; narrow startTimeFrom and startTimeTo.") from error
-    now = request.now
-    return Answer(body=page([workflow_shape(instance, head, now=now) for instance in instances]))
+    unreadable = UnreadableItems()
+    unreadable.add(found.unreadable)
+    shapes = page([workflow_shape(instance, head, now=request.now) for instance in found.instances])
+    return Answer(body=shapes, headers=unreadable.headers())
 
 
 def get_workflow(

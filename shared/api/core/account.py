@@ -64,8 +64,13 @@ def list_keys(request: Request, query: PageQuery) -> Answer[answers.KeyPageShape
     account, before = request.principal.account_id, paging.before(page_key_of)
     # One more than the limit shows whether there is a next page.
     found = request.ports.access.keys(account, before=before, limit=query.limit + 1)
-    places = [page_key_text(PageKey(created_at=key.created_at, sid=key.key_id)) for key in found]
-    return Answer(body=paging.page([key_shape(key) for key in found], places))
+    page = paging.page(
+        found,
+        shape=key_shape,
+        key=lambda key: PageKey(created_at=key.created_at, sid=key.key_id),
+        text=page_key_text,
+    )
+    return Answer(body=page)
 
 
 def delete_key(request: Request, key: AccessKey) -> Answer[answers.KeyShape]:
@@ -87,7 +92,7 @@ def list_audit(request: Request, query: AuditQuery) -> Answer[answers.AuditPageS
     page = audit_page(request.ports, window, before=before, limit=query.limit)
     shapes = [audit_shape(entry) for entry in page.entries]
     after = None if page.after is None else audit_position_text(page.after)
-    return Answer(body=paging.page_up_to(shapes, after))
+    return Answer(body=paging.page_up_to(shapes, after, page.unreadable))
 
 
 def get_app(request: Request) -> Answer[answers.AppShape]:

@@ -27,10 +27,18 @@ Attributes = dict[str, str | float | bool]
 Flag = Literal["active", "paused"]
 
 
+class UnreadableShape(TypedDict):
+    """An item of a list that is stored and cannot be read."""
+
+    id: str
+    why: str
+
+
 class PageOf(TypedDict, Generic[T]):
-    """A page of a list. The last page has no ``nextCursor``."""
+    """A page of a list. The last page has no ``nextCursor``; a page without unreadable items has no ``unreadable``."""
 
     items: list[T]
+    unreadable: NotRequired[list[UnreadableShape]]
     nextCursor: NotRequired[str]
 
 

@@ -79,8 +79,13 @@ def list_bulk_operations(request: Request, query: PageQuery) -> Answer[BulkOpera
     paging = Paging(request, "bulk operations", query)
     account, before = request.principal.account_id, paging.before(page_key_of)
     found = request.ports.operations.of_account(account, before=before, limit=query.limit + 1)
-    places = [page_key_text(PageKey(created_at=bulk.started_at, sid=bulk.sid)) for bulk in found]
-    return Answer(body=paging.page([bulk_shape(bulk) for bulk in found], places))
+    page = paging.page(
+        found,
+        shape=bulk_shape,
+        key=lambda bulk: PageKey(created_at=bulk.started_at, sid=bulk.sid),
+        text=page_key_text,
+    )
+    return Answer(body=page)
 
 
 def get_bulk_operation(_: Request, bulk: BulkOperation) -> Answer[BulkOperationShape]:

@@ -13,9 +13,9 @@ from shared.api.http.request import Request
 from shared.api.http.route import Answer
 from shared.application.explain import explain_at
 from shared.application.history import history_page
-from shared.application.ports import UnknownStrategyError
+from shared.application.ports import UnknownStrategyError, Unreadable
 from shared.domain.errors import Problem, RitornelloError
-from shared.domain.ids import StrategySid
+from shared.domain.ids import StrategySid, event_sid
 from shared.domain.strategy.model import Strategy
 
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 12, 31, tzinfo=UTC)
@@ -32,7 +32,9 @@ def list_events(request: Request, named: NamedInstance, query: PageQuery) -> Ans
         past_event_shape(instance, past, known[past.event.claim.version or instance.strategy_version])
         for past in page.events
     ]
-    return Answer(body=paging.page_up_to(shapes, None if page.after is None else str(page.after)))
+    after = None if page.after is None else str(page.after)
+    unreadable = [Unreadable(key=event_sid(instance.sid, item.key), why=item.why) for item in page.unreadable]
+    return Answer(body=paging.page_up_to(shapes, after, unreadable))
 
 
 def _readable(request: Request, sid: StrategySid, version: int) -> Strategy | None:

@@ -107,7 +107,8 @@ def list_instances(request: Request, query: InstancesQuery) -> Answer[answers.In
         before = paging.before(page_key_of)
         page = page_of_strategy(request.ports, head.sid, status, before=before, limit=query.limit)
         shapes = [{**instance_shape(instance)} for instance in page.instances]
-    return Answer(body=paging.page_up_to(shapes, None if page.after is None else page_key_text(page.after)))
+    after = None if page.after is None else page_key_text(page.after)
+    return Answer(body=paging.page_up_to(shapes, after, page.unreadable))
 
 
 def get_instance(_: Request, named: NamedInstance) -> Answer[answers.InstanceShape]:

@@ -1,14 +1,24 @@
 """The pages of lists: ``{"items": [...], "nextCursor": ...}``. Source: docs/contracts/core.md section 4, row 23."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TypeVar, assert_never
 
 from shared.api.core.answers import PageOf
 from shared.api.core.schemas import PageQuery
-from shared.api.http.cursor import cursor_of, place_in
+from shared.api.http.cursor import audit_position_text, cursor_of, place_in
 from shared.api.http.request import Request
+from shared.application.ports import AuditPosition, PageKey, Unreadable
+
+MAX_NAMED = 100
+"""How many unreadable items a page names."""
+
+MAX_WHY = 500
+"""Characters of the reason."""
 
 T = TypeVar("T")
+Shape = TypeVar("Shape")
+Named = PageKey | AuditPosition | str | int
+Key = TypeVar("Key", PageKey, int)
 
 
 class Paging:
@@ -25,17 +35,48 @@ class Paging:
         cursor = self._query.cursor
         return None if cursor is None else read(place_in(cursor, list_name=self._name, hasher=self._hasher))
 
-    def page(self, shapes: Sequence[T], places: Sequence[str]) -> PageOf[T]:
-        """Return a page. ``shapes`` has one more than the limit if there is a next page, ``places`` their places."""
-        limit = self._query.limit
-        after = places[limit - 1] if len(shapes) > limit else None
-        return self.page_up_to(shapes[:limit], after)
+    def page(
+        self,
+        found: Sequence[T | Unreadable[Key]],
+        *,
+        shape: Callable[[T], Shape],
+        key: Callable[[T], Key],
+        text: Callable[[Key], str],
+    ) -> PageOf[Shape]:
+        """Return a page of the first items found. There is a next page if one more than the limit was found.
 
-    def page_up_to(self, shapes: Sequence[T], after: str | None) -> PageOf[T]:
+        ``key`` is the position of an item in the list, and ``text`` writes it for a cursor.
+        """
+        limit = self._query.limit
+        kept = found[:limit]
+        after: str | None = None
+        if len(found) > limit:
+            last = kept[-1]
+            after = text(last.key if isinstance(last, Unreadable) else key(last))
+        shapes = [shape(item) for item in kept if not isinstance(item, Unreadable)]
+        return self.page_up_to(shapes, after, [item for item in kept if isinstance(item, Unreadable)])
+
+    def page_up_to(
+        self, shapes: Sequence[Shape], after: str | None, unreadable: Sequence[Unreadable[Named]] = ()
+    ) -> PageOf[Shape]:
         """Return a page of all these shapes. The next page begins behind ``after``; None for the last page."""
-        if after is None:
-            return {"items": list(shapes)}
-        return {
-            "items": list(shapes),
-            "nextCursor": cursor_of(after, list_name=self._name, hasher=self._hasher),
-        }
+        page: PageOf[Shape] = {"items": list(shapes)}
+        if unreadable:
+            page["unreadable"] = [
+                {"id": _id_of(item.key), "why": item.why[:MAX_WHY]} for item in unreadable[:MAX_NAMED]
+            ]
+        if after is not None:
+            page["nextCursor"] = cursor_of(after, list_name=self._name, hasher=self._hasher)
+        return page
+
+
+def _id_of(key: Named) -> str:
+    match key:
+        case PageKey(sid=sid):
+            return sid
+        case AuditPosition():
+            return audit_position_text(key)
+        case str() | int():
+            return str(key)
+        case _:
+            assert_never(key)

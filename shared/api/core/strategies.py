@@ -82,8 +82,13 @@ def list_strategies(request: Request, query: PageQuery) -> Answer[answers.Strate
     before = paging.before(page_key_of)
     account = request.principal.account_id
     found = request.ports.strategies.of_account(account, before=before, limit=query.limit + 1)
-    places = [page_key_text(PageKey(created_at=head.created_at, sid=head.sid)) for head in found]
-    return Answer(body=paging.page([strategy_shape(head) for head in found], places))
+    page = paging.page(
+        found,
+        shape=strategy_shape,
+        key=lambda head: PageKey(created_at=head.created_at, sid=head.sid),
+        text=page_key_text,
+    )
+    return Answer(body=page)
 
 
 def get_strategy(request: Request, head: StrategyHead) -> Answer[answers.StrategyWithSettingsShape]:
@@ -136,8 +141,13 @@ def list_versions(request: Request, head: StrategyHead, query: PageQuery) -> Ans
     before = paging.before(int)
     # One more than the limit shows whether there is a next page.
     found = request.ports.strategies.versions(head.sid, before=before, limit=query.limit + 1)
-    places = [str(version.version) for version in found]
-    return Answer(body=paging.page([version_shape(head, version) for version in found], places))
+    page = paging.page(
+        found,
+        shape=lambda version: version_shape(head, version),
+        key=lambda version: version.version,
+        text=str,
+    )
+    return Answer(body=page)
 
 
 def get_version(request: Request, head: StrategyHead, version: str) -> Answer[answers.VersionShape]:

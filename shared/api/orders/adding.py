@@ -17,7 +17,7 @@ from shared.api.orders.errors import DATE_CODES, OVERLOADED, Code, ItemError, It
 from shared.api.orders.requests import actor_of
 from shared.api.orders.schemas import AddOrder, AddOrders
 from shared.api.orders.workflows import workflow_at
-from shared.application.ports import OverloadedError
+from shared.application.ports import OverloadedError, all_readable
 from shared.application.start import KeyReusedError, Repeatable, StartInstance, start_instance
 from shared.domain.calendar.dates import format_instant
 from shared.domain.calendar.instance_schedule import OwnSchedule
@@ -85,7 +85,8 @@ def _check_used(request: Request, again: Repeatable, orders: int) -> None:
     """Check that the Idempotency-Key was not used with another request. Raises: JocError."""
     account = request.principal.account_id
     sids = [numbered_order_sid(account, order_number(account, again.key, place)) for place in range(orders)]
-    if any(known.origin.request_hash != again.body_hash for known in request.ports.instances.load_many(sids)):
+    known = all_readable(request.ports.instances.load_many(sids))
+    if any(instance.origin.request_hash != again.body_hash for instance in known):
         raise JocError(Code.BAD_REQUEST, "the Idempotency-Key was used with another request")
 
 

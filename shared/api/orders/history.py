@@ -8,6 +8,7 @@ from itertools import islice
 
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
+from shared.api.http.unreadable import UnreadableItems
 from shared.api.orders.answers import HistoryShape, RunCounts, SummaryShape
 from shared.api.orders.choosing import order_id_of, sid_of_order
 from shared.api.orders.date_language import End, date_of
@@ -16,8 +17,9 @@ from shared.api.orders.globs import matches
 from shared.api.orders.render import FAILED, SUCCESSFUL, fitting, history_shape, history_state, started_at
 from shared.api.orders.schemas import DEFAULT_LIMIT, Folder, HistoryFilter, SummaryFilter
 from shared.api.orders.workflows import Paths
-from shared.application.bulk.select import MAX_LOADED, load_readable
+from shared.application.bulk.select import MAX_LOADED
 from shared.application.past_runs import Past, past_runs, runs_of
+from shared.application.ports import Unreadable
 from shared.domain.bulk.selection import is_below
 from shared.domain.calendar.dates import format_instant
 from shared.domain.ids import event_address
@@ -69,24 +71,27 @@ def get_history(request: Request, body: HistoryFilter) -> Answer[HistoryShape]:
     """
     times = _times(request, body)
     paths = Paths(ports=request.ports)
-    runs = (run for run in _runs(request, body, times) if _is_meant(body, run, times, paths))
+    unreadable = UnreadableItems()
+    found = unreadable.skip_unreadable(_runs(request, body, times))
+    runs = (run for run in found if _is_meant(body, run, times, paths))
     shapes = (history_shape(run.instance, run.record, paths, now=request.now) for run in runs)
     most = DEFAULT_LIMIT if body.limit < 0 else body.limit
     history = list(fitting(shapes, most=most))
-    return Answer(body={"deliveryDate": format_instant(request.now), "history": history})
+    body_shown: HistoryShape = {"deliveryDate": format_instant(request.now), "history": history}
+    return Answer(body=body_shown, headers=unreadable.headers())
 
 
 def get_summary(request: Request, body: SummaryFilter) -> Answer[SummaryShape]:
     """Return how many runs succeeded and failed. At most 10,000 records of the last two years are read."""
     times = _began(request, body)
-    counts = Counter(
-        history_state(record) for record in _past(request, times, most=MAX_SCANNED) if times.include(record)
-    )
+    unreadable = UnreadableItems()
+    records = unreadable.skip_unreadable(_past(request, times, most=MAX_SCANNED))
+    counts = Counter(history_state(record) for record in records if times.include(record))
     runs: RunCounts = {"successful": counts[SUCCESSFUL], "failed": counts[FAILED]}
-    return Answer(body={**dates(request.now), "orders": runs})
+    return Answer(body={**dates(request.now), "orders": runs}, headers=unreadable.headers())
 
 
-def _runs(request: Request, body: HistoryFilter, times: Times) -> Iterator[Run]:
+def _runs(request: Request, body: HistoryFilter, times: Times) -> Iterator[Run | Unreadable[str]]:
     """Return candidates for the runs that are meant, from the smallest source that has all of them."""
     if body.historyIds:
         return _by_history_ids(request, body.historyIds)
@@ -99,7 +104,7 @@ def _runs(request: Request, body: HistoryFilter, times: Times) -> Iterator[Run]:
     return _joined(request, _past(request, times, most=MAX_SCANNED))
 
 
-def _past(request: Request, times: Times, *, most: int) -> Iterator[EventRecord]:
+def _past(request: Request, times: Times, *, most: int) -> Iterator[EventRecord | Unreadable[str]]:
     """Yield records by their end, from the first instant that can matter to the last one."""
     since = max((at for at in (times.began_from, times.ended_from) if at is not None), default=None)
     # The end is not included, so that a run which ended just now needs one more.
@@ -110,11 +115,18 @@ def _past(request: Request, times: Times, *, most: int) -> Iterator[EventRecord]
     return past_runs(request.ports, past, most=most)
 
 
-def _joined(request: Request, records: Iterable[EventRecord]) -> Iterator[Run]:
-    """Yield the records with their instances, read in batches."""
+def _joined(
+    request: Request, records: Iterable[EventRecord | Unreadable[str]]
+) -> Iterator[Run | Unreadable[str]]:
+    """Yield the records with their instances, read in batches, and those of either that cannot be read."""
     records = iter(records)
-    while some := list(islice(records, MAX_LOADED)):
-        found = load_readable(request.ports, list(dict.fromkeys(record.instance_sid for record in some)))
+    while batch := list(islice(records, MAX_LOADED)):
+        yield from (record for record in batch if isinstance(record, Unreadable))
+        some = [record for record in batch if not isinstance(record, Unreadable)]
+        sids = list(dict.fromkeys(record.instance_sid for record in some))
+        loaded = request.ports.instances.load_many(sids) if sids else []
+        yield from (item for item in loaded if isinstance(item, Unreadable))
+        found = {item.sid: item for item in loaded if not isinstance(item, Unreadable)}
         for record in some:
             instance = found.get(record.instance_sid)
             if instance is not None and _has_ended(instance, record):

@@ -6,6 +6,7 @@ from typing import cast
 
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
+from shared.api.http.unreadable import UnreadableItems
 from shared.api.orders.answers import OrderShape, OrdersShape, SnapshotShape, StateCounts
 from shared.api.orders.choosing import is_scheduled_from, list_filter, live_until, named, placed
 from shared.api.orders.errors import Code, JocError, dates
@@ -14,7 +15,9 @@ from shared.api.orders.schemas import DEFAULT_LIMIT, GetOrder, OrdersFilter, Sna
 from shared.api.orders.states import LIVE, SHOWN, State
 from shared.api.orders.workflows import Paths
 from shared.application.bulk.select import SelectionScan, selected_instances
+from shared.application.ports import Unreadable
 from shared.domain.bulk.selection import Filter
+from shared.domain.ids import InstanceSid
 from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import Phase, phase_of
 
@@ -56,15 +59,17 @@ def get_orders(request: Request, body: OrdersFilter) -> Answer[OrdersShape]:
 
     At most 10,000 orders are read, and at most 4 MB are answered.
     """
+    unreadable = UnreadableItems()
     if body.orderIds:
         # Ids select orders in any state, without the filters.
         orders, most = iter(named(request, body.orderIds)), len(body.orderIds)
     else:
-        orders = _found(request, body)
+        orders = _found(request, body, unreadable)
         most = DEFAULT_LIMIT if body.limit < 0 else body.limit
     paths = Paths(ports=request.ports)
     shapes = (order_shape(one, paths, now=request.now, compact=body.compact) for one in orders)
-    return Answer(body={**dates(request.now), "orders": list(fitting(shapes, most=most))})
+    shown = list(fitting(shapes, most=most))
+    return Answer(body={**dates(request.now), "orders": shown}, headers=unreadable.headers())
 
 
 def get_snapshot(request: Request, body: SnapshotFilter) -> Answer[SnapshotShape]:
@@ -74,26 +79,28 @@ def get_snapshot(request: Request, body: SnapshotFilter) -> Answer[SnapshotShape
     """
     until = live_until(request, body.dateTo, body.timeZone)
     counts: Counter[str] = Counter()
+    unreadable = UnreadableItems()
     for phases, most in ((LIVE, MAX_SCANNED), (TERMINATED, MAX_TERMINATED)):
-        for instance in _walked(request, body, Filter(phases=phases), most=most):
+        orders = _walked(request, body, Filter(phases=phases), most=most)
+        for instance in unreadable.skip_unreadable(orders):
             if not is_scheduled_from(instance, until, now=request.now):
                 counts[COUNTED[SHOWN[phase_of(instance, now=request.now)].text]] += 1
     numbers = cast(StateCounts, {name: counts[name] for name in StateCounts.__annotations__})
-    return Answer(body={**dates(request.now), "orders": numbers})
+    return Answer(body={**dates(request.now), "orders": numbers}, headers=unreadable.headers())
 
 
-def _found(request: Request, body: OrdersFilter) -> Iterator[Instance]:
+def _found(request: Request, body: OrdersFilter, unreadable: UnreadableItems) -> Iterator[Instance]:
     instance_filter = list_filter(request, body)
     until = live_until(request, body.dateTo, body.timeZone)
     if instance_filter is None:
         return iter(())
-    orders = _walked(request, body, instance_filter, most=MAX_SCANNED)
+    orders = unreadable.skip_unreadable(_walked(request, body, instance_filter, most=MAX_SCANNED))
     return (order for order in orders if not is_scheduled_from(order, until, now=request.now))
 
 
 def _walked(
     request: Request, body: OrdersFilter | SnapshotFilter, instance_filter: Filter, *, most: int
-) -> Iterator[Instance]:
+) -> Iterator[Instance | Unreadable[InstanceSid]]:
     selection = placed(request, body.workflowIds, body.folders, instance_filter)
     if selection is None:
         return iter(())

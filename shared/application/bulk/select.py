@@ -10,7 +10,8 @@ from datetime import datetime
 from itertools import islice
 from typing import assert_never
 
-from shared.application.ports import PageKey, Ports, UnknownStrategyError
+from shared.application.commit import decide_loaded
+from shared.application.ports import PageKey, Ports, UnknownStrategyError, Unreadable
 from shared.domain.bulk.operation import (
     BulkCommand,
     ItemOutcome,
@@ -39,7 +40,6 @@ from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import waiting_event
 from shared.domain.instance.verdict import RefusalRule, Refused
 from shared.domain.lifecycle.commands import Command, Execute, Migrate
-from shared.domain.lifecycle.decide import decide
 
 MAX_SCANNED = 500
 """How many instances, or strategies of a folder, are scanned before the cursor is saved."""
@@ -107,14 +107,18 @@ def next_batch(ports: Ports, scan: SelectionScan, *, size: int) -> ScannedBatch:
     return ScannedBatch(batch=Batch(sids=tuple(sids), cursor=cursor, at_end=True), instances=loaded)
 
 
-def selected_instances(ports: Ports, scan: SelectionScan, *, most: int) -> Iterator[Instance]:
+def selected_instances(
+    ports: Ports, scan: SelectionScan, *, most: int
+) -> Iterator[Instance | Unreadable[InstanceSid]]:
     """Yield the instances of a selection as they are now. At most ``most`` instances are scanned.
 
-    Instances that cannot be read are left out.
+    Those that cannot be read are among them, whatever the filter of the selection is.
     """
     for step in islice(_steps(ports, scan, page=MAX_LOADED), most):
         if step.instance is not None:
             yield step.instance
+        elif step.sid is not None:
+            yield Unreadable(key=step.sid, why="listed, and cannot be read")
 
 
 def count(ports: Ports, scan: SelectionScan, *, most: int) -> SelectionCount:
@@ -157,11 +161,10 @@ def command_for(ports: Ports, command: BulkCommand, instance: Instance) -> Comma
 def preview(ports: Ports, instance: Instance, command: BulkCommand, operation: OperationSid) -> ItemResult:
     """Return the result that a command would have on an instance now. Nothing is stored."""
     try:
-        strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
         command_or_refusal = command_for(ports, command, instance)
         if isinstance(command_or_refusal, Refused):
             return result_of(instance.sid, command_or_refusal, operation)
-        verdict = decide(strategy, instance, command_or_refusal, now=ports.clock.now())
+        verdict = decide_loaded(ports, instance, command_or_refusal)
     except (RitornelloError, UnknownStrategyError) as error:
         return ItemResult(
             sid=instance.sid, outcome=ItemOutcome.FAILED, why=f"{type(error).__name__}: {error}"
@@ -171,11 +174,8 @@ def preview(ports: Ports, instance: Instance, command: BulkCommand, operation: O
 
 def load_readable(ports: Ports, sids: Sequence[InstanceSid]) -> dict[InstanceSid, Instance]:
     """Return those of these instances that exist and can be read."""
-    try:
-        return {instance.sid: instance for instance in ports.instances.load_many(sids)} if sids else {}
-    except RitornelloError:
-        found = [_load_or_none(ports, sid) for sid in sids]
-        return {instance.sid: instance for instance in found if instance is not None}
+    found = ports.instances.load_many(sids) if sids else []
+    return {item.sid: item for item in found if not isinstance(item, Unreadable)}
 
 
 def _steps(ports: Ports, scan: SelectionScan, *, page: int) -> Iterator[_Candidate]:
@@ -275,10 +275,3 @@ def _start_key(selection: Part, cursor: Cursor) -> PageKey | None:
         return PageKey(created_at=cursor.created_at, sid=cursor.sid)
     since = created_since(selection)
     return None if since is None else PageKey(created_at=since, sid="")
-
-
-def _load_or_none(ports: Ports, sid: InstanceSid) -> Instance | None:
-    try:
-        return ports.instances.load(sid)
-    except RitornelloError:
-        return None

@@ -32,6 +32,7 @@ class Question:
     """A question about an event at the instant ``at``, which is ``now`` or earlier.
 
     ``status`` is the status of its instance at that instant. ``blocked_by`` is the flag that is paused now, if any.
+    ``unread`` says why the settings of its version cannot be read now, if they cannot.
     """
 
     instance: Instance
@@ -39,6 +40,7 @@ class Question:
     at: datetime
     now: datetime
     blocked_by: BlockedBy | None = None
+    unread: str | None = None
 
 
 def explain_event(question: Question, past: PastEvent) -> Finding:
@@ -73,6 +75,11 @@ def downtime_finding(status: StatusAt) -> Finding | None:
     return Finding(
         reason=Reason.PAUSED, since=status.since, until=downtime.until, by=downtime.by, why=downtime.why
     )
+
+
+def unread_finding(why: str) -> Finding:
+    """Return the finding that the settings cannot be read."""
+    return Finding(reason=Reason.UNREADABLE_SETTINGS, why=why)
 
 
 def flag_finding(flag: BlockedBy) -> Finding:
@@ -229,6 +236,8 @@ def _waiting(question: Question, past: PastEvent) -> Finding:
         running = question.instance.executing
         if question.at == question.now and running is not None:
             return Finding(reason=Reason.IN_LINE, since=running.times.executed_at)
+        if question.at == question.now and question.unread is not None:
+            return unread_finding(question.unread)
         return Finding(reason=Reason.DUE, since=event.due_at)
     return Finding(reason=Reason.UNKNOWN)
 

@@ -8,7 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.domain.explain.event import Finding, Question, downtime_finding, explain_event, flag_finding
+from shared.domain.explain.event import (
+    Finding,
+    Question,
+    downtime_finding,
+    explain_event,
+    flag_finding,
+    unread_finding,
+)
 from shared.domain.explain.reasons import Reason
 from shared.domain.instance.downtime import StatusAt, status_at
 from shared.domain.instance.due import GRACE
@@ -31,7 +38,8 @@ class Evidence:
 
     ``events`` are open and closed events, at least those around the instant. ``ahead`` are the forecast cycles, at
     least up to an instant in the future; with ``plan_ends`` they are all that follow. ``blocked_by`` is the flag that
-    is paused now. ``audit`` are entries about the instance from around the instant.
+    is paused now. ``audit`` are entries about the instance from around the instant. ``unread`` says why the settings
+    cannot be read now, if they cannot; nothing is forecast then.
     """
 
     instance: Instance
@@ -41,6 +49,7 @@ class Evidence:
     plan_ends: bool = False
     blocked_by: BlockedBy | None = None
     audit: tuple[AuditEntry, ...] = ()
+    unread: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +142,7 @@ def _explained_events(
             at=judged_at,
             now=evidence.now,
             blocked_by=evidence.blocked_by,
+            unread=evidence.unread,
         )
         yield EventExplanation(planned=_planned(past), finding=explain_event(question, past))
 
@@ -168,7 +178,8 @@ def _ahead(
     ]
     planned.sort(key=lambda planned: not planned.event.is_main)
     flag = None if evidence.blocked_by is None else flag_finding(evidence.blocked_by)
-    obstacle = downtime_finding(status) or flag
+    unread = None if evidence.unread is None else unread_finding(evidence.unread)
+    obstacle = downtime_finding(status) or flag or unread
     events = tuple(
         EventExplanation(planned=event, finding=_not_yet(event.event, obstacle))
         for event in planned[:MAX_SUBJECTS]

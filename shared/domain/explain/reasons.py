@@ -38,6 +38,8 @@ class Reason(StrEnum):
     """Its strategy was paused."""
     IN_LINE = "IN_LINE"
     """Another event of the instance was executing; events run one at a time."""
+    UNREADABLE_SETTINGS = "UNREADABLE_SETTINGS"
+    """The settings of the instance's strategy version cannot be read, so no runner can run it."""
     DUE = "DUE"
     """It is due and starts with its wakeup or the next sweep."""
     NOT_YET_DUE = "NOT_YET_DUE"

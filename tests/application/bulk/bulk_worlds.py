@@ -11,6 +11,7 @@ from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.bulk.dispatch import run_operation
 from shared.application.bulk.progress import BatchProgress
 from shared.application.bulk.start import BulkRequest, begin_bulk
+from shared.application.ports import Unreadable
 from shared.application.start import StartInstance, start_instance
 from shared.domain.bulk.operation import BulkCommand, BulkOperation
 from shared.domain.bulk.selection import OfStrategy, Selection
@@ -51,10 +52,10 @@ class Marred(MemoryInstances):
             raise StoredShapeError("is nothing that is known today")
         return MemoryInstances.load(self, sid)
 
-    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
-        if self.broken & set(sids):
-            raise StoredShapeError("is nothing that is known today")
-        return MemoryInstances.load_many(self, sids)
+    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance | Unreadable[InstanceSid]]:
+        found = MemoryInstances.load_many(self, [sid for sid in sids if sid not in self.broken])
+        broken = [sid for sid in sids if sid in self.broken]
+        return [*found, *(Unreadable(key=sid, why="is nothing that is known today") for sid in broken)]
 
 
 @cache

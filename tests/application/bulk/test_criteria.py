@@ -10,6 +10,7 @@ from dev.memory.world import MemoryPorts
 from shared.application.bulk.select import SelectionScan, selected_instances
 from shared.application.bulk.start import BulkRequest, begin_bulk
 from shared.application.control import control
+from shared.application.ports import Unreadable, all_readable
 from shared.application.start import Repeatable, StartInstance, start_instance
 from shared.domain.bulk.operation import BATCH_SIZE, BulkOperation, BulkStatus, RunWaiting
 from shared.domain.bulk.selection import Filter, OfAny, OfFolder, OfIds, OfStrategy
@@ -237,31 +238,35 @@ class TestReadingASelection:
         selection = OfFolder(folder="/", instance_filter=instance_filter)
         return SelectionScan(account=ACCOUNT, selection=selection, begun_at=ports.clock.now())
 
+    @staticmethod
+    def read(ports: MemoryPorts, scan: SelectionScan, *, most: int) -> list[InstanceSid]:
+        return [instance.sid for instance in all_readable(selected_instances(ports, scan, most=most))]
+
     def test_all_selected_instances_are_read(self) -> None:
         ports = a_world()
         sids = joined(ports, 130)
         pause(ports, *sids[100:102])
 
-        assert [one.sid for one in selected_instances(ports, self.scan(ports), most=999)] == sids
-        assert [one.sid for one in selected_instances(ports, self.scan(ports, PAUSED), most=999)] == sids[
-            100:102
-        ]
+        assert self.read(ports, self.scan(ports), most=999) == sids
+        assert self.read(ports, self.scan(ports, PAUSED), most=999) == sids[100:102]
 
     def test_the_number_of_scanned_instances_is_limited(self) -> None:
         ports = a_world()
         sids = joined(ports, 5)
         pause(ports, *sids[3:])
 
-        assert [one.sid for one in selected_instances(ports, self.scan(ports), most=2)] == sids[:2]
+        assert self.read(ports, self.scan(ports), most=2) == sids[:2]
         assert list(selected_instances(ports, self.scan(ports, PAUSED), most=3)) == []
 
-    def test_an_unreadable_instance_is_left_out(self) -> None:
+    def test_an_unreadable_instance_is_named(self) -> None:
         store = Marred()
         ports = a_world(store)
         sids = joined(ports, 3)
         store.broken = {sids[1]}
 
-        assert [one.sid for one in selected_instances(ports, self.scan(ports), most=9)] == [sids[0], sids[2]]
+        found = list(selected_instances(ports, self.scan(ports), most=9))
+        assert [item.key for item in found if isinstance(item, Unreadable)] == [sids[1]]
+        assert [item.sid for item in found if not isinstance(item, Unreadable)] == [sids[0], sids[2]]
 
 
 class TestStartingUnderAnOrdersName:

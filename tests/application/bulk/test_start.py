@@ -15,6 +15,7 @@ from shared.application.start import KeyReusedError, Repeatable
 from shared.domain.bulk.operation import (
     BATCH_SIZE,
     COMMANDED_PER_SECOND,
+    BulkCommand,
     BulkStatus,
     Counts,
     ItemOutcome,
@@ -514,8 +515,8 @@ class TestRepeating:
 class TestADryRun:
     """A dry run returns the number of instances and the results of the first. It stores nothing."""
 
-    def request(self, selection: Selection = WHOLE_GYM) -> BulkRequest:
-        return BulkRequest(account=ACCOUNT, selection=selection, command=CANCEL)
+    def request(self, selection: Selection = WHOLE_GYM, command: BulkCommand = CANCEL) -> BulkRequest:
+        return BulkRequest(account=ACCOUNT, selection=selection, command=command)
 
     def test_a_dry_run_counts_instances_and_previews_results(self) -> None:
         ports = a_world()
@@ -556,12 +557,21 @@ class TestADryRun:
         )
         ports.instances.instances[two] = replace(ports.instances.instances[two], strategy_version=9)
 
-        found = dry_run(ports, self.request(OfIds(ids=(one, two))))
+        found = dry_run(ports, self.request(OfIds(ids=(one, two)), Resume(by=ANN)))
 
         assert [(result.outcome, result.why) for result in found.sample] == [
             (ItemOutcome.REFUSED, "the instance is COMPLETED"),
             (ItemOutcome.FAILED, "UnknownStrategyError: s-1 version 9"),
         ]
+
+    def test_pause_and_cancel_are_previewed_without_the_settings(self) -> None:
+        ports = a_world()
+        (sid,) = joined(ports, 1)
+        ports.instances.instances[sid] = replace(ports.instances.instances[sid], strategy_version=9)
+
+        for command in (Pause(by=ANN), CANCEL):
+            (result,) = dry_run(ports, self.request(OfIds(ids=(sid,)), command)).sample
+            assert result.outcome is ItemOutcome.CHANGED
 
     def test_an_unreadable_instance_is_counted_and_not_shown(self) -> None:
         instances = Marred()

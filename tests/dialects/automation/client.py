@@ -164,7 +164,7 @@ def call(key: str, url: str = "https://api.example.com/records", **more: Any) ->
     return step(key, "HttpRequest", inputs, **more)
 
 
-def wait(key: str, duration: Any = "00:01:00", **more: Any) -> dict[str, Any]:
+def wait(key: str, duration: Any = "00:02:00", **more: Any) -> dict[str, Any]:
     """Return a Wait."""
     return step(key, "Wait", {"duration": duration}, **more)
 

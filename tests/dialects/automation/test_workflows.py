@@ -29,7 +29,7 @@ CALENDAR = WATER["settings"]["schedule"]["calendars"][0]
 
 @pytest.fixture
 def definition(automation: Client) -> str:
-    """A definition whose workflows wait for a minute."""
+    """A definition whose workflows wait for two minutes."""
     return automation.saved(wait("pause"))
 
 
@@ -453,7 +453,7 @@ class TestLogs:
         automation.run(one)
 
         sleeping = automation.workflow(definition, one)["logs"]
-        automation.later(seconds=90)
+        automation.later(seconds=150)
         automation.run(one)
         found = automation.workflow(definition, one)
 
@@ -462,13 +462,13 @@ class TestLogs:
             ("b", "Sleeping"),
         ]
         assert sleeping[1]["completedAt"] is None
-        assert (found["status"], found["completedAt"]) == ("Complete", "2026-01-01T12:01:30.00Z")
+        assert (found["status"], found["completedAt"]) == ("Complete", "2026-01-01T12:02:30.00Z")
         assert [(log["stepName"], log["status"]) for log in found["logs"]] == [
             (name, "Complete") for name in "abcd"
         ]
         assert (found["logs"][1]["startedAt"], found["logs"][1]["completedAt"]) == (
             "2026-01-01T12:00:00.00Z",
-            "2026-01-01T12:01:30.00Z",
+            "2026-01-01T12:02:30.00Z",
         )
         assert [log["id"] for log in found["logs"][:2]] == [log["id"] for log in sleeping]
         assert len({log["id"] for log in found["logs"]}) == 4

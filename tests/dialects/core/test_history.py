@@ -147,7 +147,7 @@ class TestHistory:
 
     def test_a_call_without_a_token_shows_no_status(self, client: Client) -> None:
         refused = TokenRefused(why="no token: the authorization returned HTTP 503")
-        sid = started(client, OK, refused, strategy=two_steps(times=0))
+        sid = started(client, OK, refused, refused, strategy=two_steps(times=0))
 
         _, shown = client("GET", f"/execution-event/{sid}-1")
 

@@ -1,11 +1,13 @@
 """Instances whose settings cannot be read: a missing version, or settings under another key."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
 from dev.memory.stores import MemoryStrategies
 from shared.application.ports import SavedSettings, SealBrokenError, UnknownStrategyError
+from shared.domain.calendar.dates import format_instant, parse_instant
 from shared.domain.ids import StrategySid
 from shared.domain.strategy.model import Strategy
 from tests.dialects.core.client import Client
@@ -59,6 +61,39 @@ class TestUnreadSettings:
         assert {entry["command"] for entry in audit["items"]} == {"pause", "cancel"}
         for entry in audit["items"]:
             assert "decided without the settings of version 1" in entry["reason"]
+
+    @pytest.mark.parametrize("minutes", [0, 1])
+    def test_explain_says_why_nothing_runs(
+        self, client: Client, spoil: Callable[[], None], minutes: int
+    ) -> None:
+        client.saved()
+        at = client.ports.clock.at + timedelta(minutes=minutes)
+        sid = client.started(startDate=format_instant(at))["executionInstance"]["sid"]
+        client.run(sid)
+        spoil()
+
+        status, found = client("GET", f"/execution-instance/{sid}/explain?at={format_instant(at)}")
+        assert (status, found["reason"]) == (200, "RAN")
+        following = client("GET", f"/execution-instance/{sid}")[1]["nextEvent"]["date"]
+        status, found = client("GET", f"/execution-instance/{sid}/explain?at={following}")
+        assert (status, found["reason"]) == (200, "UNREADABLE_SETTINGS")
+        assert found["why"].startswith(("UnknownStrategyError: ", "SealBrokenError: "))
+        client.ports.clock.at = parse_instant(following)
+        status, found = client("GET", f"/execution-instance/{sid}/explain?at={following}")
+        assert (status, found["reason"]) == (200, "UNREADABLE_SETTINGS")
+
+    def test_a_dry_run_previews_what_works(self, client: Client, spoil: Callable[[], None]) -> None:
+        sid = client.one()
+        spoil()
+
+        def outcome(name: str) -> str:
+            body = {"selection": {"ids": [sid]}, "command": {"name": name}, "dryRun": True}
+            status, found = client("POST", "/bulk-operation", body)
+            assert status == 200
+            (item,) = found["sample"]
+            return str(item["outcome"])
+
+        assert [outcome(name) for name in ("pause", "cancel", "resume")] == ["changed", "changed", "failed"]
 
     def test_the_history_has_every_step_without_addresses(
         self, client: Client, spoil: Callable[[], None]

@@ -11,6 +11,7 @@ import pytest
 
 from dev.memory.stores import MemoryInstances
 from shared.api.orders.commands import VERDICTS, ItemEffect, Verb
+from shared.application.ports import Unreadable
 from shared.domain.bulk.operation import BATCH_SIZE, ItemOutcome
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.errors import StoredShapeError
@@ -477,7 +478,7 @@ class TestManyOrders:
         }
 
 
-class Unreadable(MemoryInstances):
+class OneBroken(MemoryInstances):
     """A store with one instance that cannot be read. ``sid`` is that instance."""
 
     sid: InstanceSid = InstanceSid("")
@@ -487,10 +488,11 @@ class Unreadable(MemoryInstances):
             raise StoredShapeError("is nothing that is known today")
         return MemoryInstances.load(self, sid)
 
-    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
-        if self.sid in sids:
-            raise StoredShapeError("is nothing that is known today")
-        return MemoryInstances.load_many(self, sids)
+    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance | Unreadable[InstanceSid]]:
+        found = MemoryInstances.load_many(self, [sid for sid in sids if sid != self.sid])
+        return found + (
+            [Unreadable(key=self.sid, why="is nothing that is known today")] if self.sid in sids else []
+        )
 
 
 class TestUnreadableOrder:
@@ -499,7 +501,7 @@ class TestUnreadableOrder:
     def test_an_unreadable_order_is_an_error_of_the_item(self, joc: Joc) -> None:
         head = joc.workflow()
         good, bad = joc.order(head, **LATER), joc.order(head, **LATER)
-        store = Unreadable(instances=joc.ports.instances.instances)
+        store = OneBroken(instances=joc.ports.instances.instances)
         store.sid = InstanceSid(bad)
         joc.ports.instances = store
 

@@ -11,7 +11,7 @@ from dev.memory.stores import MemoryInstances
 from shared import bootstrap
 from shared.api.orders.errors import Code
 from shared.api.orders.schemas import MAX_ORDER_IDS
-from shared.application.ports import OverloadedError
+from shared.application.ports import OverloadedError, Unreadable
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.model import Instance
 from tests.dialects.orders.client import BASE, MINE, Joc
@@ -294,7 +294,7 @@ def set_to(monkeypatch: pytest.MonkeyPatch, joc: Joc, name: str) -> None:
 class Broken(MemoryInstances):
     """A store that fails with an unknown error."""
 
-    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
+    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance | Unreadable[InstanceSid]]:
         raise RuntimeError(f"secret detail of {len(sids)}")
 
 
@@ -325,7 +325,7 @@ def test_an_order_without_stored_workflow_is_a_failure_of_ours(joc: Joc) -> None
 class Busy(MemoryInstances):
     """A store that is overloaded."""
 
-    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance]:
+    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance | Unreadable[InstanceSid]]:
         raise OverloadedError(str(len(sids)))
 
 
