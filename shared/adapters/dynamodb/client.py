@@ -37,9 +37,9 @@ _OVERLOADED = frozenset(
         "TransactionInProgressException",
     }
 )
-# DynamoDB says so of each write of a refused transaction. botocore does not know these and does not send again.
-_THROTTLED_WRITES = frozenset({"ThrottlingError", "ProvisionedThroughputExceeded"})
-_CONFLICT = "TransactionConflict"
+# DynamoDB says so of each write of a refused transaction, and of a write that meets a transaction. botocore does not
+# know these and does not send again.
+_TO_BE_REPEATED = frozenset({"ThrottlingError", "ProvisionedThroughputExceeded", "TransactionConflict"})
 _CONDITION = "ConditionalCheckFailed"
 _FIRST_WAIT_SECONDS = 0.02
 
@@ -107,9 +107,9 @@ def _reasons(answer: Mapping[str, Any]) -> list[str]:
 
 
 def _raise_unavailable(*, parsed: Answer, **_: object) -> None:
-    """Raise OverloadedError if the last attempt of a request was throttled, ConnectionLostError if DynamoDB failed."""
+    """Raise OverloadedError after throttling or a conflict, ConnectionLostError if DynamoDB failed."""
     code = parsed.get("Error", {}).get("Code", "")
-    if code in _OVERLOADED or _is_throttled(_reasons(parsed)):
+    if code in _OVERLOADED or _may_be_repeated(_reasons(parsed)):
         raise OverloadedError(code)
     status = parsed.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -122,9 +122,9 @@ def _raise_lost_connection(*, exception: Exception, **_: object) -> None:
         raise ConnectionLostError(str(exception)) from exception
 
 
-def _is_throttled(reasons: Sequence[str]) -> bool:
-    """Return whether writes of a transaction were throttled and no condition failed, so that it may be repeated."""
-    return not _THROTTLED_WRITES.isdisjoint(reasons) and _CONDITION not in reasons
+def _may_be_repeated(reasons: Sequence[str]) -> bool:
+    """Return whether writes were throttled or met other transactions, and no condition failed."""
+    return not _TO_BE_REPEATED.isdisjoint(reasons) and _CONDITION not in reasons
 
 
 def _wait_after_cancellation(
@@ -133,8 +133,6 @@ def _wait_after_cancellation(
     """Return the seconds until a transaction that met a conflict or was throttled is sent again, or None."""
     if response is None or attempts >= MAX_ATTEMPTS:
         return None
-    reasons = _reasons(response[1])
-    is_conflict = _CONFLICT in reasons and _CONDITION not in reasons
-    if not is_conflict and not _is_throttled(reasons):
+    if not _may_be_repeated(_reasons(response[1])):
         return None
     return _FIRST_WAIT_SECONDS * (1 << (attempts - 1))

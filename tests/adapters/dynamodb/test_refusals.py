@@ -50,15 +50,21 @@ class TestConflicts:
     def test_a_transaction_is_sent_again(self, session: boto3.Session) -> None:
         assert commit(session, canceled("None", "TransactionConflict"), DONE, audited=True) == 2
 
-    def test_a_lasting_conflict_is_raised(self, session: boto3.Session) -> None:
+    def test_a_lasting_conflict_is_an_overload(self, session: boto3.Session) -> None:
         client, sent = answering(session, refused("TransactionConflictException"))
-        with pytest.raises(ClientError, match="TransactionConflictException"):
+        with pytest.raises(OverloadedError, match="TransactionConflictException"):
             DynamoDbInstances(client=client).commit(full.INSTANCE)
+        assert len(sent) == MAX_ATTEMPTS
+
+    def test_a_lasting_conflict_of_a_transaction_is_an_overload(self, session: boto3.Session) -> None:
+        client, sent = answering(session, canceled("TransactionConflict", "None"))
+        with pytest.raises(OverloadedError):
+            DynamoDbInstances(client=client).commit(full.INSTANCE, audit=full.AUDIT)
         assert len(sent) == MAX_ATTEMPTS
 
     def test_a_journal_entry_refused_by_a_conflict_is_not_stored(self, session: boto3.Session) -> None:
         client, _ = answering(session, refused("TransactionConflictException"))
-        with pytest.raises(ClientError, match="TransactionConflictException"):
+        with pytest.raises(OverloadedError, match="TransactionConflictException"):
             DynamoDbInstances(client=client).append(full.INSTANCE, full.ENTRY)
 
     def test_a_failed_condition_counts_despite_a_conflict(self, session: boto3.Session) -> None:
