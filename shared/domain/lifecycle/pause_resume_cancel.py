@@ -183,6 +183,8 @@ def apply_resume(
         replanned = Replanned(change=cycle_failed(strategy, active, error, now=now))
     change = _caught_up(replanned.change, now=now)
     change = change.then(complete_if_done(change.instance, now=now))
+    # The rule decides which missed dates are charged, so the audit trail has the one that applied.
+    by = replace(by, options=(*by.options, f"onResume={policy.value}"))
     applied = audited(before, change, command=command, by=by, now=now)
     return replace(applied, skipped=replanned.skipped)
 

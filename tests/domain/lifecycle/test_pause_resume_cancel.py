@@ -23,7 +23,7 @@ from shared.domain.lifecycle.commands import (
     Resume,
     Wait,
 )
-from shared.domain.strategy.model import Json
+from shared.domain.strategy.model import Json, OnResume
 from tests.factories import stop_of
 from tests.lifecycle_factories import (
     ANN,
@@ -277,6 +277,19 @@ class TestResume:
         assert of.instance.status is InstanceStatus.ACTIVE
         assert (of.instance.stop, of.instance.is_draining) == (None, False)
         assert of.audit[-1].command == "resume"
+
+    @pytest.mark.parametrize(
+        ("on_late", "rule"),
+        [(None, "last"), (OnResume.ALL, "all"), (OnResume.SKIP, "skip"), (OnResume.SHIFT, "shift")],
+    )
+    def test_the_rule_for_missed_dates_that_applied_is_audited(
+        self, on_late: OnResume | None, rule: str
+    ) -> None:
+        of = paused()
+
+        of.decide(Resume(by=ANN, on_late=on_late), LATER)
+
+        assert of.audit[-1].options == (f"onResume={rule}",)
 
     def test_used_up_attempts_start_a_new_run_with_attempt_one(self) -> None:
         of = running()
