@@ -149,6 +149,7 @@ EVENT = Event(
     progress=RunProgress(
         first_action=INTENT,
         known_visits=6,
+        was_killed=True,
         crashes=2,
         give_backs=3,
         call_in_doubt=True,

@@ -164,6 +164,7 @@ PROGRESS = Shape(
     {
         "first_action": Member("action", THEN),
         "known_visits": Member("visits", WHOLE),
+        "was_killed": Member("killed", FLAG),
         "crashes": Member("crashes", WHOLE),
         "give_backs": Member("giveBacks", WHOLE),
         "call_in_doubt": Member("callInDoubt", FLAG),

@@ -109,10 +109,6 @@ class RedrivenFrom:
     run: int
 
 
-ANY_VISITS = 1000
-"""More steps than a run can have."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventPause:
     """Details of a PAUSED event. ``answer_by`` is when it stops waiting for an answer, or None for no limit."""
@@ -154,16 +150,18 @@ class RunProgress:
     """The progress of an event's current run. A new run starts with an empty progress.
 
     ``first_action`` is the first thing the run does, None until a claim starts the run. ``known_visits`` is how many
-    steps of the run were in the journal at the claim, or when the run was interrupted; ``ANY_VISITS`` if unknown.
+    steps of the run were in the journal at the claim, or when the run was interrupted. ``was_killed`` means that a kill
+    has interrupted it since, so more of them may be there.
 
-    The other fields describe the step after these. ``crashes`` counts the runners that crashed at it, and
-    ``give_backs`` those that gave their claim back because a store was unavailable.
-    ``call_in_doubt`` means that its call may have been sent. ``delay_skipped`` means that an operator skipped its
-    delay. ``resolution`` is an operator's decision about its call in doubt.
+    The other fields describe the step after these; after a kill, the step at which the run continues. ``crashes``
+    counts the runners that crashed at it, and ``give_backs`` those that gave their claim back because a store was
+    unavailable. ``call_in_doubt`` means that its call may have been sent. ``delay_skipped`` means that an operator
+    skipped its delay. ``resolution`` is an operator's decision about its call in doubt.
     """
 
     first_action: Then | None = None
     known_visits: int = 0
+    was_killed: bool = False
     crashes: int = 0
     give_backs: int = 0
     call_in_doubt: bool = False
@@ -174,6 +172,8 @@ class RunProgress:
         """Return the progress after ``visits`` steps; facts about an earlier step are dropped."""
         if visits <= self.known_visits:
             return self
+        if self.was_killed:
+            return replace(self, known_visits=visits)
         return RunProgress(first_action=self.first_action, known_visits=visits)
 
 

@@ -141,7 +141,7 @@ def _claimed(
         updated_at=now,
         times=replace(event.times, begun_at=event.times.begun_at or now),
         claim=LastClaim(fence=fence, job=command.job, version=event.claim.version or strategy.version),
-        progress=replace(event.progress.after_visits(visits), known_visits=visits),
+        progress=replace(event.progress.after_visits(visits), known_visits=visits, was_killed=False),
     )
     until = lease_until(strategy, started, position(command.event_history, started), now=now)
     lease = Lease(seq=event.seq, until=until)

@@ -9,7 +9,7 @@ from typing import assert_never
 
 from shared.domain.errors import DateError
 from shared.domain.ids import EventSid
-from shared.domain.instance.event import ANY_VISITS, Event, EventStatus, PausedFor, RunProgress
+from shared.domain.instance.event import Event, EventStatus, PausedFor, RunProgress
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Stoppage
 from shared.domain.instance.verdict import (
@@ -250,8 +250,9 @@ def _killed(instance: Instance, kill: bool, *, now: datetime) -> Change:  # noqa
     if not kill or event is None:
         return Change(instance=instance)
     fenced = replace(instance, fence=instance.fence + 1)
-    # The runner may be in the middle of a call, and may have journaled more steps than the instance knows of.
-    progress = replace(event.progress, call_in_doubt=True, resolution=None, known_visits=ANY_VISITS)
+    # The runner may be in the middle of a call, and may have journaled more steps than the instance knows of. What was
+    # known at its claim stays, because it separates the entries of earlier runners that came too late.
+    progress = replace(event.progress, call_in_doubt=True, resolution=None, was_killed=True)
     killed = replace(event, progress=progress)
     return stop_event(fenced, killed, now=now)
 

@@ -264,6 +264,27 @@ class TestAKilledRunner:
         assert story.instance.attributes["shipped"] == 1
         assert [key.partition("-1-1-")[2] for key in story.depot.keys] == ["1", "2", "2"]
 
+    def test_a_late_refusal_of_an_earlier_runner_does_not_count(self) -> None:
+        """The first runner stores its refusal after another one has called with success and before that is killed."""
+        story = Depots(strategy(retry={"times": 1, "retryAfter": {"unit": "hours", "amount": 1}}))
+
+        def another_runner_calls_and_crashes() -> None:
+            story.depot.meanwhile = die
+            with pytest.raises(Dead):
+                story.is_taken_over()
+
+        story.depot.meanwhile = another_runner_calls_and_crashes
+        story.depot.answer = Answered(status=402, body={})
+        story.runs()
+        control(story.ports, story.sid, Pause(by=ANN, kill=True))
+
+        control(story.ports, story.sid, Resume(by=ANN))
+        story.depot.answer = Answered(status=201, body={"id": "r-1"})
+        story.runs()
+
+        assert [key.partition("-1-")[2] for key in story.depot.keys] == ["1-1", "1-1", "1-1"]
+        assert story.ports.instances.records[story.sid, 1].in_doubt
+
 
 class TestACallThatNobodyAnswers:
     """An event with an unanswered call is marked as in doubt, however it ends."""

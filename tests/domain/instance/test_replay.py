@@ -103,6 +103,13 @@ class TestValidEntries:
     def test_a_late_success_counts(self) -> None:
         assert self.counts(outcome=a_success())
 
+    def test_after_a_kill_the_same_rules_apply(self) -> None:
+        killed = replace(self.CLAIMED, progress=replace(self.CLAIMED.progress, was_killed=True))
+        assert not self.counts(killed)
+        assert self.counts(killed, outcome=a_success())
+        assert self.counts(killed, fence=3)
+        assert self.counts(killed, intent=an_intent("mail", visit=1))
+
     def test_entries_that_the_claim_knew_or_wrote_count(self) -> None:
         assert self.counts(intent=an_intent("mail", visit=1))
         assert self.counts(fence=3)

@@ -42,6 +42,10 @@ from tests.lifecycle_factories import (
 NOON = at("2026-01-31T12:00")
 LATER = at("2026-01-31T13:00")
 PART: Json = {"onCancelTasks": [{"task": "part", "delayBy": {"unit": "days", "amount": 1}}]}
+TWO_STEPS: Json = [
+    {"key": "call", "action": "post", "nextStep": "next"},
+    {"key": "next", "action": "post"},
+]
 GREET: Json = {"onCreateTasks": [{"task": "greet"}]}
 
 
@@ -176,6 +180,21 @@ class TestKill:
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.OPERATOR)
         assert (of.main.progress.call_in_doubt, of.main.in_doubt) == (True, True)
         assert (of.instance.fence, of.instance.lease, stop_of(of.instance).drained_at) == (2, None, NOON)
+
+    def test_a_kill_keeps_how_many_steps_the_claim_knew(self) -> None:
+        of = running(life(strategy(steps=TWO_STEPS)))
+        of.step(DONE, NOON)
+        of.decide(Pause(by=ANN, kill=True), NOON)
+        assert (of.main.progress.known_visits, of.main.progress.was_killed) == (0, True)
+
+    def test_the_step_after_a_kill_is_in_doubt_whatever_its_number(self) -> None:
+        of = running(life(strategy(steps=TWO_STEPS)))
+        of.step(DONE, NOON)
+        of.decide(Pause(by=ANN, kill=True), NOON)
+        of.decide(Resume(by=ANN), NOON)
+        of.claim(of.main, NOON)
+        progress = of.running.progress
+        assert (progress.known_visits, progress.was_killed, progress.call_in_doubt) == (1, False, True)
 
     def test_a_pause_with_kill_and_no_running_event_just_pauses(self) -> None:
         of = active()
