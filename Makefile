@@ -30,7 +30,7 @@ LIBRARIES       := build/$(TARGET_PLATFORM)-$(TARGET_PYTHON)
 # botocore describes every service of AWS in 20 MB; the artifacts keep those that the code uses.
 AWS_SERVICES    := dynamodb kms lambda scheduler
 
-.PHONY: help environments check test sim bench demo up key examples settings e2e artifacts build format clean
+.PHONY: help environments check test model sim bench demo up key examples settings e2e artifacts build format clean
 
 # The lock names everything, so nothing needs resolving (--no-deps): pip before 23.3 takes `coverage[toml]` for a
 # requirement of its own, and fails once there is a newer release than the locked one.
@@ -66,6 +66,9 @@ test: $(READY)  ## Run every test, with the coverage floors.
 	$(BIN)/python -m pytest -n 2 --ignore=tests/e2e --ignore=tests/template/test_artifacts.py --cov --cov-report= --durations=5
 	@$(call floor,95,'*')
 	@$(call floor,100,'shared/expressions/*$(COMMA)shared/domain/*$(COMMA)shared/application/*')
+
+model: $(READY)  ## Search every state of a model of the protocol; a few minutes.
+	$(BIN)/python -m tests.model
 
 sim: $(READY)  ## Simulate crashes, races, lost replies, and lost and doubled wakeups.
 	SIMULATION_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/simulation -n 2

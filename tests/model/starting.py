@@ -1,0 +1,199 @@
+"""A runner from its wakeup to its first step (``runner/loop.py``)."""
+
+from collections.abc import Iterator
+
+from tests.model import laws
+from tests.model.acting import Acting, place_of
+from tests.model.claiming import decide_claim
+from tests.model.history import read_plan
+from tests.model.state import (
+    ACTIVE,
+    BLOCK,
+    CANCELED,
+    CLAIM,
+    EXECUTING,
+    FLAG,
+    FRESH,
+    GIVE_BACK,
+    IDLE_RUNNER,
+    LAPSED,
+    NO_LEASE,
+    READY,
+    REFENCE,
+    STALE,
+    UNBLOCK,
+    Plan,
+    Runner,
+    State,
+    Step,
+    event_of,
+    fair,
+    replaced,
+    unfair,
+    with_event,
+)
+from tests.model.world import (
+    at_rest,
+    due_event,
+    is_scheduled,
+    renumbered,
+    stop_event,
+    stored,
+)
+
+
+def start(me: Acting) -> Iterator[Step]:
+    if me.configuration.wakeups:
+        return  # a delivered wakeup starts it
+    is_blocked = me.state.instance.blocked and me.state.instance.lease == NO_LEASE
+    if due_event(me.configuration, me.state.instance) is not None:
+        yield from _read(me, "is woken and loads instance and history", is_fair=not is_blocked)
+
+
+def check(me: Acting) -> Iterator[Step]:
+    """Load the instance, and the history of its due event. Without one, schedule a wakeup and exit."""
+    if due_event(me.configuration, me.state.instance) is not None:
+        yield from _read(me, "loads instance and history", is_fair=True)
+        return
+    schedules = is_scheduled(me.state.instance) and me.guards.wakeup_scheduled_at_exit
+    schedule = me.state.schedule | int(schedules)
+    name = "schedules the next wakeup and exits" if schedules else "finds nothing due and exits"
+    yield fair(name, me.with_runner(IDLE_RUNNER, me.state._replace(schedule=schedule)))
+
+
+def _read(me: Acting, name: str, *, is_fair: bool) -> Iterator[Step]:
+    # Instance and history are two reads. If the instance has changed between them, the claim's write fails, so
+    # only the runs in which it has not are of interest: then both reads may as well be one.
+    state, number = me.state, due_event(me.configuration, me.state.instance)
+    assert number is not None
+    event = event_of(state.instance, number)
+    if state.is_unreadable or event is None:
+        yield Step("cannot read the settings and fails", is_fair, me.with_runner(IDLE_RUNNER))
+        return
+    flag = state.flag and not me.guards.flag_read_after_claim
+    if flag:
+        return  # this runner reads the flag before it claims
+    plan = read_plan(me.configuration, state, number, event)
+    runner = Runner(at=CLAIM, event=number, plan=plan, loaded=FRESH)
+    broken = laws.is_first(state.instance, number)
+    yield Step(name, is_fair, me.with_runner(runner, state._replace(broken=broken)))
+
+
+def claim(me: Acting) -> Iterator[Step]:
+    state, runner = me.state, me.runner
+    if state.is_down:
+        yield fair("cannot claim and fails", me.with_runner(IDLE_RUNNER))
+        return
+    if runner.loaded == STALE and runner.snapshot is None:
+        yield fair("loses the race for the claim", me.with_runner(me.again()))
+        return
+    if _must_wait(me):
+        return
+    after = _after_claim(me)
+    yield fair("claims, or repairs the instance", after)
+    budget = state.budget
+    if budget.lost_replies:
+        spent = budget._replace(lost_replies=budget.lost_replies - 1)
+        held = after.runners[me.index]
+        unsure = held._replace(at=GIVE_BACK, before=None, plan=Plan()) if held.fence else IDLE_RUNNER
+        yield unfair(
+            "claims, and the reply is lost",
+            after._replace(budget=spent, runners=replaced(after.runners, me.index, unsure)),
+        )
+        # The client sends it again, finds the rev changed, and another writer has changed the instance since.
+        yield unfair(
+            "claims without noticing",
+            after._replace(budget=spent, runners=replaced(after.runners, me.index, me.again())),
+        )
+
+
+def _must_wait(me: Acting) -> bool:
+    """Return whether a runner that gives its claim back comes first: it tries every five seconds (ADR 36)."""
+    instance = me.state.instance
+    return instance.lease == LAPSED and any(
+        other.at == GIVE_BACK and other.fence == instance.fence for other in me.state.runners
+    )
+
+
+def _after_claim(me: Acting) -> State:
+    state, runner = me.state, me.runner
+    base = state.instance if runner.snapshot is None else runner.snapshot
+    before = event_of(base, runner.event)
+    made = decide_claim(me.configuration, state, base, runner.event, runner.plan)
+    after = stored(me.configuration, made.state, made.instance)
+    if made.event is None:
+        return renumbered(me.with_runner(me.again(), after))
+    assert before is not None
+    broken = laws.starts(state, runner.event)
+    plan, event = made.plan, made.event
+    is_takeover = before.status == EXECUTING or before.call_in_doubt
+    needs = is_takeover and plan.last.step and plan.last.fence < made.instance.fence
+    refences = needs and me.guards.takeover_refences
+    held = Runner(
+        at=FLAG,
+        event=runner.event,
+        fence=made.instance.fence,
+        run=event.run,
+        visit=plan.visits + 1,
+        step=plan.step,
+        key=plan.key,
+        repeat=plan.repeat | event.call_in_doubt,
+        end=plan.end,
+        known_visits=plan.visits,
+        in_doubt=event.in_doubt | plan.in_doubt,
+        under_flag=state.flag,
+        plan=Plan(visits=plan.visits, last=plan.last) if refences else Plan(),
+        before=before,
+    )
+    if not me.configuration.has_flag or not me.guards.flag_read_after_claim:
+        held = _past_flag(held)
+    return renumbered(me.with_runner(held, after._replace(broken=broken)))
+
+
+def read_flag(me: Acting) -> Iterator[Step]:
+    if me.state.flag:
+        yield fair("reads the flag: paused", me.with_runner(me.runner._replace(at=BLOCK, plan=Plan())))
+    else:
+        yield fair("reads the flag: not paused", me.with_runner(_past_flag(me.runner)))
+
+
+def block(me: Acting) -> Iterator[Step]:
+    """Give the claim back and block the instance, in one write (``block``)."""
+    runner, state = me.runner, me.state
+    event, before = me.held_event(), runner.before
+    after = runner._replace(at=UNBLOCK, before=None)
+    if not me.guards.flag_read_after_block:
+        after = IDLE_RUNNER
+    if event is None or before is None:
+        yield fair("cannot block, its claim is lost", me.with_runner(after))
+        return
+    if before.status == EXECUTING:
+        before = event._replace(status=READY, order=2)
+    if state.instance.status == CANCELED:
+        state, instance = stop_event(state, state.instance, runner.event, before)
+    else:
+        instance = at_rest(with_event(state.instance, runner.event, before))._replace(blocked=1)
+    yield fair("blocks the instance", me.with_runner(after, stored(me.configuration, state, instance)))
+
+
+def unblock(me: Acting) -> Iterator[Step]:
+    state = me.state
+    if state.flag or not state.instance.blocked or state.instance.status != ACTIVE:
+        yield fair("reads the flag again and exits", me.with_runner(IDLE_RUNNER))
+        return
+    free = stored(me.configuration, state, state.instance._replace(blocked=0))
+    yield fair("reads the flag again and unblocks", me.with_runner(me.again(), free))
+
+
+def refence(me: Acting) -> Iterator[Step]:
+    runner = me.runner
+    entry = runner.plan.last._replace(fence=runner.fence)
+    after = me.append(entry, runner.plan.visits)
+    at = place_of(runner._replace(plan=Plan()))
+    yield fair("stores the last entry again under its fence", me.with_runner(at, after))
+
+
+def _past_flag(runner: Runner) -> Runner:
+    """Return the runner after it has read the flags."""
+    runner = runner._replace(before=None)
+    return runner._replace(at=REFENCE) if runner.plan.visits else place_of(runner)
