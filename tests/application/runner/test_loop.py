@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dev.memory.stores import MemoryInstances, MemoryStrategies
-from dev.memory.world import ManualClock, MemoryPorts
+from dev.memory.world import ManualClock, MemoryPorts, MemoryWakeups
 from shared.application.commit import ContentionError, execute, schedule_wakeup
 from shared.application.control import control
 from shared.application.ports import StaleRevError, UnknownStrategyError
@@ -82,6 +82,17 @@ def run(ports: MemoryPorts, sid: InstanceSid, *, seconds: float = 900, job: str 
     """One invocation of the runner, with this long to live."""
     ends = ports.clock.at + timedelta(seconds=seconds)
     return run_due_events(ports, sid, job=job, time_left=lambda: ends - ports.clock.at)
+
+
+@dataclass
+class AtOnce(MemoryWakeups):
+    """Wakeups whose runner comes before the next line of their sender."""
+
+    comes: Callable[[], object] = lambda: None
+
+    def invoke(self, sid: InstanceSid) -> None:
+        super().invoke(sid)
+        self.comes()
 
 
 def stored(ports: MemoryPorts, sid: InstanceSid) -> Instance:
@@ -415,6 +426,16 @@ class TestCommands:
         assert isinstance(verdict, Applied)
         assert stored(ports, sid).rev == 2
         assert len(ports.instances.audit) == 1
+
+    def test_a_runner_that_comes_at_once_finds_the_command_stored(self) -> None:
+        ports, service = a_world()
+        sid = started(ports)
+        control(ports, sid, Pause(by=ANN))
+        ports.wakeups = AtOnce(comes=lambda: run(ports, sid))
+
+        control(ports, sid, Resume(by=ANN))
+
+        assert len(service.requests) == 1
 
     def test_endless_races_end_with_an_error(self) -> None:
         ports, _ = a_world()
