@@ -30,7 +30,7 @@ LIBRARIES       := build/$(TARGET_PLATFORM)-$(TARGET_PYTHON)
 # botocore describes every service of AWS in 20 MB; the artifacts keep those that the code uses.
 AWS_SERVICES    := dynamodb kms lambda scheduler
 
-.PHONY: help environments check test model sim bench demo up key examples settings e2e artifacts build format clean
+.PHONY: help environments check test model mutants sim bench demo up key examples settings e2e artifacts build format clean
 
 # The lock names everything, so nothing needs resolving (--no-deps): pip before 23.3 takes `coverage[toml]` for a
 # requirement of its own, and fails once there is a newer release than the locked one.
@@ -69,6 +69,9 @@ test: $(READY)  ## Run every test, with the coverage floors.
 
 model: $(READY)  ## Search every state of a model of the protocol; a few minutes.
 	$(BIN)/python -m tests.model
+
+mutants: $(READY)  ## Put bugs in by hand: each must be noticed by a test.
+	$(BIN)/python -m dev.mutants
 
 sim: $(READY)  ## Simulate crashes, races, lost replies, and lost and doubled wakeups.
 	SIMULATION_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/simulation -n 2

@@ -1,0 +1,225 @@
+"""The bugs: each replaces one text of one file, and names the tests that must fail, the fastest first."""
+
+from dataclasses import dataclass
+
+STALLS = "tests/simulation/test_stalls.py"
+LOOP = "tests/application/runner/test_loop.py"
+TAKING_OVER = "tests/application/runner/test_taking_over.py"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bug:
+    """A change that makes the code wrong. ``layers`` are the tests to run, until one fails."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    layers: tuple[str, ...]
+
+
+BUGS = (
+    Bug(
+        name="a claim keeps the fence",
+        file="shared/domain/lifecycle/claim.py",
+        old="visits, fence = len(chain(command.event_history, event.run)), instance.fence + 1",
+        new="visits, fence = len(chain(command.event_history, event.run)), instance.fence",
+        layers=("tests/domain/lifecycle/test_claim.py",),
+    ),
+    Bug(
+        name="a live lease is taken over",
+        file="shared/domain/instance/due.py",
+        old="""        if instance.lease.until > now:
+            return Leased(until=instance.lease.until)
+""",
+        new="",
+        layers=("tests/domain/instance/test_due.py",),
+    ),
+    Bug(
+        name="the flag is not read after the claim",
+        file="shared/application/runner/loop.py",
+        old="flag = ports.strategies.blocked_by(after.account_id, after.strategy_sid)",
+        new="flag = None",
+        layers=(LOOP, "tests/simulation/test_storms.py"),
+    ),
+    Bug(
+        name="the flag is not read again after blocking",
+        file="shared/application/runner/loop.py",
+        old="if verdict is None or ports.strategies.blocked_by(claimed.account_id, claimed.strategy_sid):",
+        new="if True:",
+        layers=(LOOP, "tests/simulation/test_bulk.py"),
+    ),
+    Bug(
+        name="a takeover does not refence",
+        file="shared/application/runner/loop.py",
+        old="entry = entry_to_refence(event_history, claimed, fence=after.fence)",
+        new="entry = None",
+        layers=(TAKING_OVER, STALLS),
+    ),
+    Bug(
+        name="late failures count",
+        file="shared/domain/instance/replay.py",
+        old="return is_late and not entry.outcome.success",
+        new="return False",
+        layers=("tests/domain/instance/test_replay.py",),
+    ),
+    Bug(
+        name="a kill forgets what the claim knew",
+        file="shared/domain/lifecycle/pause_resume_cancel.py",
+        old="call_in_doubt=True, resolution=None, was_killed=True)",
+        new="call_in_doubt=True, resolution=None, was_killed=True, known_visits=1000)",
+        layers=("tests/domain/lifecycle/test_pause_resume_cancel.py",),
+    ),
+    Bug(
+        name="a record counts under any fence",
+        file="shared/domain/lifecycle/takeover.py",
+        old="if record is not None and record.end is not None and record.fence == instance.fence:",
+        new="if record is not None and record.end is not None:",
+        layers=("tests/domain/lifecycle/test_takeover.py",),
+    ),
+    Bug(
+        name="a given claim counts as a crash",
+        file="shared/domain/lifecycle/takeover.py",
+        old="return lease.given_back is None and now < lease.until + CRASH_WINDOW",
+        new="return now < lease.until + CRASH_WINDOW",
+        layers=("tests/domain/lifecycle/test_give_back.py",),
+    ),
+    Bug(
+        name="a late takeover counts as a crash",
+        file="shared/domain/lifecycle/takeover.py",
+        old="return lease.given_back is None and now < lease.until + CRASH_WINDOW",
+        new="return lease.given_back is None",
+        layers=("tests/domain/lifecycle/test_takeover.py",),
+    ),
+    Bug(
+        name="a retry is not counted",
+        file="shared/domain/lifecycle/conclude.py",
+        old="        attempt=event.attempt + 1,\n",
+        new="        attempt=event.attempt,\n",
+        layers=("tests/domain/lifecycle/test_conclude.py",),
+    ),
+    Bug(
+        name="the instance advances before its record",
+        file="shared/application/runner/step.py",
+        old="""    for record in verdict.records:
+        if record.event.seq == seq:
+            ports.instances.put_record(verdict.instance, record)
+    others = tuple(record for record in verdict.records if record.event.seq != seq)
+    return save(ports, replace(verdict, records=others))
+""",
+        new="""    others = tuple(record for record in verdict.records if record.event.seq != seq)
+    is_saved = save(ports, replace(verdict, records=others))
+    for record in verdict.records:
+        if record.event.seq == seq:
+            ports.instances.put_record(verdict.instance, record)
+    return is_saved
+""",
+        layers=(TAKING_OVER, LOOP, "tests/simulation/test_crashes.py"),
+    ),
+    Bug(
+        name="the lease is not checked before a call",
+        file="shared/application/runner/step.py",
+        old="if lease is not None and lease.until - now >= needed:",
+        new="if lease is not None:",
+        layers=(LOOP,),
+    ),
+    Bug(
+        name="the key is made at the call, not before",
+        file="shared/application/runner/step.py",
+        old="request = request_of(run.context(ports), intent)",
+        new='request = request_of(run.context(ports), replace(intent, call_key=f"{run.fence}"))',
+        layers=(TAKING_OVER,),
+    ),
+    Bug(
+        name="the instance is not read between steps",
+        file="shared/application/runner/progress.py",
+        old="return refresh(run, ports.instances.load(run.instance.sid))",
+        new="return run",
+        layers=(LOOP,),
+    ),
+    Bug(
+        name="each attempt has a new key, even after a 504",
+        file="shared/domain/steps/cursor.py",
+        old="return (None, Certainty.DEFINITE) if entry is None else (entry.intent, entry.outcome.certainty)",
+        new="return None, Certainty.DEFINITE",
+        layers=("tests/domain/steps", "tests/application/runner/test_key_matrix.py"),
+    ),
+    Bug(
+        name="a pause ignores the rev",
+        file="shared/application/commit.py",
+        old="""        if not isinstance(verdict, Applied) or save(ports, verdict):
+            return verdict
+""",
+        new="""        if not isinstance(verdict, Applied) or save(ports, verdict):
+            return verdict
+        latest = ports.instances.load(sid)
+        if isinstance(command, Pause) and latest is not None:
+            from dataclasses import replace
+
+            save(ports, replace(verdict, instance=replace(verdict.instance, rev=latest.rev + 1)))
+            return verdict
+""",
+        layers=("tests/application/test_races.py", "tests/simulation/test_storms.py"),
+    ),
+    Bug(
+        name="a command wakes before it commits",
+        file="shared/application/control.py",
+        old="""    verdict = execute(ports, sid, command, known=known)
+    return None if verdict is None else wake_runner(ports, verdict)
+""",
+        new="""    from shared.application.commit import _decide
+
+    instance = known or ports.instances.load(sid)
+    if instance is None:
+        return None
+    wake_runner(ports, _decide(ports, instance, command))
+    return execute(ports, sid, command, known=instance)
+""",
+        layers=(LOOP,),
+    ),
+    Bug(
+        name="journal entries have no fence condition",
+        file="shared/adapters/dynamodb/instances.py",
+        old="        self._put_fenced(entry_item(instance, entry), entry.fence)\n",
+        new="        self.client.put_item(TableName=self.tables.events, Item=entry_item(instance, entry))\n",
+        layers=("tests/contract/test_instance_store.py",),
+    ),
+    Bug(
+        name="commits have no condition on the rev",
+        file="shared/adapters/dynamodb/instances.py",
+        old='            "ConditionExpression": "rev = :before",\n',
+        new='            "ConditionExpression": "rev = :before OR rev <> :before",\n',
+        layers=("tests/contract/test_instance_store.py",),
+    ),
+    Bug(
+        name="every sweep begins at shard 0",
+        file="shared/domain/instance/due_entries.py",
+        old="first = int(now.timestamp()) // 60 * STRIDE",
+        new="first = 0",
+        layers=("tests/domain/instance/test_due_entries.py",),
+    ),
+    Bug(
+        name="an unreadable entry stays at the head",
+        file="shared/application/sweep.py",
+        old="    failed |= _postpone(ports, workers, crashed, failed)\n",
+        new="",
+        layers=("tests/application/test_sweep.py",),
+    ),
+    Bug(
+        name="the next cycle follows the actual date",
+        file="shared/domain/planning/cycles.py",
+        old="dated, problem = _next_date(strategy, instance, calendar, moment, cycle=number, now=now)",
+        new="""dated, problem = _next_date(
+        strategy, instance, calendar, _moment(strategy, max(now, moment.at), cycle=cycle), cycle=number, now=now
+    )""",
+        layers=("tests/domain/planning/test_cycles.py", "tests/domain/lifecycle"),
+    ),
+    Bug(
+        name="the next cycle follows the clamped date",
+        file="shared/domain/planning/cycles.py",
+        old="return later(base, span, zone), problem",
+        new="return later(moment_at(base.at, zone), span, zone), problem",
+        layers=("tests/domain/planning/test_cycles.py",),
+    ),
+)
+"""From the domain outwards."""
