@@ -58,6 +58,9 @@ WAKEUPS: Final = Configuration(
 NO_SWEEPER: Final = Configuration(
     name="no sweeper", wakeups=True, dates_ahead=True, has_sweeper=False, budget=Budget(extra_wakeups=2)
 )
+NO_SWEEPER_BUT_PAUSES: Final = replace(
+    NO_SWEEPER, name="no sweeper, but a pause", commands=("pause",), budget=Budget(commands=1)
+)
 HELD_EVENT: Final = Configuration(
     name="an event on hold", wakeups=True, has_held_event=True, has_sweeper=False
 )
@@ -82,6 +85,7 @@ SMALL: Final = (
     OUTAGES,
     WAKEUPS,
     NO_SWEEPER,
+    NO_SWEEPER_BUT_PAUSES,
     HELD_EVENT,
     UNREADABLE,
 )
@@ -146,6 +150,7 @@ NEEDED_IN: Final = {
     "lease_respected": CRASHES,
     "lease_checked_before_call": CRASHES,
     "look_between_steps": STOPS,
+    "stop_decides_again": NO_SWEEPER_BUT_PAUSES,
     "events_in_order": CRASHES,
     "intent_before_call": CRASHES,
     "key_kept_without_answer": RETRIES,

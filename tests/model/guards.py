@@ -21,6 +21,7 @@ class Guards:
     lease_respected: bool = True
     lease_checked_before_call: bool = True
     look_between_steps: bool = True
+    stop_decides_again: bool = True
     events_in_order: bool = True
     intent_before_call: bool = True
     key_kept_without_answer: bool = True
@@ -58,6 +59,7 @@ GUARDS: Final = {
     "lease_respected": "shared.domain.instance.due.next_action",
     "lease_checked_before_call": "shared.application.runner.step._with_lease",
     "look_between_steps": "shared.application.runner.progress.record_step",
+    "stop_decides_again": "shared.application.runner.progress.stop_run",
     "events_in_order": "shared.domain.instance.due.next_event",
     "intent_before_call": "shared.domain.lifecycle.claim._with_new_run",
     "key_kept_without_answer": "shared.domain.steps.cursor.FlowCursor._open_sending",

@@ -199,8 +199,12 @@ def stop(me: Acting) -> Iterator[Step]:
     """Let a pause or a cancel take effect between two steps (``stop``)."""
     runner, state = me.runner, me.state
     event = me.held_event()
-    if event is None or state.instance.status == ACTIVE:
-        yield fair("stops for nothing", me.with_runner(IDLE_RUNNER))
+    if event is None:
+        yield fair("cannot stop, its claim is lost", me.with_runner(IDLE_RUNNER))
+        return
+    if state.instance.status == ACTIVE:
+        goes = looked(runner, state.instance) if me.guards.stop_decides_again else IDLE_RUNNER
+        yield fair("finds the instance resumed", me.with_runner(goes))
         return
     if state.is_down:
         yield from me.unavailable()

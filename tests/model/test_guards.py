@@ -28,6 +28,7 @@ BREAKS = {
     "lease_respected": laws.WITHOUT_A_CLAIM,
     "lease_checked_before_call": laws.WITHOUT_A_CLAIM,
     "look_between_steps": laws.WITHOUT_A_CLAIM,
+    "stop_decides_again": STUCK,
     "events_in_order": laws.OUT_OF_ORDER,
     "intent_before_call": laws.SECOND_KEY,
     "key_kept_without_answer": laws.SECOND_KEY,

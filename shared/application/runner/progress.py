@@ -14,7 +14,7 @@ from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import chain, resumable_history
 from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd, Then
 from shared.domain.instance.verdict import Applied
-from shared.domain.lifecycle.commands import Apply, Command, ForgoAnswer, Stop, Wait
+from shared.domain.lifecycle.commands import Apply, AwaitAnswer, Command, ForgoAnswer, Stop, Wait
 from shared.domain.steps.flow import StepContext
 from shared.domain.steps.in_doubt import any_in_doubt
 from shared.domain.strategy.model import Strategy
@@ -117,10 +117,14 @@ def apply(ports: Ports, run: Run, command: Command) -> Run | Stopped:
     return refresh(run, None if verdict is None else verdict.instance)
 
 
-def stop_run(ports: Ports, run: Run, command: Stop | Wait) -> Stopped:
-    """Save the progress and end the run in this invocation."""
+def stop_run(ports: Ports, run: Run, command: Stop | Wait | AwaitAnswer) -> Run | Stopped:
+    """Save the progress and end the run in this invocation, or return the run if it may continue by now."""
     verdict = execute(ports, run.instance.sid, command, known=run.instance)
-    return Stopped(instance=verdict.instance if isinstance(verdict, Applied) else None)
+    if isinstance(verdict, Applied):
+        return Stopped(instance=verdict.instance)
+    # If a resume came after the last look, the claim still holds. Leaving it would look like a crash during the next
+    # step, whose call would then be in doubt without having been sent.
+    return refresh(run, None if verdict is None else verdict.instance)
 
 
 def refresh(run: Run, instance: Instance | None) -> Run | Stopped:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from shared.application.commit import execute, save
+from shared.application.commit import save
 from shared.application.ports import Ports
 from shared.application.runner.patience import record_call
 from shared.application.runner.progress import Run, Stopped, apply, record_step, refresh, stop_run
@@ -194,10 +194,7 @@ def _await_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
         known_visits=run.known_visits,
         in_doubt=run.in_doubt,
     )
-    verdict = execute(ports, run.instance.sid, command, known=run.instance)
-    if isinstance(verdict, Applied):
-        return Stopped(instance=verdict.instance)
-    return refresh(run, None if verdict is None else verdict.instance)
+    return stop_run(ports, run, command)
 
 
 def _process_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
@@ -235,7 +232,7 @@ def _hand_over(ports: Ports, run: Run, deadline: Deadline) -> Stopped:
     stopped = stop_run(ports, run, _wait(run, until=None))
     # An invocation that has executed nothing had all its time and it was not enough. Another one would have no more,
     # so it is left to the sweeper, which backs off.
-    if stopped.instance is not None and deadline.has_executed:
+    if isinstance(stopped, Stopped) and stopped.instance is not None and deadline.has_executed:
         ports.wakeups.invoke(run.instance.sid)
     return Stopped(instance=None)
 

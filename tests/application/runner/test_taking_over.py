@@ -32,11 +32,18 @@ class Dead(Exception):  # noqa: N818 - no error of anybody's
 
 
 class Mortal(MemoryInstances):
-    """A store whose caller crashes at a commit, after ``commits_left`` more commits."""
+    """A store whose caller crashes at a commit, after ``commits_left`` more commits.
+
+    ``meanwhile`` runs before the next commit.
+    """
 
     commits_left: int | None = None
+    meanwhile: Callable[[], object] | None = None
 
     def commit(self, instance: Instance, **beside: Any) -> None:
+        happens, self.meanwhile = self.meanwhile, None
+        if happens is not None:
+            happens()
         if self.commits_left == 0:
             self.commits_left = None
             raise Dead
@@ -284,6 +291,43 @@ class TestAKilledRunner:
 
         assert [key.partition("-1-")[2] for key in story.depot.keys] == ["1-1", "1-1", "1-1"]
         assert story.ports.instances.records[story.sid, 1].in_doubt
+
+
+class TestAResumeDuringAStop:
+    """A run continues if a resume comes between its look at the instance and the write that would stop it."""
+
+    def test_the_next_step_follows_at_once(self) -> None:
+        story = Depots(two_calls(counts=False))
+
+        def resumes() -> None:
+            control(story.ports, story.sid, Resume(by=ANN))
+
+        def pauses() -> None:
+            control(story.ports, story.sid, Pause(by=ANN))
+            story.store.meanwhile = resumes
+
+        story.depot.meanwhile = pauses
+        story.runs()
+
+        assert [key.partition("-1-1-")[2] for key in story.depot.keys] == ["1", "2"]
+        assert not story.ports.instances.records[story.sid, 1].in_doubt
+
+    def test_a_run_that_was_killed_before_the_resume_stops(self) -> None:
+        story = Depots(two_calls(counts=False))
+
+        def kills_and_resumes() -> None:
+            control(story.ports, story.sid, Pause(by=ANN, kill=True))
+            control(story.ports, story.sid, Resume(by=ANN))
+
+        def pauses() -> None:
+            control(story.ports, story.sid, Pause(by=ANN))
+            story.store.meanwhile = kills_and_resumes
+
+        story.depot.meanwhile = pauses
+        story.runs()
+
+        assert len(story.depot.keys) == 1
+        assert story.main.status is EventStatus.QUEUED
 
 
 class TestACallThatNobodyAnswers:
