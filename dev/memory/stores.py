@@ -153,7 +153,7 @@ class MemoryInstances:
 
     def postpone(self, entry: DueEntry[InstanceSid], *, now: datetime) -> bool:
         instance = self.instances.get(entry.sid)
-        if instance is None or partition(instance) != entry.partition or self._entry_at(instance) != entry.at:
+        if instance is None or partition(instance) != entry.partition or self.entry_at(instance) != entry.at:
             return False
         self.postponements.postpone(instance, now=now)
         return True
@@ -163,10 +163,11 @@ class MemoryInstances:
         return [
             (at, instance.sid)
             for instance in self.instances.values()
-            if partition(instance) == of_partition and (at := self._entry_at(instance)) is not None
+            if partition(instance) == of_partition and (at := self.entry_at(instance)) is not None
         ]
 
-    def _entry_at(self, instance: Instance) -> datetime | None:
+    def entry_at(self, instance: Instance) -> datetime | None:
+        """Return the instant of the instance's entry in the due index, or None if it has none."""
         at = sweep_at(instance)
         return None if at is None else self.postponements.postponed(instance, at)
 

@@ -61,9 +61,10 @@ def _done(work: Callable[[Item], Result], item: Item) -> Result | Crash:
 
 @dataclass(slots=True)
 class SequentialIds:
-    """``Ids`` that count, so that they are the same in every run of a test."""
+    """``Ids`` that count, so that they are the same in every run of a test. Instances take the shards in turn."""
 
     count: int = 0
+    shards: int = 1
 
     def instance_sid(self) -> InstanceSid:
         self.count += 1
@@ -78,7 +79,7 @@ class SequentialIds:
         return f"secret-{self.count:036}"
 
     def shard(self) -> int:
-        return 0
+        return self.count % self.shards
 
 
 @dataclass(slots=True, kw_only=True)

@@ -9,7 +9,8 @@ from shared.domain.instance.journal import ClosedBy, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.replay import last_run
 from tests.factories import stop_of
-from tests.simulation.world import Sending, World
+from tests.simulation.services import Sending
+from tests.simulation.world import World
 
 
 def only_instance(world: World) -> Instance:

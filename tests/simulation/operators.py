@@ -21,8 +21,9 @@ from shared.domain.lifecycle.commands import (
     Update,
 )
 from shared.domain.strategy.model import OnResume
+from tests.simulation.faults import Faults
 from tests.simulation.laws import only_instance, valid_records
-from tests.simulation.world import Faults, World
+from tests.simulation.world import World
 
 ANN = Actor(name="ann")
 WITHDRAWALS = 0.5

@@ -1,6 +1,6 @@
 """The stores of a world besides its main one, each behind ``io``, so that a process may crash in any of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -9,6 +9,7 @@ from typing import Protocol
 from dev.memory.stores import MemoryAccess, MemoryAudit, MemoryOperations, MemoryStrategies
 from dev.memory.world import SequentialIds
 from shared.adapters.controllers import NoControllers
+from shared.adapters.dynamodb.tables import OPERATIONS
 from shared.application.ports import (
     Clock,
     Controllers,
@@ -24,16 +25,20 @@ from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.verdict import AuditEntry
-from shared.domain.strategy.model import Strategy
-from tests.simulation.stage import Process
+from shared.domain.strategy.model import Strategy, StrategyHead
+from tests.simulation.index import LaggingIndex
 
 
 class Behind(Protocol):
     """The part of a world that these stores need."""
 
     strategy: Strategy
+    now_at: datetime
     versions: dict[int, Strategy]
+    broken_versions: dict[tuple[StrategySid, int], Callable[[], Exception]]
     flags: MemoryStrategies
+    shards: int
+    operations_index: LaggingIndex | None
 
     def io(self, label: str) -> None:
         """Let the current process be stopped, delayed or killed here."""
@@ -41,12 +46,15 @@ class Behind(Protocol):
     def check(self, label: str) -> None:
         """Raise the error of an unavailable store, if there is a brown-out at this point."""
 
+    def written(self, label: str, *, is_conditional: bool = True) -> None:
+        """Pass the point after a write, and lose the reply to it if chance says so."""
+
     def may_lose_reply(self) -> None:
         """Lose the reply to a write, if chance says so. Raises: StaleRevError: the reply was lost."""
 
 
 class Access(MemoryAccess):
-    """The queue flags of a world. Its instances have one shard, so only that shard has a release job."""
+    """The queue flags of a world. Only the shards that have instances have release jobs."""
 
     def __init__(self, world: Behind) -> None:
         inner = world.flags.access
@@ -71,9 +79,11 @@ class Access(MemoryAccess):
         release_jobs: Sequence[ReleaseJob] = (),
     ) -> None:
         self.world.io("set_queue_paused")
-        of_this_world = [release_job for release_job in release_jobs if release_job.shard == 0]
-        super().set_queue_paused(account, paused=paused, audit=audit, release_jobs=of_this_world)
-        self.world.io("queue_set")
+        if audit is not None:
+            self.world.check("flag_audit")
+        jobs = of_this_world(self.world, release_jobs)
+        super().set_queue_paused(account, paused=paused, audit=audit, release_jobs=jobs)
+        self.world.written("queue_set", is_conditional=False)
 
 
 class Operations(MemoryOperations):
@@ -95,41 +105,102 @@ class Operations(MemoryOperations):
 
     def create(self, bulk: BulkOperation, *, audit: AuditEntry) -> None:
         self.world.io("create_operation")
+        self.world.check("operation_audit")
         super().create(bulk, audit=audit)
-        self.world.io("operation_created")
+        self._show(bulk.sid)
+        self.world.written("operation_created")
 
     def commit(self, operation: Operation, *, audit: AuditEntry | None = None) -> None:
         self.world.io("commit_operation")
+        if audit is not None:
+            self.world.check("operation_audit")
         super().commit(operation, audit=audit)
-        self.world.io("operation_committed")
+        self._show(operation.sid)
+        self.world.written("operation_committed")
         self.world.may_lose_reply()
+
+    def due(self, *, until: datetime, limit: int) -> list[DueEntry[OperationSid]]:
+        index = self.world.operations_index
+        self.world.check("due_operations")
+        if index is None:
+            return super().due(until=until, limit=limit)
+        shown = index.due(OPERATIONS, until=until, limit=limit, now=self.world.now_at)
+        return [DueEntry(sid=OperationSid(sid), partition=OPERATIONS, at=at) for at, sid in shown]
 
     def postpone(self, entry: DueEntry[OperationSid], *, now: datetime) -> bool:
         self.world.io("postpone_operation")
         is_postponed = super().postpone(entry, now=now)
-        self.world.io("operation_postponed")
+        self._show(entry.sid)
+        self.world.written("operation_postponed", is_conditional=False)
         return is_postponed
 
     def remove(self, release_job: ReleaseJob) -> None:
         self.world.io("remove_operation")
         super().remove(release_job)
-        self.world.io("operation_removed")
+        self._show(release_job.sid)
+        self.world.written("operation_removed")
+
+    def _show(self, sid: OperationSid) -> None:
+        """Let the due index follow a change."""
+        index = self.world.operations_index
+        if index is not None:
+            at = next((at for at, one in self.sweep_entries() if one == sid), None)
+            index.change(sid, OPERATIONS, at, now=self.world.now_at)
 
 
 class Strategies(MemoryStrategies):
     """The strategies of a world."""
 
     def __init__(self, world: Behind) -> None:
-        super().__init__(access=world.flags.access)
+        inner = world.flags
+        super().__init__(
+            access=inner.access,
+            heads=inner.heads,
+            audit=inner.audit,
+            strategies=inner.strategies,
+            paused_strategies=inner.paused_strategies,
+        )
         self.world = world
 
-    def load(self, sid: StrategySid, version: int) -> Strategy:  # noqa: ARG002 - one strategy a world
+    def load(self, sid: StrategySid, version: int) -> Strategy:
         self.world.check("load_strategy")
+        broken = self.world.broken_versions.get((sid, version))
+        if broken is not None:
+            raise broken()
+        if sid != self.world.strategy.sid:
+            return super().load(sid, version)
         return self.world.versions.get(version) or replace(self.world.strategy, version=version)
+
+    def head(self, sid: StrategySid) -> StrategyHead | None:
+        self.world.io("head")
+        return super().head(sid)
+
+    def set_paused(
+        self,
+        head: StrategyHead,
+        *,
+        before: StrategyHead,
+        audit: AuditEntry,
+        release_jobs: Sequence[ReleaseJob] = (),
+    ) -> None:
+        self.world.io("set_strategy_paused")
+        self.world.check("flag_audit")
+        jobs = of_this_world(self.world, release_jobs)
+        super().set_paused(head, before=before, audit=audit, release_jobs=jobs)
+        self.world.written("strategy_set")
 
     def blocked_by(self, account: AccountId, strategy: StrategySid) -> BlockedBy | None:
         self.world.io("blocked_by")
         return self.world.flags.blocked_by(account, strategy)
+
+
+def of_this_world(world: Behind, jobs: Sequence[ReleaseJob]) -> list[ReleaseJob]:
+    """Return the jobs of shards that may have instances, and let the due index follow."""
+    found = [job for job in jobs if job.shard < world.shards]
+    if world.operations_index is not None:
+        for job in found:
+            world.operations_index.change(job.sid, OPERATIONS, job.sweep_at, now=world.now_at)
+    return found
 
 
 class World(Behind, Wakeups, Clock, InstanceStore, ServiceCaller, Protocol):
@@ -153,11 +224,11 @@ class World(Behind, Wakeups, Clock, InstanceStore, ServiceCaller, Protocol):
     def audit(self) -> MemoryAudit:
         """All audit entries."""
 
-    def run(self, sid: InstanceSid) -> Process:
-        """Invoke a step runner now."""
+    def deliver(self, sid: InstanceSid) -> None:
+        """Invoke a step runner, now or when an environment is free."""
 
-    def run_operation(self, sid: OperationSid) -> Process:
-        """Invoke a bulk runner now."""
+    def deliver_operation(self, sid: OperationSid) -> None:
+        """Invoke a bulk runner, now or when an environment is free."""
 
 
 class SweeperPorts:
@@ -182,9 +253,9 @@ class SweeperPorts:
     def invoke(self, sid: InstanceSid) -> None:
         with suppress(UnavailableError):  # the adapter reports it; the next sweep tries again
             self._world.io("invoke")
-            self._world.run(sid)
+            self._world.deliver(sid)
 
     def invoke_operation(self, sid: OperationSid) -> None:
         with suppress(UnavailableError):
             self._world.io("invoke_operation")
-            self._world.run_operation(sid)
+            self._world.deliver_operation(sid)

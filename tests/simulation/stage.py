@@ -8,7 +8,7 @@ and a story can be repeated exactly.
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 
 class KilledError(BaseException):
@@ -23,12 +23,19 @@ def _taken() -> threading.Lock:
 
 @dataclass(slots=True, eq=False)
 class Process:
-    """One invocation. It does nothing before ``wakes_at``. ``error`` is the exception that it raised."""
+    """One invocation. It does nothing before ``wakes_at``, and is killed at ``dies_at``.
+
+    ``error`` is the exception that it raised. ``has_failed`` is True if it was killed or its invocation failed.
+    ``skew`` is by how much its clock is wrong.
+    """
 
     name: str
     body: Callable[[], object]
     wakes_at: datetime
     doomed: bool = False
+    dies_at: datetime | None = None
+    skew: timedelta = timedelta()
+    has_failed: bool = False
     is_over: bool = False
     error: BaseException | None = None
     at_point: str = "start"
@@ -36,6 +43,11 @@ class Process:
     # Locks that one side releases and the other acquires: binary semaphores, but several times as fast.
     _go: threading.Lock = field(default_factory=_taken)
     _back: threading.Lock = field(default_factory=_taken)
+
+    @property
+    def acts_at(self) -> datetime:
+        """When it takes its next turn, or is killed."""
+        return self.wakes_at if self.dies_at is None else min(self.wakes_at, self.dies_at)
 
     def progress(self) -> None:
         """Run to the next point, or to the end."""
@@ -58,7 +70,7 @@ class Process:
         try:
             self.body()
         except KilledError:
-            pass
+            self.has_failed = True
         except BaseException as error:  # noqa: BLE001 - raised again by the stage, in the test's own thread
             self.error = error
         self.is_over = True
@@ -83,8 +95,10 @@ class Stage:
         if self.current is not None:
             self.current.point(label)
 
-    def run(self, process: Process) -> None:
+    def run(self, process: Process, *, now: datetime) -> None:
         """Let a process take one turn. Raises: the exception of the process, unless it was killed."""
+        if process.dies_at is not None and process.dies_at <= now:
+            process.doomed = True
         self.current = process
         process.progress()
         self.current = None
@@ -92,8 +106,3 @@ class Stage:
             self.processes.remove(process)
             if process.error is not None:
                 raise process.error
-
-    def kill(self, process: Process) -> None:
-        """Crash the process at its current point."""
-        process.doomed = True
-        self.run(process)

@@ -10,7 +10,8 @@ from shared.domain.ids import AccountId, StrategySid
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.strategy.model import Json, Strategy
 from shared.domain.strategy.parse import read_definition
-from tests.simulation.world import Faults, World
+from tests.simulation.faults import Faults
+from tests.simulation.world import World
 
 EXAMPLES = Path(__file__).parents[2] / "events"
 JOINED = datetime(2026, 2, 24, 18, 45, 10, tzinfo=UTC)

@@ -16,6 +16,7 @@ from shared.domain.lifecycle.commands import Cancel, Command, Pause, Resume
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.strategy.model import Json, Strategy
 from shared.domain.strategy.parse import read_definition
+from tests.simulation.faults import Faults
 from tests.simulation.laws import (
     assert_at_rest,
     assert_directives_counted,
@@ -28,7 +29,7 @@ from tests.simulation.laws import (
 from tests.simulation.operators import command
 from tests.simulation.sending import LATER, send_later
 from tests.simulation.watch import Watch
-from tests.simulation.world import Faults, World
+from tests.simulation.world import World
 
 BEGUN = datetime(2026, 3, 2, 9, tzinfo=UTC)
 ANN = Actor(name="ann")

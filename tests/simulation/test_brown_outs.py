@@ -12,6 +12,7 @@ from shared.application.ports import OverloadedError
 from shared.domain.instance.event import PausedFor
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 from shared.domain.steps.call import ServiceRequest
+from tests.simulation.faults import BrownOut, Faults
 from tests.simulation.laws import (
     assert_at_rest,
     assert_effect_once,
@@ -25,11 +26,11 @@ from tests.simulation.operators import ANN
 from tests.simulation.stage import KilledError
 from tests.simulation.stories import declined, gym_world, join
 from tests.simulation.test_crashes import POINTS
-from tests.simulation.world import BrownOut, Faults, World
+from tests.simulation.world import World
 
 AFTER_TWO_CYCLES = datetime(2026, 4, 20, tzinfo=UTC)
-STRIDE = 5
-"""A brown-out begins at every fifth point of the main job; the place of the first one depends on the seed."""
+STRIDE = 20
+"""A brown-out begins at every twentieth point of the main job. The seed says which, so twenty seeds try them all."""
 
 WRITES = {
     "instances": {"create", "commit"},

@@ -21,8 +21,9 @@ from shared.domain.instance.event import EventKind
 from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause
+from tests.simulation.faults import Faults
 from tests.simulation.stories import MEMBER, gym_world
-from tests.simulation.world import Faults, World
+from tests.simulation.world import World
 
 ANN, BEN = Actor(name="ann", reason="closing"), Actor(name="ben")
 MANY = 27

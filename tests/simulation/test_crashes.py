@@ -6,6 +6,7 @@ from itertools import combinations
 
 import pytest
 
+from tests.simulation.faults import Faults
 from tests.simulation.laws import (
     assert_at_rest,
     assert_effect_once,
@@ -16,7 +17,7 @@ from tests.simulation.laws import (
     records_of,
 )
 from tests.simulation.stories import declined, gym_world, join
-from tests.simulation.world import Faults, World
+from tests.simulation.world import World
 
 AFTER_TWO_CYCLES = datetime(2026, 4, 20, tzinfo=UTC)
 PAIRS_OF_A_SEED = 40

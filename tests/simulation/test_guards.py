@@ -26,11 +26,12 @@ from shared.domain.instance.verdict import AuditEntry
 from shared.domain.steps.call import ServiceRequest
 from shared.domain.steps.classify import AnswerClass, certainty_of
 from tests.simulation.laws import only_instance
+from tests.simulation.services import calls_to
 from tests.simulation.stories import declined, gym_world, join
 from tests.simulation.storms import CALM, assert_lawful, storm
 from tests.simulation.test_anything import BEGUN, a_story, live_until
 from tests.simulation.watch import OneKeyAtATime, Watch
-from tests.simulation.world import World, calls_to
+from tests.simulation.world import World
 
 MOST_SEEDS = 200
 

@@ -13,6 +13,7 @@ from shared.application.start import StartInstance, start_instance
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from tests.factories import settings, step, strategy_from, task
+from tests.simulation.faults import Faults
 from tests.simulation.laws import (
     assert_at_rest,
     assert_effect_at_most_once,
@@ -24,7 +25,7 @@ from tests.simulation.laws import (
     only_instance,
     records_of,
 )
-from tests.simulation.world import Faults, World
+from tests.simulation.world import World
 
 THURSDAY = datetime(2026, 2, 26, 18, tzinfo=UTC)
 LAST_FRIDAY = datetime(2026, 3, 13, 9, tzinfo=UTC)

@@ -24,6 +24,7 @@ from shared.domain.instance.verdict import Actor, Applied, AuditEntry
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, TimedOut
 from shared.domain.strategy.model import Json
 from tests.lifecycle_factories import strategy
+from tests.simulation.faults import Faults
 from tests.simulation.laws import (
     assert_at_rest,
     assert_effect_at_most_once,
@@ -34,8 +35,9 @@ from tests.simulation.laws import (
     only_instance,
     records_of,
 )
+from tests.simulation.services import calls_to
 from tests.simulation.watch import Watch
-from tests.simulation.world import Faults, World, calls_to
+from tests.simulation.world import World
 
 START = datetime(2026, 2, 1, tzinfo=UTC)
 ANN = Actor(name="ann")
@@ -203,7 +205,7 @@ class TestAStaleRecord:
         assert isinstance(retry_event(world, RetryEvent(sid=sid, seq=1, by=ANN)), Applied)
         runner = world.run(sid)
         while runner.at_point != "call":
-            world.stage.run(runner)
+            world.stage.run(runner, now=world.now_at)
         runner.doomed = True
         world.store.put_record(only_instance(world), record)
         return record

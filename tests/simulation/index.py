@@ -1,0 +1,60 @@
+"""A due index that lags behind its store, as a global secondary index does."""
+
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Shown:
+    """An entry of the index, and from when until when queries return it."""
+
+    sid: str
+    partition: str
+    at: datetime
+    shown_from: datetime
+    hidden_from: datetime = NEVER
+
+
+@dataclass(slots=True)
+class LaggingIndex:
+    """The entries as queries return them.
+
+    When an item changes, its old entry disappears and its new one appears, each up to ``max_lag`` later. So for a
+    while queries may return both, or neither.
+    """
+
+    rng: random.Random
+    max_lag: timedelta
+    entries: list[Shown] = field(default_factory=list)
+
+    def change(self, sid: str, partition: str, at: datetime | None, *, now: datetime) -> None:
+        """Replace the entry of an item; ``at`` is None if it has none now."""
+        self.entries = [entry for entry in self.entries if entry.hidden_from > now]
+        for entry in self.entries:
+            if entry.sid == sid and entry.hidden_from == NEVER:
+                entry.hidden_from = max(entry.shown_from, now + self._lag())
+        if at is not None:
+            shown = Shown(sid=sid, partition=partition, at=at, shown_from=now + self._lag())
+            self.entries.append(shown)
+
+    def due(
+        self, partition: str, *, until: datetime, limit: int, now: datetime
+    ) -> list[tuple[datetime, str]]:
+        """Return the first entries of a partition that are due, as a query returns them now."""
+        found = {
+            (entry.at, entry.sid)
+            for entry in self.entries
+            if entry.partition == partition
+            and entry.at <= until
+            and entry.shown_from <= now < entry.hidden_from
+        }
+        return sorted(found)[:limit]
+
+    def _lag(self) -> timedelta:
+        # Most changes appear at once.
+        if self.rng.random() < 0.5:
+            return timedelta()
+        return timedelta(milliseconds=round(self.rng.random() * self.max_lag.total_seconds() * 1000))
