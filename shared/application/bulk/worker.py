@@ -4,13 +4,14 @@ Source: docs/design.md section 8; shared/domain/bulk/operation.py explains why n
 """
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from shared.application.bulk.progress import RESERVE, BatchProgress
 from shared.application.bulk.select import SelectionScan, command_for, next_batch
 from shared.application.commit import MAX_RACES, ContentionError, execute, schedule_wakeup
 from shared.application.ports import Ports, StaleRevError, UnavailableError, UnknownStrategyError
+from shared.application.runner.patience import MAX_PAUSE, patiently
 from shared.domain.bulk.operation import (
     BATCH_SIZE,
     COMMANDED_PER_SECOND,
@@ -30,6 +31,7 @@ from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import AlreadyThere, Refused, Verdict
+from shared.domain.lifecycle.takeover import CRASH_WINDOW
 
 BREATHER_SECONDS = 5.0
 """How long an operation pauses when a store is overloaded."""
@@ -47,13 +49,13 @@ def run_bulk_operation(
     and no more instances are commanded.
     """
     progress = BatchProgress()
-    bulk_taken = _take(ports, bulk)
+    bulk_taken = _take(ports, bulk, time_left)
     if bulk_taken is None:
         return progress
     if bulk_taken.status is not BulkStatus.ACTIVE:
         done = [sid for sid in bulk_taken.batch_sids if _has_changed(ports, bulk_taken, sid)]
         results = [ItemResult(sid=sid, outcome=ItemOutcome.CHANGED) for sid in done]
-        _save_results(ports, bulk_taken, results, follows=None, goes_on=False)
+        _save_patiently(ports, bulk_taken, results, follows=None, goes_on=False, time_left=time_left)
         return progress
     after = run_batches(
         ports, bulk_taken, progress, loaded={}, time_left=time_left, wake=partial(schedule_wakeup, ports)
@@ -84,18 +86,19 @@ def run_batches(
         results = _command_batch(ports, current, loaded, wake, time_left)
         _count_results(progress, results)
         goes_on, follows = time_left() > RESERVE, None
-        if goes_on and len(results) == len(current.batch_sids) and not current.at_end:
-            scan = SelectionScan(
-                account=current.account_id,
-                selection=current.selection,
-                begun_at=current.started_at,
-                cursor=current.cursor,
-            )
-            scanned = next_batch(ports, scan, size=BATCH_SIZE)
-            follows, loaded = scanned.batch, scanned.instances
         is_through = len(results) == len(next_sids(current))
+        if goes_on and len(results) == len(current.batch_sids) and not current.at_end:
+            try:
+                scanned = next_batch(ports, _scan_of(current), size=BATCH_SIZE)
+            except UnavailableError:
+                # Without this save, the next runner would take the unsaved results for those of a crash.
+                is_through = False
+            else:
+                follows, loaded = scanned.batch, scanned.instances
         # One write saves the results of this batch and begins the next.
-        current = _save_results(ports, current, results, follows=follows, goes_on=goes_on)
+        current = _save_patiently(
+            ports, current, results, follows=follows, goes_on=goes_on, time_left=time_left
+        )
         if current is not None and current.worker is not None:
             passed = (ports.clock.now() - begun).total_seconds()
             ports.clock.sleep(
@@ -104,14 +107,56 @@ def run_batches(
     return current
 
 
-def _take(ports: Ports, bulk: BulkOperation) -> BulkOperation | None:
+def _scan_of(bulk: BulkOperation) -> SelectionScan:
+    """Return the scan that continues after the batch."""
+    return SelectionScan(
+        account=bulk.account_id, selection=bulk.selection, begun_at=bulk.started_at, cursor=bulk.cursor
+    )
+
+
+def _take(ports: Ports, bulk: BulkOperation, time_left: Callable[[], timedelta]) -> BulkOperation | None:
     """Store that this invocation works on the operation. Return None if another one was faster."""
     after = assign_worker(bulk, worker=ports.ids.token(), now=ports.clock.now())
-    try:
-        ports.operations.commit(after)
-    except StaleRevError:
-        return after if ports.operations.load(bulk.sid) == after else None
-    return after
+
+    def take() -> BulkOperation | None:
+        try:
+            ports.operations.commit(after)
+        except StaleRevError:
+            return after if ports.operations.load(bulk.sid) == after else None
+        return after
+
+    # The operation may be taken already, if only the reply was lost.
+    return patiently(ports, take, until=_patience(ports, after, time_left))
+
+
+def _patience(ports: Ports, bulk: BulkOperation, time_left: Callable[[], timedelta]) -> datetime:
+    """Return until when an invocation tries to write the operation while the store is unavailable.
+
+    After that it has no time, or the next invocation counts no crash in any case.
+    """
+    now = ports.clock.now()
+    # The last try may come up to one pause earlier than this.
+    return min(now + time_left() - RESERVE, (bulk.sweep_at or now) + CRASH_WINDOW + MAX_PAUSE)
+
+
+def _save_patiently(
+    ports: Ports,
+    bulk: BulkOperation,
+    results: list[ItemResult],
+    *,
+    follows: Batch | None,
+    goes_on: bool,
+    time_left: Callable[[], timedelta],
+) -> BulkOperation | None:
+    """Save the results as ``_save_results`` does, again and again while the store is unavailable.
+
+    Raises: UnavailableError.
+    """
+
+    def save() -> BulkOperation | None:
+        return _save_results(ports, bulk, results, follows=follows, goes_on=goes_on)
+
+    return patiently(ports, save, until=_patience(ports, bulk, time_left))
 
 
 def _save_results(

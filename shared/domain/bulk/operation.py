@@ -19,6 +19,7 @@ from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import Waiting
 from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, Refused, Verdict
 from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume
+from shared.domain.lifecycle.takeover import CRASH_WINDOW
 
 BATCH_SIZE = 25
 """How many instances a batch has, and how many a request may command itself."""
@@ -198,8 +199,12 @@ def begin(bulk: BulkOperation, only: Batch | None, *, worker: str) -> BulkOperat
 
 
 def assign_worker(bulk: BulkOperation, *, worker: str, now: datetime) -> BulkOperation:
-    """Return the operation owned by ``worker``. If the last owner left a batch, it has crashed."""
-    crashed = bulk.worker is not None and bool(bulk.batch_sids)
+    """Return the operation owned by ``worker``. If the last owner left a batch, it has crashed.
+
+    A takeover long after the lease counts no crash: the stores were unavailable, or it would have come earlier.
+    """
+    left_a_batch = bulk.worker is not None and bool(bulk.batch_sids)
+    crashed = left_a_batch and bulk.sweep_at is not None and now < bulk.sweep_at + CRASH_WINDOW
     return replace(
         bulk,
         worker=worker,

@@ -11,15 +11,8 @@ from dev.memory.stores import MemoryOperations
 from dev.memory.world import MemoryPorts
 from shared.application.bulk.select import MAX_SCANNED
 from shared.application.bulk.start import command_operation
-from shared.application.bulk.worker import BREATHER_SECONDS
 from shared.application.commit import ContentionError
-from shared.application.ports import (
-    ConnectionLostError,
-    Operation,
-    OverloadedError,
-    StaleRevError,
-    UnavailableError,
-)
+from shared.application.ports import Operation, StaleRevError
 from shared.application.start import Repeatable
 from shared.domain.bulk.operation import (
     BATCH_SIZE,
@@ -519,34 +512,6 @@ class TestInstancesThatFail:
         bulk = begun(ports, OfIds(ids=(one, two)))
 
         assert bulk.counts == Counts(changed=1, failed=1)
-
-
-class TestAnUnavailableStore:
-    """If a store is overloaded or cannot be reached, the operation waits and continues. Nothing fails."""
-
-    @pytest.mark.parametrize("error", [OverloadedError, ConnectionLostError])
-    def test_an_operation_waits_for_an_unavailable_store(self, error: type[UnavailableError]) -> None:
-        @dataclass(slots=True)
-        class Overloaded(Marred):
-            refuses: int = 0
-
-            def commit(self, instance: Instance, **beside: Any) -> None:
-                if self.refuses:
-                    self.refuses -= 1
-                    raise error("the table")
-                Marred.commit(self, instance, **beside)
-
-        instances = Overloaded()
-        ports = a_world(instances)
-        joined(ports, 30)
-        bulk = begun(ports)
-        instances.refuses = 2
-        began = ports.clock.at
-
-        progress(ports, bulk.sid)
-
-        assert stored(ports, bulk.sid).counts == Counts(changed=30)
-        assert ports.clock.at - began >= 2 * timedelta(seconds=BREATHER_SECONDS)
 
 
 class TestALongScan:

@@ -123,6 +123,26 @@ class TestAssignment:
     def test_an_owned_batch_without_a_report_counts_a_crash(self) -> None:
         assert assign_worker(working(1, 2), worker="other", now=LATER).crashes == 1
 
+    @pytest.mark.parametrize(
+        ("after_lease", "crashes"),
+        [
+            (
+                timedelta(minutes=-1),
+                1,
+            ),  # the operation was resumed, so the takeover comes before the lease ends
+            (timedelta(minutes=2), 1),
+            (timedelta(minutes=5) - timedelta(milliseconds=1), 1),
+            (timedelta(minutes=5), 0),  # the stores were unavailable
+            (timedelta(hours=1), 0),
+        ],
+    )
+    def test_a_takeover_long_after_the_lease_counts_no_crash(
+        self, after_lease: timedelta, crashes: int
+    ) -> None:
+        taken = assign_worker(working(1, 2), worker="other", now=NOON + LEASE + after_lease)
+
+        assert taken.crashes == crashes
+
     @pytest.mark.parametrize("left", [working(), a_bulk(batch_sids=sids(1), status=BulkStatus.ACTIVE)])
     def test_an_operation_without_a_batch_or_a_worker_counts_no_crash(self, left: BulkOperation) -> None:
         assert assign_worker(left, worker=ME, now=LATER).crashes == 0
