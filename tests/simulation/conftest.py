@@ -4,6 +4,7 @@ By default a few seeds and every eighth crash point are simulated.
 """
 
 import os
+from collections.abc import Generator
 
 import pytest
 
@@ -24,3 +25,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = {item.nodeid for index, item in enumerate(at_points) if index % EVERY}
     items[:] = [item for item in items if item.nodeid not in left_out]
     config.hook.pytest_deselected(items=[item for item in at_points if item.nodeid in left_out])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say how to repeat a simulation that failed."""
+    report = yield
+    if report.failed:
+        # With the variable set, every crash point is simulated, so that the test exists whichever it is.
+        command = f"SIMULATION_SEEDS={_seed_of(item)} .venv/bin/python -m pytest '{item.nodeid}'"
+        report.sections.append(("to repeat it", command))
+    return report
+
+
+def _seed_of(item: pytest.Item) -> int:
+    params: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
+    seed = params.get("seed", 1)
+    return seed if isinstance(seed, int) else 1

@@ -29,7 +29,8 @@ class Faults:
     """The faults of a story.
 
     Chances apply to each point, and only to the first ``until`` points. ``kill_at`` are the numbers of points with a
-    crash. Each point takes up to ``pace`` seconds, also later. The clock of each process is wrong by up to ``skew``.
+    crash. Each point takes up to ``pace`` seconds and each call up to ``call_lasts``, also later. The clock of each
+    process is wrong by up to ``skew``.
 
     ``lost_reply`` loses replies to changes of instances and operations in a way that the SDK hides: its own repeat
     finds the rev changed. ``lost_any_reply`` loses the replies to all writes, and the caller gets either error.
@@ -54,6 +55,7 @@ class Faults:
     gateway_error: float = 0.0
     kill_at: frozenset[int] = frozenset()
     pace: float = 0.0
+    call_lasts: float = 0.0
     skew: timedelta = timedelta()
     points: int = 0
 

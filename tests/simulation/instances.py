@@ -58,7 +58,7 @@ class Instances(Points):
     ) -> None:
         self.io("create")
         self.store.create(instance, records=records, audit=audit)
-        self._show(instance)
+        self.show(instance)
         self.written("created")
 
     def commit(
@@ -75,7 +75,7 @@ class Instances(Points):
         if audit is not None:
             self.check("commit_audit")
         self.store.commit(instance, records=records, audit=audit, reopened=reopened)
-        self._show(instance)
+        self.show(instance)
         for watch in self.commit_watchers:
             watch(instance)
         self.written("committed")
@@ -137,7 +137,7 @@ class Instances(Points):
         self.io("postpone")
         is_postponed = self.store.postpone(entry, now=now)
         if is_postponed:
-            self._show(self.store.instances[entry.sid])
+            self.show(self.store.instances[entry.sid])
         self.written("postponed", is_conditional=False)
         return is_postponed
 
@@ -173,7 +173,7 @@ class Instances(Points):
         if error is not None and self.stage.current is not None:
             raise error()
 
-    def _show(self, instance: Instance) -> None:
+    def show(self, instance: Instance) -> None:
         """Let the due index follow a change."""
         if self.index is not None:
             at = self.store.entry_at(instance)

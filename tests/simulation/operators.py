@@ -118,6 +118,7 @@ def _flags_down(world: World) -> None:
     account, sid = world.strategy.account_id, world.strategy.sid
     world.do("resume queue", lambda: resume_queue(world, account, by=ANN))
     world.flags.paused_strategies.clear()
+    world.flags_cleared += 1
     begun = release_jobs(account, BlockedBy.STRATEGY, sid, by=ANN, now=world.now_at)[:1]
     world.flags.access.operations.release_jobs |= {release_job.sid: release_job for release_job in begun}
 

@@ -38,6 +38,7 @@ class Behind(Protocol):
     broken_versions: dict[tuple[StrategySid, int], Callable[[], Exception]]
     flags: MemoryStrategies
     shards: int
+    flags_cleared: int
     operations_index: LaggingIndex | None
 
     def io(self, label: str) -> None:
@@ -81,6 +82,7 @@ class Access(MemoryAccess):
         self.world.io("set_queue_paused")
         if audit is not None:
             self.world.check("flag_audit")
+        self.world.flags_cleared += not paused
         jobs = of_this_world(self.world, release_jobs)
         super().set_queue_paused(account, paused=paused, audit=audit, release_jobs=jobs)
         self.world.written("queue_set", is_conditional=False)
@@ -187,6 +189,7 @@ class Strategies(MemoryStrategies):
         self.world.check("flag_audit")
         jobs = of_this_world(self.world, release_jobs)
         super().set_paused(head, before=before, audit=audit, release_jobs=jobs)
+        self.world.flags_cleared += not head.is_paused
         self.world.written("strategy_set")
 
     def blocked_by(self, account: AccountId, strategy: StrategySid) -> BlockedBy | None:

@@ -42,6 +42,8 @@ class Services(Points):
         self.io("call")
         for watch in self.watchers:
             watch(request)
+        if self.faults.call_lasts:
+            self.sleep(round(self.faults.rng.random() * self.faults.call_lasts, 3))
         if self.faults.happens(self.faults.service_error):
             self._note(request, Unreachable(why=NOT_SENT))
             return Unreachable(why=NOT_SENT)

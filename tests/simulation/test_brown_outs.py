@@ -13,6 +13,7 @@ from shared.domain.instance.event import PausedFor
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 from shared.domain.steps.call import ServiceRequest
 from tests.simulation.faults import BrownOut, Faults
+from tests.simulation.labels import PORTS
 from tests.simulation.laws import (
     assert_at_rest,
     assert_effect_once,
@@ -31,31 +32,6 @@ from tests.simulation.world import World
 AFTER_TWO_CYCLES = datetime(2026, 4, 20, tzinfo=UTC)
 STRIDE = 20
 """A brown-out begins at every twentieth point of the main job. The seed says which, so twenty seeds try them all."""
-
-WRITES = {
-    "instances": {"create", "commit"},
-    "events": {"append", "put_record", "put_answer", "commit_records"},
-    "audit": {"commit_audit"},
-    "operations": {"create_operation", "commit_operation", "remove_operation"},
-}
-READS = {
-    "instances": {"load", "load_many", "due"},
-    "events": {"event_history"},
-    "flags": {"blocked_by", "queue_paused"},
-    "kms": {"load_strategy"},
-}
-REPLIES = {
-    "instances": {"committed"},
-    "events": {"appended", "record_put"},
-}
-INVOKED = {"scheduler": {"arm"}, "lambda": {"invoke", "invoke_operation"}}
-PORTS = {
-    **{f"writes of {table}": labels for table, labels in WRITES.items()},
-    **{f"reads of {table}": labels for table, labels in READS.items()},
-    **{f"replies of {table}": labels for table, labels in REPLIES.items()},
-    **{f"requests to {service}": labels for service, labels in INVOKED.items()},
-    "everything": set().union(*WRITES.values(), *READS.values(), *REPLIES.values(), *INVOKED.values()),
-}
 
 UNUSED_BY_THE_MAIN_JOB = {"writes of audit", "writes of operations", "requests to lambda"}
 

@@ -36,7 +36,7 @@ from tests.simulation.laws import (
     records_of,
 )
 from tests.simulation.services import calls_to
-from tests.simulation.watch import Watch
+from tests.simulation.watch import Life, Watch
 from tests.simulation.world import World
 
 START = datetime(2026, 2, 1, tzinfo=UTC)
@@ -109,7 +109,7 @@ def failed_world(first: CallOutcome, kill_at: frozenset[int] = frozenset()) -> W
     assert (instance.status, instance.cancel_reason) == (InstanceStatus.CANCELED, CancelReason.MAX_ATTEMPTS)
     assert [record.event.status for record in records_of(world, "bill")] == [EventStatus.FAILED]
     faults.points, faults.kill_at = 0, kill_at
-    Watch(world, fence=instance.fence).install()
+    Watch(world, lives={instance.sid: Life(fence=instance.fence)}).install()
     return world
 
 

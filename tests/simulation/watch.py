@@ -1,37 +1,55 @@
 """Observers that check every claim and every call as it happens."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from shared.domain.ids import InstanceSid
 from shared.domain.instance.journal import JournalEntry
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.replay import is_sent
 from shared.domain.instance.run import Certainty
 from shared.domain.steps.call import ServiceRequest
-from tests.simulation.laws import event_of_call
+from tests.simulation.laws import address_of_call
 from tests.simulation.world import World
 
 
 @dataclass(slots=True)
 class Claim:
-    """A stored claim. ``spared`` is True for an event that may run after the cancelation."""
+    """A stored claim.
 
-    is_blocked: bool
+    ``cleared`` is how often a flag had been cleared before, if a flag was up. ``spared`` is True for an event that
+    may run after the cancelation. ``until`` is the end of its lease.
+    """
+
+    cleared: int | None
     spared: bool
+    until: datetime
     calls_since_stop: int = 0
+
+
+@dataclass(slots=True)
+class Life:
+    """What was last stored of an instance. ``is_killed`` is True if its running event was killed at the stop."""
+
+    fence: int = 0
+    was_stopped: bool = False
+    is_drained: bool = False
+    is_killed: bool = False
+    claims: dict[str, Claim] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Watch:
     """Objects to calls that a pause forbids.
 
-    No claim is stored on a stopped instance. A claim stored while the strategy or the queue was paused makes no call.
-    A claim stored before may execute its current step and no other.
+    No claim is stored on a stopped instance. A claim stored while the strategy or the queue was paused makes no call
+    as long as the flag stays up. A claim stored before may execute its current step and no other, and not even that
+    once the stop was answered with ``draining: false``, or has ``drainedAt``. Excused is a runner whose event was
+    killed, or which stalled until its lease had ended: it cannot know.
     """
 
     world: World
-    fence: int = 0
-    claims: dict[str, Claim] = field(default_factory=dict)
-    was_stopped: bool = False
+    lives: dict[InstanceSid, Life] = field(default_factory=dict)
 
     def install(self) -> None:
         """Begin to watch."""
@@ -39,33 +57,60 @@ class Watch:
         self.world.commit_watchers.append(self.committed)
 
     def committed(self, instance: Instance) -> None:
-        """Check a change of the instance when it is stored."""
-        assert instance.fence >= self.fence, "the fence fell"
+        """Check a change of an instance when it is stored."""
+        life = self.lives.setdefault(instance.sid, Life())
+        assert instance.fence >= life.fence, "the fence fell"
         stopped = instance.status is not InstanceStatus.ACTIVE
-        if stopped and not self.was_stopped:
-            for claim in self.claims.values():
+        if stopped and not life.was_stopped:
+            life.is_killed = False
+            for claim in life.claims.values():
                 claim.calls_since_stop = 0
-        self.was_stopped = stopped
-        event = instance.executing
-        if event is not None and instance.fence > self.fence:
+        by_runner = self._job().startswith("job-")
+        life.is_killed |= stopped and instance.lease is None and instance.fence > life.fence and not by_runner
+        life.was_stopped, life.is_drained = stopped, stopped and not instance.is_draining
+        self._keep_claim(life, instance, stopped=stopped)
+        life.fence = instance.fence
+
+    def _keep_claim(self, life: Life, instance: Instance, *, stopped: bool) -> None:
+        event, lease = instance.executing, instance.lease
+        if event is None or lease is None:
+            return
+        if instance.fence > life.fence:
             assert not stopped or event.after_cancellation, "claimed although stopped"
-            self.claims[self._job()] = Claim(is_blocked=self._flag_is_up(), spared=event.after_cancellation)
-        elif event is not None and event.after_cancellation and self._job() in self.claims:
-            self.claims[self._job()].spared = True  # its own controller has canceled the instance
-        self.fence = instance.fence
+            life.claims[self._job()] = Claim(
+                cleared=self.world.flags_cleared if self._flag_is_up(instance) else None,
+                spared=event.after_cancellation,
+                until=lease.until,
+            )
+        elif self._job() in life.claims:
+            life.claims[self._job()].until = lease.until
+            if event.after_cancellation:  # its own controller has canceled the instance
+                life.claims[self._job()].spared = True
 
     def called(self, request: ServiceRequest) -> None:
         """Check a call before it is sent."""
-        claim = self.claims[self._job()]
-        assert not claim.is_blocked, (
+        sid, _ = address_of_call(request.call_key)
+        life = self.lives[sid]
+        claim = life.claims[self._job()]
+        assert claim.cleared is None or claim.cleared != self.world.flags_cleared, (
             f"{request.url} called although strategy or queue was paused before the claim"
         )
-        if self.was_stopped and not claim.spared:
-            claim.calls_since_stop += 1
-            assert claim.calls_since_stop == 1, "a second step started on a stopped instance"
+        if not life.was_stopped or claim.spared:
+            return
+        claim.calls_since_stop += 1
+        assert claim.calls_since_stop == 1, "a second step started on a stopped instance"
+        # Two clocks may each be wrong.
+        excused = life.is_killed or self.world.now_at >= claim.until - 2 * self.world.faults.skew
+        assert not life.is_drained or excused, f"{request.url} called although {sid} is drained"
 
-    def _flag_is_up(self) -> bool:
-        return bool(self.world.flags.paused_queues or self.world.flags.paused_strategies)
+    def _flag_is_up(self, instance: Instance) -> bool:
+        flags = self.world.flags
+        head = flags.heads.get(instance.strategy_sid)
+        return (
+            instance.account_id in flags.paused_queues
+            or instance.strategy_sid in flags.paused_strategies
+            or (head is not None and head.is_paused)
+        )
 
     def _job(self) -> str:
         return self.world.stage.current.name if self.world.stage.current else ""
@@ -82,7 +127,7 @@ class OneKeyAtATime:
 
     world: World
     keys: set[str] = field(default_factory=set)
-    sent: dict[tuple[str, int], set[str]] = field(default_factory=dict)
+    sent: dict[tuple[str, InstanceSid, int], set[str]] = field(default_factory=dict)
     sendings: int = 0
 
     def install(self) -> None:
@@ -94,7 +139,7 @@ class OneKeyAtATime:
         self._read_ledger()
         if request.call_key in self.keys:
             return
-        others = self.sent.get((request.url, event_of_call(request.call_key)), set())
+        others = self.sent.get((request.url, *address_of_call(request.call_key)), set())
         if not others:
             return
         settled = {entry.intent.call_key for entry in self.world.store.journal.values() if _is_settled(entry)}
@@ -107,7 +152,7 @@ class OneKeyAtATime:
         """Read the calls since the last time: all keys, and the keys by address and event."""
         for sending in self.world.ledger[self.sendings :]:
             self.keys.add(sending.key)
-            address = sending.url, event_of_call(sending.key)
+            address = sending.url, *address_of_call(sending.key)
             self.sent.setdefault(address, set()).add(sending.key)
         self.sendings = len(self.world.ledger)
 
