@@ -74,6 +74,8 @@ def _free_batches(
 ) -> tuple[ReleaseJob, bool]:
     """Release batch after batch. Return the job, and whether its partition was empty before the time was up.
 
+    It stops early if the flag was set again.
+
     Raises: StaleRevError: as for ``_take``.
     """
     handled: set[InstanceSid] = set()
@@ -81,6 +83,9 @@ def _free_batches(
     while time_left() > RESERVE:
         begun = ports.clock.now()
         if begun - said_so >= SAY_SO:
+            # Runners block what is released under a set flag, so this invocation would release it again and again.
+            if _is_flag_set(ports, release_job):
+                return release_job, False
             release_job, said_so = _take(ports, release_job), begun
         # Entries that the lagging index still lists take up places, so more are read.
         until, most = begun + GRACE, BATCH + len(handled) + len(progress.failed)

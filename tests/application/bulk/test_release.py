@@ -184,6 +184,26 @@ class TestWhatStopsADrain:
         progress(ports, sid=begun.sid)
         assert begun.sid in ports.operations.release_jobs
 
+    def test_pausing_the_queue_during_an_invocation_stops_it_within_a_minute(self) -> None:
+        ports = a_world()
+        sids = blocked(ports, 200)
+        resume_queue(ports, ACCOUNT, by=ANN)
+        ports.wakeups.operations.clear()
+
+        def left() -> timedelta:
+            if ports.clock.at > NOON:
+                pause_queue(ports, ACCOUNT, by=ANN)
+            ports.clock.at += timedelta(seconds=20)
+            return A_LIFE
+
+        released = run_operation(ports, OURS, time_left=left).done
+
+        assert released == 75  # three batches of 25, of which each took 21 seconds
+        assert ports.wakeups.operations == [OURS]
+        assert progress(ports) == 0
+        assert OURS not in ports.operations.release_jobs
+        assert len(blocked_sids(ports)) == len(sids) - released
+
     def test_a_job_begun_again_replaces_the_running_one(self) -> None:
         ports = a_world()
         blocked(ports, 30)
