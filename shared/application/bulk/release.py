@@ -87,6 +87,8 @@ def _free_batches(
             if _is_flag_set(ports, release_job):
                 return release_job, False
             release_job, said_so = _take(ports, release_job), begun
+            # By now the index has caught up. What it still lists was blocked again by a runner that then crashed.
+            handled = set()
         # Entries that the lagging index still lists take up places, so more are read.
         until, most = begun + GRACE, BATCH + len(handled) + len(progress.failed)
         entries = ports.instances.due(release_job.partition, until=until, limit=most)

@@ -115,6 +115,27 @@ class TestADrain:
 
         assert progress(ports) == 1
 
+    def test_an_instance_blocked_again_is_released_within_a_minute(self) -> None:
+        """A runner that read the flag before it was cleared crashed after it had blocked the instance again."""
+        ports = a_world()
+        (sid,) = blocked(ports, 1)
+        instance = ports.instances.instances[sid]
+        resume_queue(ports, ACCOUNT, by=ANN)
+        reads = 0
+
+        def left() -> timedelta:
+            nonlocal reads
+            reads += 1
+            if reads == 2:
+                assert blocked_sids(ports) == set()
+                ports.instances.instances[sid] = replace(instance, rev=ports.instances.instances[sid].rev + 1)
+            return NOON + A_LIFE - ports.clock.at
+
+        assert run_operation(ports, OURS, time_left=left).done == 2
+
+        assert blocked_sids(ports) == set()
+        assert ports.clock.at - NOON <= SAY_SO + timedelta(seconds=3)
+
     def test_a_long_invocation_extends_its_claim_on_the_job(self) -> None:
         ports = a_world()
         blocked(ports, 200)
