@@ -77,11 +77,16 @@ def _settings(rng: random.Random, version: int) -> dict[str, Any]:
 def _task(rng: random.Random, name: str) -> dict[str, Any]:
     keys = [f"{name}{number}" for number in range(1, rng.randint(1, 5) + 1)]
     drawn = {key: _step(rng, keys, index) for index, key in enumerate(keys)}
+    reached = _reached(drawn, keys[0])
+    for rule in (rule for key in reached for rule in drawn[key]["nextStepRules"]):
+        named = rule["ifCallback"].split(".")
+        if named[0] == "stack" and named[1] not in reached:
+            rule["ifCallback"] = "true"
     return {
         "key": name,
         "initialStep": keys[0],
         "retryConfig": _retries(rng),
-        "steps": [drawn[key] for key in _reached(drawn, keys[0])],
+        "steps": [drawn[key] for key in reached],
     }
 
 

@@ -38,6 +38,7 @@ def weather(rng: random.Random, *, stall: float = 0.03, double_wakeup: float = 0
         kill=0.02,
         stall=stall,
         lost_reply=0.03,
+        lost_any_reply=0.02,
         lost_wakeup=0.1,
         double_wakeup=double_wakeup,
         late_wakeup=0.1,
@@ -46,6 +47,7 @@ def weather(rng: random.Random, *, stall: float = 0.03, double_wakeup: float = 0
         service_silence=0.08,
         service_refusal=0.06,
         service_garbling=0.06,
+        gateway_error=0.04,
     )
 
 
@@ -65,7 +67,7 @@ def operate(world: World, rng: random.Random) -> None:
         case 1 | 2:
             command(world, Resume(by=ANN, on_late=rng.choice([None, *OnResume])))
         case 3:
-            world.do("pause queue", lambda: pause_queue(world, world.strategy.account_id, by=ANN))
+            world.ask("pause queue", lambda: pause_queue(world, world.strategy.account_id, by=ANN))
         case 4:
             world.flags.paused_strategies.add(world.strategy.sid)
         case 5:
@@ -92,7 +94,7 @@ def _redrive(world: World, rng: random.Random) -> None:
     failed = [r.event.seq for r in valid_records(world) if r.event.status is EventStatus.FAILED]
     waiting = [event.seq for event in instance.events if event.has_begun]
     seq = rng.choice([*failed * 3, *waiting * 3, 1])
-    world.do("retry", lambda: retry_event(world, RetryEvent(sid=instance.sid, seq=seq, by=ANN)))
+    world.ask("retry", lambda: retry_event(world, RetryEvent(sid=instance.sid, seq=seq, by=ANN)))
 
 
 def _withdraw(world: World, rng: random.Random) -> None:
@@ -110,13 +112,13 @@ def _withdraw(world: World, rng: random.Random) -> None:
 
 
 def command(world: World, command: Command) -> None:
-    world.do(type(command).__name__, lambda: control(world, only_instance(world).sid, command))
+    world.ask(type(command).__name__, lambda: control(world, only_instance(world).sid, command))
 
 
 def _flags_down(world: World) -> None:
     """Clear both flags. Each clearing begins its release jobs in the same write."""
     account, sid = world.strategy.account_id, world.strategy.sid
-    world.do("resume queue", lambda: resume_queue(world, account, by=ANN))
+    world.ask("resume queue", lambda: resume_queue(world, account, by=ANN))
     world.flags.paused_strategies.clear()
     world.flags_cleared += 1
     begun = release_jobs(account, BlockedBy.STRATEGY, sid, by=ANN, now=world.now_at)[:1]

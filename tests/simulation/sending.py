@@ -28,7 +28,7 @@ def send_later(
     def send() -> None:
         address = event_address(event_of_correlation(correlation))
         assert address is not None
-        again = world.do("answer", send)
+        again = world.ask("answer", send)
         again.wakes_at = world.now_at + LATER
         sent = SentAnswer(
             correlation_id=correlation, key=answer_key(correlation, str(body)), by=GATEWAY, body=body
@@ -39,4 +39,4 @@ def send_later(
         if again.at_point == "start" and again in world.stage.processes:
             world.stage.processes.remove(again)
 
-    world.do("answer", send).wakes_at = world.now_at + after
+    world.ask("answer", send).wakes_at = world.now_at + after

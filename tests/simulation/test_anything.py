@@ -148,7 +148,7 @@ def _meddle(world: World, rng: random.Random) -> None:
         case 1 | 2:
             version = rng.choice([1, 2])
             sid = only_instance(world).sid
-            world.do("migrate", lambda: migrate_instance(world, sid, version, by=ANN, dry_run=False))
+            world.ask("migrate", lambda: migrate_instance(world, sid, version, by=ANN, dry_run=False))
         case 3 | 4 | 5 | 6 | 7:
             command(world, AddEvent(task="extra", by=ANN))
         case number if number < 22:
@@ -166,4 +166,4 @@ def _redrive_from_a_step(world: World, rng: random.Random) -> None:
     event = rng.choice(events)
     task = world.versions[event.claim.version or instance.strategy_version].definition.tasks[event.task]
     asked = RetryEvent(sid=instance.sid, seq=event.seq, by=ANN, from_step=rng.choice(sorted(task.steps)))
-    world.do("retry from a step", lambda: retry_event(world, asked))
+    world.ask("retry from a step", lambda: retry_event(world, asked))

@@ -160,6 +160,10 @@ class World(Instances, Services):
 
         return run
 
+    def ask(self, name: str, request: Callable[[], object]) -> Process:
+        """Let a client send a request now. It may end without an answer."""
+        return self.do(name, self.invocation(request))
+
     def _fail(self) -> None:
         self.failed_invocations += 1
         assert self.stage.current is not None
