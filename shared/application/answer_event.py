@@ -11,6 +11,7 @@ from shared.domain.ids import CorrelationId, InstanceSid
 from shared.domain.instance.due import Idle, next_action
 from shared.domain.instance.journal import Answer, EventHistory
 from shared.domain.instance.model import Instance
+from shared.domain.instance.run import Intent
 from shared.domain.instance.verdict import Actor, Applied, RefusalRule, Refused, Verdict
 from shared.domain.lifecycle.async_answer import AnswerState, answer_state
 from shared.domain.lifecycle.commands import TakeAnswer
@@ -98,10 +99,11 @@ def _refuse_closed(
     if record is None:
         return None
     last = () if record.last is None else (record.last,)
-    intents = [entry.intent for entry in (*event_history.entries, *last)]
-    first_action = record.event.progress.first_action
-    known = {intent.correlation_id for intent in intents} | {getattr(first_action, "correlation_id", None)}
-    if correlation_id not in known:
+    entries = (*event_history.entries, *last)
+    # What followed a step may have been sent too: an event that is killed during a call has no entry of it.
+    actions = [record.event.progress.first_action, *(entry.then for entry in entries)]
+    intents = [*(entry.intent for entry in entries), *(one for one in actions if isinstance(one, Intent))]
+    if correlation_id not in {intent.correlation_id for intent in intents}:
         return None
     return Refused(
         instance=instance, why=f"the event is {record.event.status.value}", rule=RefusalRule.FINISHED

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 import shared.domain.steps.cursor
-from shared.domain.instance.event import EventStatus
+from shared.domain.instance.event import EventStatus, PausedFor
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from tests.simulation.faults import GATEWAY_ERRORS, Faults
 from tests.simulation.laws import assert_effect_at_most_once, one_of
@@ -43,7 +43,10 @@ class TestAGateway:
         for sid in there.healthy:
             for path in PATHS:
                 assert_effect_at_most_once(one_of(there.world, sid), path)
-            assert {record.event.status for record in orders_of(there, sid)} == {EventStatus.PROCESSED}
+            assert {record.event.status for record in orders_of(there, sid)} <= {EventStatus.PROCESSED}
+            waiting = there.world.store.instances[sid].main_event
+            assert waiting is not None
+            assert waiting.paused_for in (None, PausedFor.EXHAUSTED)
 
     def test_gateways_fail_after_effects(self) -> None:
         world = behind_gateways(1).world
