@@ -13,6 +13,7 @@ from shared.domain.instance.model import InstanceStatus
 from shared.domain.lifecycle.commands import AddEvent, Cancel, Resolve, Resume
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from tests.simulation.chance import any_strategy
+from tests.simulation.index import LaggingIndex
 from tests.simulation.laws import (
     assert_at_rest,
     assert_directives_counted,
@@ -119,6 +120,30 @@ class TestAnyStrategy:
         world.faults.until = 0
         all_clear(world)
         world.run_until(CALM)
+
+        assert_lawful(world)
+
+
+class TestAnyStrategyOnSlowMachines:
+    """The same with requests and calls that take time, a lagging due index, and clocks that are wrong by minutes."""
+
+    def test_a_random_strategy_stays_right(self, seed: int) -> None:
+        world, rng = a_story(seed)
+        world.faults.pace, world.faults.call_lasts = rng.choice([0.1, 1]), rng.choice([0, 3])
+        world.faults.skew = timedelta(minutes=rng.choice([0, 1, 5]))
+        world.index = LaggingIndex(rng, timedelta(seconds=rng.choice([1, 60])))
+        world.show(only_instance(world))
+        while world.now_at < STORMY_UNTIL:
+            near_something(world, world.now_at + timedelta(hours=rng.choice([1, 5, 24, 100])), rng)
+            for _ in range(rng.choice([1, 3])):
+                _meddle(world, rng)
+                world.run_until(world.now_at + timedelta(seconds=rng.choice([0, 0.5, 2])))
+        world.faults.until = 0
+        world.run_until(world.now_at + timedelta(hours=1))
+        all_clear(world)
+        world.run_until(CALM)
+        while only_instance(world).lease is not None:  # it takes its time
+            world.run_until(world.now_at + timedelta(minutes=1))
 
         assert_lawful(world)
 
