@@ -12,7 +12,6 @@ from shared.application.commit import save
 from shared.application.ports import Ports
 from shared.application.runner.patience import record_call
 from shared.application.runner.progress import Run, Stopped, apply, record_step, refresh, stop_run
-from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.replay import answer_to, position
 from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.instance.verdict import Applied
@@ -65,7 +64,8 @@ def next_step(  # noqa: PLR0911 - one return for each way a step can go
     if intent.awaits and not has_answer and lapses_later:
         return _await_answer(ports, run, intent)
 
-    if run.instance.status is not InstanceStatus.ACTIVE and not run.event.after_cancellation:
+    # The rule by which ``Stop`` is decided too. If they differed, a run could neither stop nor continue.
+    if not (run.instance.lets_run(run.event) or run.event.after_cancellation):
         return stop_run(
             ports, run, Stop(seq=seq, fence=fence, known_visits=run.known_visits, in_doubt=run.in_doubt)
         )
