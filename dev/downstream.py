@@ -1,7 +1,7 @@
 """The demo's downstream services, with a durable ledger and failures on demand.
 
-``POST /_fail {path, times, status | delaySeconds | drop}`` makes the next calls of a path fail. ``GET /_ledger``
-returns all calls. If a call repeats an Idempotency-Key, it gets the first answer again. The payment gateway answers
+``POST /_fail {path, times, status | delaySeconds | drop | lie}`` makes the next calls of a path fail. ``lie`` answers
+``status`` although the call took effect. ``GET /_ledger`` returns all calls and whether each took ``effect``. If a call repeats an Idempotency-Key, it gets the first answer again. The payment gateway answers
 ``PENDING``; the caller of the demo sends its final answer. ``python -m dev.downstream PORT LEDGER``.
 """
 
@@ -25,7 +25,11 @@ class Downstream:
         self.lines: list[dict[str, Any]] = []
         if ledger.exists():
             self.lines = [json.loads(line) for line in ledger.read_text().splitlines()]
-        self._answers = {line["key"]: line["answer"] for line in self.lines if line["key"]}
+        self._answers = {
+            line["key"]: {"status": 201, "body": self._body(line["path"], 201, number)}
+            for number, line in enumerate(self.lines)
+            if line["key"] and line["effect"]
+        }
 
     def fail(self, failure: dict[str, Any]) -> None:
         """Add a failure."""
@@ -41,6 +45,7 @@ class Downstream:
             if answer is None:
                 status = failure.get("status", 201)
                 answer = {"status": status, "body": self._body(path, status, len(self.lines))}
+            takes_effect = not is_repeat and (answer["status"] < 300 or failure.get("lie", False))
             line = {
                 "at": datetime.now(UTC).isoformat(),
                 "method": method,
@@ -49,11 +54,12 @@ class Downstream:
                 "request": body,
                 "answer": answer,
                 "repeat": is_repeat,
+                "effect": takes_effect,
             }
             self.lines.append(line)
-            # Only a success is repeated for its key; a failed call may be sent again.
-            if key and answer["status"] < 300:
-                self._answers[key] = answer
+            # Only what took effect is repeated for its key; a failed call may be sent again.
+            if key and takes_effect:
+                self._answers[key] = {"status": 201, "body": self._body(path, 201, len(self.lines) - 1)}
             with self._file.open("a") as file:
                 file.write(json.dumps(line) + "\n")
             return (
@@ -89,6 +95,8 @@ def main() -> None:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+        wbufsize = -1  # head and body in one segment; the library flushes after each request
 
         def log_message(self, *_: object) -> None:
             """The ledger is the log."""

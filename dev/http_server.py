@@ -7,9 +7,10 @@ import asyncio
 import socket
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dev.gateway import HttpReply, HttpRequest
 
@@ -20,17 +21,56 @@ Send = Callable[[Message], Awaitable[None]]
 CLOSING_SECONDS = 1
 
 
+class _Gathering:
+    """A transport that sends what is written within one step of the event loop as one segment."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """Send the data at the end of this step of the event loop."""
+        if not self._written:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._written.append(data)
+
+    def close(self) -> None:
+        """Send what was written and close the connection."""
+        self._flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the transport has
+        return getattr(self._transport, name)
+
+    def _flush(self) -> None:
+        data, self._written = b"".join(self._written), []
+        if data and not self._transport.is_closing():
+            self._transport.write(data)
+
+
+class _OneWrite(H11Protocol):
+    """uvicorn's protocol, with head and body of a response in one segment."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to serve a connection."""
+        super().connection_made(cast("asyncio.Transport", _Gathering(transport)))
+
+
 class HttpServer:
     """Serves from its creation until ``close``. Port 0 selects a free port; ``url`` contains it."""
 
     def __init__(self, answer: Callable[[HttpRequest], HttpReply], port: int) -> None:
         self._answer = answer
         listener = socket.create_server(("127.0.0.1", port), backlog=128)
+        # Accepted connections inherit it. asyncio sets it only on sockets that name their protocol, and with Nagle's
+        # algorithm the body waits up to 40 ms for the client to acknowledge the head.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self._server = uvicorn.Server(
             uvicorn.Config(
                 self._serve,
                 interface="asgi3",
+                http=_OneWrite,
                 lifespan="off",
                 proxy_headers=False,
                 ws="none",

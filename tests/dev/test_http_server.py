@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -105,3 +106,23 @@ def test_a_closed_server_has_released_its_port(server: HttpServer) -> None:
         assert second.url == server.url
     finally:
         second.close()
+
+
+class TestSegments:
+    """A response is sent at once, because two segments would wait 40 ms for each other."""
+
+    def test_head_and_body_arrive_together(self, server: HttpServer) -> None:
+        with socket.create_connection(("127.0.0.1", urlsplit(server.url).port or 0), 10) as client:
+            for _ in range(3):
+                client.sendall(b"GET / HTTP/1.1\r\nhost: here\r\n\r\n")
+                response = client.recv(65536)
+
+                assert response.startswith(b"HTTP/1.1 418")
+                assert response.endswith(b'"source": "127.0.0.1"}')
+
+    def test_a_closing_response_is_complete(self, server: HttpServer) -> None:
+        with socket.create_connection(("127.0.0.1", urlsplit(server.url).port or 0), 10) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n")
+            response = b"".join(iter(lambda: client.recv(65536), b""))
+
+            assert response.endswith(b'"source": "127.0.0.1"}')
