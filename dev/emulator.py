@@ -1,19 +1,21 @@
 """The emulator of DynamoDB and EventBridge Scheduler. It starts and ends with the stack."""
 
+import fcntl
 import os
 import socket
-import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from dev.template import REGION
+from dev.tethered import Tethered
 
 _SETUP = """\
 roto.set_region("{region}")
@@ -21,36 +23,56 @@ roto.lambda.fn("{runner}", {{timeout = 900, executor = {{url = "{url}/_local/wak
 roto.sqs.queue("{dead_letters}")
 """
 
-# The shell ends the emulator when our end of its standard input closes, which kill -9 does too.
-TETHER = '"$@" </dev/null & child=$!; read -r _; kill "$child"; wait "$child"'
+START_SECONDS = 30.0
+STABLE_SECONDS = 1.0
+"""An emulator that ends sooner than this after its start is not started again."""
+
+
+class EmulatorError(Exception):
+    """The emulator cannot run."""
 
 
 class Emulator:
-    """An emulator with its own folder. It sends wakeups as POST requests to ``url``/_local/wakeup."""
+    """An emulator with its own folder. It sends wakeups as POST requests to ``url``/_local/wakeup.
 
-    def __init__(self, folder: Path, *, url: str, runner: str, dead_letters: str) -> None:
+    It is started again if it ends, on the same port and state. If that fails, ``on_failure`` is called with the
+    reason. Port 0 chooses a free one.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        url: str,
+        runner: str,
+        dead_letters: str,
+        port: int = 0,
+        on_failure: Callable[[str], object] = lambda _: None,
+        start_seconds: float = START_SECONDS,
+        stable_seconds: float = STABLE_SECONDS,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
-        setup = folder / "setup.luau"
-        setup.write_text(_SETUP.format(region=REGION, runner=runner, url=url, dead_letters=dead_letters))
-        server = Path(sys.executable).with_name("roto-server")
-        arguments = ["--port", str(self.port), "--data-dir", str(folder / "data"), "--setup", str(setup)]
-        read, self._tether = os.pipe()
-        with (folder / "emulator.log").open("a") as log:
-            self._process = subprocess.Popen(
-                ["/bin/sh", "-c", TETHER, "tether", str(server), *arguments],
-                stdin=read,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        os.close(read)
-        self._await_start()
+        self.port = port or free_port()
+        self.restarts = 0
+        self._folder, self._on_failure = folder, on_failure
+        self._start_seconds, self._stable_seconds = start_seconds, stable_seconds
+        (folder / "setup.luau").write_text(
+            _SETUP.format(region=REGION, runner=runner, url=url, dead_letters=dead_letters)
+        )
+        self._is_stopping = threading.Event()
+        self._process = self._start()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
 
     @property
     def endpoint(self) -> str:
         """The URL of the emulator."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the emulator."""
+        return self._process.pid
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 has no types of its own
         """Return a boto3 client for one of its services."""
@@ -60,7 +82,10 @@ class Emulator:
             region_name=REGION,
             aws_access_key_id="local",
             aws_secret_access_key="local",  # noqa: S106 - the emulator takes any
-            config=Config(retries={"total_max_attempts": 3, "mode": "standard"}),
+            # Enough for the time in which the emulator is started again.
+            config=Config(
+                connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 6, "mode": "standard"}
+            ),
         )
 
     def create_tables(self, tables: Iterable[dict[str, Any]]) -> None:
@@ -75,25 +100,74 @@ class Emulator:
 
     def cpu_seconds(self) -> float:
         """Return the CPU time it has used. Raises: FileNotFoundError: this machine has no ``/proc``."""
-        shell = Path(f"/proc/{self._process.pid}")
-        (child,) = (shell / f"task/{self._process.pid}/children").read_text().split()
-        fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
         """Stop the emulator."""
-        os.close(self._tether)
-        self._process.wait(10)
+        self._is_stopping.set()
+        self._process.stop(10)
+        self._watcher.join()
+        self._process.stop(10)  # it was just started again
 
-    def _await_start(self) -> None:
-        for _ in range(500):
+    def _start(self) -> Tethered:
+        """Start the emulator and return when it serves. Raises: EmulatorError."""
+        server = Path(sys.executable).with_name("roto-server")
+        arguments = ["--port", str(self.port), "--data-dir", str(self._folder / "data")]
+        log = self._folder / "emulator.log"
+        # The process inherits the lock and thereby holds it until it ends, however this one ends.
+        with self._locked() as lock:
+            process = Tethered(
+                [str(server), *arguments, "--setup", str(self._folder / "setup.luau")],
+                log=log,
+                pid_file=self._folder / "emulator.pid",
+                keep_open=[lock.fileno()],
+            )
+        deadline = time.monotonic() + self._start_seconds
+        while time.monotonic() < deadline and not process.has_ended():
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
             except OSError:
                 time.sleep(0.01)
             else:
+                return process
+        process.stop(1)
+        raise EmulatorError(f"the emulator did not start at port {self.port}: see {log}")
+
+    def _locked(self) -> IO[str]:
+        """Return the locked file that says that an emulator uses this folder. Raises: EmulatorError."""
+        # An emulator whose stack was killed needs a moment to end. Two of them on one folder would lose writes.
+        deadline = time.monotonic() + self._start_seconds
+        lock = (self._folder / "lock").open("w")
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    lock.close()
+                    raise EmulatorError(f"another local stack uses {self._folder}") from error
+                time.sleep(0.02)
+            else:
+                return lock
+
+    def _watch(self) -> None:
+        """Start the emulator again whenever it ends, until it is stopped or does not stay up."""
+        while True:
+            began = time.monotonic()
+            status = self._process.wait()
+            if self._is_stopping.is_set():
                 return
-        raise RuntimeError("the emulator did not start")
+            reason = f"the emulator has ended with status {status}"
+            if time.monotonic() - began < self._stable_seconds:
+                self._on_failure(f"{reason} right after its start: see {self._folder / 'emulator.log'}")
+                return
+            self.restarts += 1
+            print(f"{reason}; it is started again on the same state", file=sys.stderr, flush=True)  # noqa: T201 - the log of the stack
+            try:
+                self._process = self._start()
+            except EmulatorError as error:
+                self._on_failure(f"{reason}; {error}")
+                return
 
 
 def free_port() -> int:

@@ -11,8 +11,9 @@ from urllib.parse import unquote
 from botocore.exceptions import ClientError
 from dateutil.relativedelta import relativedelta
 
+from dev.activity import Activity
 from dev.clock import ClockFile
-from dev.clock_advance import ClockAdvance
+from dev.clock_advance import AdvanceError, ClockAdvance
 from dev.emulator import Emulator
 from dev.gateway import HttpReply, HttpRequest, event_of, json_reply, reply_of
 from dev.http_server import HttpServer
@@ -35,6 +36,7 @@ class Behind(Protocol):
     clock: ClockFile
     schedules: Schedules
     emulator: Emulator
+    activity: Activity
     clock_advance: ClockAdvance
     pools: dict[str, Pool]
     routes: list[Route]
@@ -115,6 +117,9 @@ class HttpFront:
         return HttpReply(status=202, headers=[], body=b"")
 
     def _local(self, request: HttpRequest, path: str) -> HttpReply:
+        """Answer a request to the stack itself."""
+        if request.method == "GET":
+            return self._shown(path)
         stack, body = self._stack, json.loads(request.body or b"{}")
         match request.method, path:
             case "POST", "/_local/wakeup":
@@ -123,18 +128,40 @@ class HttpFront:
                     stack.run(body, "wakeup")
                 return json_reply(200, {})
             case "POST", "/_local/clock/sleep":
-                stack.clock_advance.skip_sleep(body["seconds"])
-                return json_reply(200, {})
+                with stack.pools[body["function"]].waiting():
+                    reached = stack.activity.sleep(body["invocation"], body["seconds"])
+                return json_reply(200, {"reached": reached})
             case "POST", "/_local/clock":
-                before = stack.counts.copy()
-                stack.clock_advance.advance_to(_target(body, stack.clock.now()))
-                return json_reply(200, {**stack.time(), "started": dict(stack.counts - before)})
-            case "GET", "/_local/clock":
+                return self._advance(_target(body, stack.clock.now()))
+            case _:
+                return json_reply(404, {"message": "Not Found"})
+
+    def _shown(self, path: str) -> HttpReply:
+        """Answer a request to read something of the stack itself."""
+        stack = self._stack
+        match path:
+            case "/_local/clock":
                 return json_reply(200, {**stack.time(), "started": dict(stack.counts)})
-            case "GET", "/_local/database":
+            case "/_local/processes":
+                workers = {name: pool.pids for name, pool in stack.pools.items()}
+                return json_reply(200, {"emulator": stack.emulator.pid, "workers": workers})
+            case "/_local/database":
                 return json_reply(200, {"endpoint": stack.emulator.endpoint, "tables": stack.tables()})
             case _:
                 return json_reply(404, {"message": "Not Found"})
+
+    def _advance(self, to: datetime) -> HttpReply:
+        """Advance the clock, and answer what was started for that, or what has not ended."""
+        stack = self._stack
+        before, stale = stack.counts.copy(), stack.clock_advance.stale_wakeups
+        try:
+            stack.clock_advance.advance_to(to)
+        except AdvanceError as error:
+            failed = {"message": str(error), "stillRunning": error.still_running}
+            return json_reply(504, {**stack.time(), **failed})
+        skipped = stack.clock_advance.stale_wakeups - stale
+        started = dict(stack.counts - before)
+        return json_reply(200, {**stack.time(), "started": started, "staleWakeups": skipped})
 
     def _schedule(self, name: str, request: dict[str, Any]) -> HttpReply:
         # Without wakeups a schedule seems to succeed and never fires.

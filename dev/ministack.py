@@ -5,8 +5,6 @@ Its packages conflict with ours, so it runs in a virtual environment of its own,
 
 import os
 import shutil
-import signal
-import subprocess
 import time
 import urllib.request
 from pathlib import Path
@@ -15,8 +13,9 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from dev.emulator import TETHER, free_port
+from dev.emulator import free_port
 from dev.template import REGION
+from dev.tethered import Tethered
 from dev.workers import ROOT
 
 PROGRAM = ROOT / ".venv-ministack" / "bin" / "ministack"
@@ -35,18 +34,13 @@ class Ministack:
         self._scratch.mkdir(parents=True)
         port = free_port()
         self.endpoint = f"http://127.0.0.1:{port}"
-        read, self._tether = os.pipe()
-        with (folder / "ministack.log").open("w") as log:
-            self._process = subprocess.Popen(
-                ["/bin/sh", "-c", TETHER, "tether", str(PROGRAM)],
-                stdin=read,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=folder,
-                env=_environment(folder, self._scratch, port),
-                start_new_session=True,
-            )
-        os.close(read)
+        self._process = Tethered(
+            [str(PROGRAM)],
+            log=folder / "ministack.log",
+            pid_file=folder / "ministack.pid",
+            cwd=folder,
+            environment=_environment(folder, self._scratch, port),
+        )
         if not self._is_up():
             self.stop()
             raise RuntimeError(f"ministack did not start: see {folder}/ministack.log")
@@ -68,18 +62,13 @@ class Ministack:
 
     def stop(self) -> None:
         """Stop the emulator and its functions. Unpacked code is deleted, the log is kept."""
-        os.close(self._tether)
-        try:
-            self._process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        self._process.stop(30)
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _is_up(self) -> bool:
         """Return whether it begins to serve within a minute."""
         until = time.monotonic() + 60
-        while time.monotonic() < until and self._process.poll() is None:
+        while time.monotonic() < until and not self._process.has_ended():
             try:
                 with urllib.request.urlopen(f"{self.endpoint}/_ministack/ready", timeout=5):  # noqa: S310 - loopback
                     return True

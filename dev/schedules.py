@@ -4,15 +4,33 @@ The emulator knows real times only. The simulated instant is stored in each sche
 a restart, and the schedules are rewritten when the offset has changed.
 """
 
+import heapq
 import json
 import threading
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dev.clock import ClockFile
 
 _AT = "%Y-%m-%dT%H:%M:%S"
+_READ_ONLY = ("Arn", "CreationDate", "LastModificationDate", "ResponseMetadata")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Scheduled:
+    """A schedule: its simulated instant, its name, and the input of the invocation, as JSON."""
+
+    at: datetime
+    name: str
+    input: str
+
+    @property
+    def sid(self) -> str:
+        """The instance whose runner it wakes."""
+        sid: str = json.loads(self.input)["sid"]
+        return sid
 
 
 class Schedules:
@@ -25,7 +43,7 @@ class Schedules:
         self._scheduler = scheduler
         self._group = group
         self._clock = clock
-        self._armed: dict[str, datetime] = {}
+        self._armed: dict[str, Scheduled] = {}
         self.lock = threading.RLock()
         with suppress(scheduler.exceptions.ConflictException):
             scheduler.create_schedule_group(Name=group)
@@ -44,31 +62,36 @@ class Schedules:
                     "ScheduleExpression": f"at({self._real(at)})",
                 }
             )
-            self._armed[name] = at
+            self._armed[name] = Scheduled(at, name, request["Target"]["Input"])
 
-    def earliest(self) -> tuple[datetime, str] | None:
-        """Return the next schedule, by simulated time, or None."""
+    def first(self, limit: int, *, until: datetime) -> list[Scheduled]:
+        """Return the next schedules up to an instant, at most ``limit``, in the order of simulated time."""
         with self.lock:
-            return min(((at, name) for name, at in self._armed.items()), default=None)
+            return heapq.nsmallest(limit, (one for one in self._armed.values() if one.at <= until))
+
+    def at(self, name: str) -> datetime | None:
+        """Return the simulated instant of a schedule, or None if there is none of that name."""
+        armed = self._armed.get(name)
+        return None if armed is None else armed.at
 
     def take(self, name: str) -> dict[str, Any] | None:
         """Delete a schedule and return its input, or None if the emulator has run it already."""
         with self.lock:
-            found = self._get(name)
-            self._armed.pop(name, None)
+            armed = self._armed.pop(name)
             # The delete decides between the clock's advance and the emulator, so no wakeup is sent twice.
             try:
                 self._scheduler.delete_schedule(Name=name, GroupName=self._group)
             except self._scheduler.exceptions.ResourceNotFoundException:
                 return None
-        return None if found is None else json.loads(found["Target"]["Input"])
+        event: dict[str, Any] = json.loads(armed.input)
+        return event
 
     def rewrite(self) -> None:
         """Set every schedule to its simulated instant minus the offset. It may be repeated."""
         with self.lock:
-            for name, at in list(self._armed.items()):
+            for name, armed in list(self._armed.items()):
                 found = self._get(name)
-                expression = f"at({self._real(at)})"
+                expression = f"at({self._real(armed.at)})"
                 if found is None:
                     del self._armed[name]
                 elif found["ScheduleExpression"] != expression:
@@ -82,9 +105,8 @@ class Schedules:
             for entry in page["Schedules"]:
                 found = self._get(entry["Name"])
                 if found is not None:
-                    self._armed[entry["Name"]] = datetime.strptime(found["Description"], _AT).replace(
-                        tzinfo=UTC
-                    )
+                    at = datetime.strptime(found["Description"], _AT).replace(tzinfo=UTC)
+                    self._armed[entry["Name"]] = Scheduled(at, entry["Name"], found["Target"]["Input"])
 
     def _get(self, name: str) -> dict[str, Any] | None:
         try:
@@ -94,7 +116,4 @@ class Schedules:
         return found
 
     def _real(self, at: datetime) -> str:
-        return (at - timedelta(seconds=self._clock.read().seconds)).strftime(_AT)
-
-
-_READ_ONLY = ("Arn", "CreationDate", "LastModificationDate", "ResponseMetadata")
+        return (at - timedelta(seconds=self._clock.read())).strftime(_AT)

@@ -3,25 +3,31 @@
 import argparse
 import base64
 import hashlib
+import json
 import math
 import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dev.clock import ClockFile, Offset
+from dev.activity import Activity
+from dev.clock import ClockFile
 from dev.clock_advance import ClockAdvance
-from dev.emulator import Emulator
+from dev.emulator import Emulator, EmulatorError
 from dev.http_front import HttpFront
 from dev.schedules import Schedules
+from dev.stale import stale_wakeups
 from dev.template import Function, Template
 from dev.workers import ROOT, Invocation, Pool
 from shared.adapters.crypto import SecretHasher
 from shared.adapters.dynamodb.access import DynamoDbAccess
+from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.tables import OPERATIONS, Tables
 from shared.domain.access import AccessKey, Role
 from shared.domain.calendar.dates import parse_instant
@@ -39,21 +45,46 @@ WARM = ("StepRunner", "Sweeper")
 
 SWEEP_PERIOD_SECONDS = 60
 
+MAX_ADVANCE_SECONDS = 120.0
+"""How long a jump of the clock waits for the same invocations before it fails."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What can be chosen. A port of 0 is a free one.
+
+    ``database_url`` and ``services_url`` are where functions reach DynamoDB, and Scheduler and Lambda, if something
+    stands between them and the stack.
+    """
+
+    port: int = 8080
+    start_at: datetime | None = None
+    wakeups: bool = True
+    sweeper: bool = True
+    advance_seconds: float = MAX_ADVANCE_SECONDS
+    emulator_port: int = 0
+    database_url: str | None = None
+    services_url: str | None = None
+
 
 class Stack:
-    """A deployment on a developer's machine. Its state is in ``folder`` and survives kill -9."""
+    """A deployment on a developer's machine. Its state is in ``folder`` and survives kill -9.
 
-    def __init__(
-        self, folder: Path, *, port: int, start_at: datetime | None, wakeups: bool, sweeper: bool
-    ) -> None:
+    ``on_failure`` is called with the reason when the stack cannot continue.
+    Raises: EmulatorError.
+    """
+
+    def __init__(self, folder: Path, options: Options, *, on_failure: Callable[[str], object]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.wakeups_on, self.sweeper_on = folder, wakeups, sweeper
+        self.folder, self._options = folder, options
+        self.wakeups_on, self.sweeper_on = options.wakeups, options.sweeper
         self.counts: Counter[str] = Counter()
         self.is_ready = threading.Event()
         self.clock = ClockFile(folder / "clock.json")
-        self._set_clock(start_at)
+        self.activity = Activity(self.clock)
+        self._set_clock(options.start_at)
         # The front listens before the emulator starts, because that sends overdue wakeups at once.
-        self.front = HttpFront(self, port)
+        self.front = HttpFront(self, options.port)
         self.url = self.front.url
         self.template = Template(ROOT / "template.yaml", _parameters(folder))
         self.functions = {function.logical_id: function for function in self.template.functions()}
@@ -64,6 +95,8 @@ class Stack:
             url=self.url,
             runner=self.functions["StepRunner"].name,
             dead_letters="ritornello-local-dead-letters",
+            port=options.emulator_port,
+            on_failure=on_failure,
         )
         self.emulator.create_tables(self.template.tables())
         self.database = self.emulator.client("dynamodb")
@@ -84,7 +117,13 @@ class Stack:
             wake=lambda event: self.run(event, "wakeup"),
             sweep=self.sweep,
             earliest_sweep=self.earliest_sweep,
-            is_idle=self.is_idle,
+            activity=self.activity,
+            stale=partial(
+                stale_wakeups,
+                DynamoDbInstances(client=self.database, tables=Tables(**self.tables())),
+                self.schedules,
+            ),
+            patience_seconds=options.advance_seconds,
         )
         self._stopping = threading.Event()
         self._sweeping = threading.Thread(target=self._sweep_every_minute, daemon=True)
@@ -94,7 +133,7 @@ class Stack:
     def run(self, event: Mapping[str, Any], trigger: str) -> None:
         """Invoke the step runner."""
         self.counts["wakeups" if trigger == "wakeup" else f"{trigger} wakeups"] += 1
-        self.pools["StepRunner"].put(Invocation(event=event, trigger=trigger))
+        self._start("StepRunner", event, trigger)
 
     def invoke(self, name: str, event: Mapping[str, Any], trigger: str) -> None:
         """Invoke the function with that name asynchronously."""
@@ -102,7 +141,7 @@ class Stack:
         if logical_id == "StepRunner":
             self.run(event, trigger)
         else:
-            self.pools[logical_id].put(Invocation(event=event, trigger=trigger))
+            self._start(logical_id, event, trigger)
 
     def named(self, name: str) -> Function:
         """Return the function with that name."""
@@ -111,13 +150,7 @@ class Stack:
     def sweep(self) -> None:
         """Invoke the sweeper, unless it is off."""
         if self.sweeper_on:
-            self.pools["Sweeper"].put(Invocation(event={}, trigger="sweeper"))
-
-    def is_idle(self, within_seconds: float = 60) -> bool:
-        """Return whether all asynchronous functions end within that time."""
-        # In this order, because each function only wakes those after it.
-        asynchronous = [self.pools[name] for name in ("Sweeper", "BulkRunner", "StepRunner")]
-        return all(pool.is_idle(within_seconds) for pool in asynchronous)
+            self._start("Sweeper", {}, "sweeper")
 
     def earliest_sweep(self) -> datetime | None:
         """Return the instant of the earliest entry of the due indexes.
@@ -139,19 +172,17 @@ class Stack:
         """Stop all processes and threads of the stack."""
         self._stopping.set()
         self.front.stop_serving()
+        self.activity.close()
         for pool in self.pools.values():
             pool.stop()
         self.emulator.stop()
         self.front.close()
 
     def _set_clock(self, start_at: datetime | None) -> None:
-        """Set the clock if nothing is stored yet. An advance that was killed ends at the instant it had reached."""
+        """Set the clock if nothing is stored yet."""
         # Stored instants would be wrong if the clock of an existing state were set.
-        if self.clock.path.exists():
-            self.clock.write(Offset(seconds=self.clock.read().seconds))
-        elif start_at is not None:
-            ahead = (start_at - datetime.now(UTC)).total_seconds()
-            self.clock.write(Offset(seconds=math.ceil(ahead)))
+        if start_at is not None and not self.clock.path.exists():
+            self.clock.write(math.ceil((start_at - datetime.now(UTC)).total_seconds()))
 
     def _admit(self, key: str) -> None:
         """Store an administrator's key of the account ``dev``."""
@@ -176,9 +207,20 @@ class Stack:
 
     def time(self) -> dict[str, Any]:
         """Return the simulated time and the offset."""
-        return {"now": self.clock.now().isoformat(), "offsetSeconds": self.clock.read().seconds}
+        return {"now": self.clock.now().isoformat(), "offsetSeconds": self.clock.read()}
+
+    def _start(self, logical_id: str, event: Mapping[str, Any], trigger: str) -> None:
+        """Start an asynchronous invocation."""
+        invocation = Invocation(event=event, trigger=trigger)
+        # Before it is queued, because it may end at once.
+        self.activity.begin(invocation.id, f"{logical_id} {json.dumps(event)} (by {trigger})")
+        self.pools[logical_id].put(invocation)
 
     def _ended(self, function: Function, invocation: Invocation) -> None:
+        self._count(function, invocation)
+        self.activity.end(invocation.id)
+
+    def _count(self, function: Function, invocation: Invocation) -> None:
         answer = invocation.answer.get("answer")
         if answer is None:
             with (self.folder / "failures.log").open("a") as log:
@@ -188,16 +230,18 @@ class Stack:
             self.counts[f"{invocation.trigger} events"] += answer["claimed"]
 
     def _environment(self, logical_id: str) -> dict[str, str]:
-        lambda_url = f"{self.url}/by-sweeper" if logical_id == "Sweeper" else self.url
+        services = self._options.services_url or self.url
+        lambda_url = f"{services}/by-sweeper" if logical_id == "Sweeper" else services
         return {
             "CLOCK_FILE": str(self.clock.path),
             "STACK_URL": self.url,
+            "STACK_FUNCTION": logical_id,
             "AWS_REGION": "eu-central-1",
             "AWS_DEFAULT_REGION": "eu-central-1",
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_ENDPOINT_URL_DYNAMODB": self.emulator.endpoint,
-            "AWS_ENDPOINT_URL_SCHEDULER": self.url,
+            "AWS_ENDPOINT_URL_DYNAMODB": self._options.database_url or self.emulator.endpoint,
+            "AWS_ENDPOINT_URL_SCHEDULER": services,
             "AWS_ENDPOINT_URL_LAMBDA": lambda_url,
             "POWERTOOLS_LOG_LEVEL": "WARNING",
         }
@@ -242,31 +286,49 @@ def _await_orphanage(stopped: threading.Event) -> None:
     stopped.set()
 
 
-def main() -> None:
-    """Serve until SIGINT or SIGTERM, or until standard input ends."""
+def main() -> int:
+    """Serve until SIGINT or SIGTERM, or until standard input ends. Return 1 if the stack could not continue."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--state", type=Path, required=True, help="folder of everything that is kept")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--start-at", type=parse_instant, help="simulated start, while nothing is stored yet")
     parser.add_argument("--wakeups", choices=("on", "off"), default="on")
     parser.add_argument("--sweeper", choices=("on", "off"), default="on")
-    arguments = parser.parse_args()
+    parser.add_argument("--advance-seconds", type=float, default=MAX_ADVANCE_SECONDS)
+    parser.add_argument("--emulator-port", type=int, default=0)
+    parser.add_argument("--database-url", help="where functions reach DynamoDB instead of the emulator")
+    parser.add_argument(
+        "--services-url", help="where functions reach Scheduler and Lambda instead of the stack"
+    )
+    arguments = vars(parser.parse_args())
     stopped = threading.Event()
+    failures: list[str] = []
+
+    def fail(reason: str) -> None:
+        failures.append(reason)
+        stopped.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    stack = Stack(
-        arguments.state,
-        port=arguments.port,
-        start_at=arguments.start_at,
-        wakeups=arguments.wakeups == "on",
-        sweeper=arguments.sweeper == "on",
-    )
+    switches = {name: arguments.pop(name) == "on" for name in ("wakeups", "sweeper")}
+    try:
+        stack = Stack(arguments.pop("state"), Options(**arguments, **switches), on_failure=fail)
+    except EmulatorError as error:
+        return _say(f"stopping: {error}", 1)
     threading.Thread(target=_await_orphanage, args=(stopped,), daemon=True).start()
-    print(f"serving {stack.url}", flush=True)  # noqa: T201 - the parent process waits for it
+    _say(f"serving {stack.url}", 0)  # the parent process waits for it
     while not stopped.wait(timedelta(hours=1).total_seconds()):
         pass
+    for reason in failures:
+        _say(f"stopping: {reason}", 1)
     stack.stop()
+    return 1 if failures else 0
+
+
+def _say(text: str, status: int) -> int:
+    print(text, flush=True)  # noqa: T201 - the log of the stack
+    return status
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -38,13 +38,16 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     read, write, handler = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    bootstrap.use_clock(DevClock(Path(os.environ["CLOCK_FILE"]), os.environ["STACK_URL"]))
+    clock = DevClock(Path(os.environ["CLOCK_FILE"]), os.environ["STACK_URL"], os.environ["STACK_FUNCTION"])
+    bootstrap.use_clock(clock)
     module, _, name = handler.rpartition(".")
     call = getattr(importlib.import_module(module), name)
     with os.fdopen(read, "rb") as jobs, os.fdopen(write, "wb", buffering=0) as replies:
         replies.write(b"ready\n")
         for line in jobs:
-            replies.write(json.dumps(_call(call, json.loads(line), handler)).encode() + b"\n")
+            job = json.loads(line)
+            clock.invocation = job["id"]
+            replies.write(json.dumps(_call(call, job, handler)).encode() + b"\n")
 
 
 def _call(call: Any, job: dict[str, Any], handler: str) -> dict[str, Any]:  # noqa: ANN401 - a handler

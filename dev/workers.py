@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,12 @@ ROOT = Path(__file__).parents[1]
 
 START_SECONDS = 120
 """How long a process may take to start on a busy machine."""
+
+MAX_WORKERS = 32
+"""How many processes a function has at most. More are started only while others wait (``Clock.sleep``)."""
+
+IDLE_SECONDS = 60.0
+"""An additional process ends after this time without a call."""
 
 
 @dataclass
@@ -63,11 +70,17 @@ class Worker:
             self._restart()
             return {"error": "the worker has ended"}
         line = self._line(self._function.timeout_seconds)
-        if line:
+        # A process that was killed may have written a part of its answer.
+        if line is not None and line.endswith(b"\n"):
             answer: dict[str, Any] = json.loads(line)
             return answer
         self._restart()
         return {"error": "timed out" if line is None else "the worker crashed"}
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the process, or None if none runs."""
+        return None if self._process is None or self._process.poll() is not None else self._process.pid
 
     def stop(self, grace_seconds: float) -> None:
         """Let the running call end within the grace time, then end the process."""
@@ -111,7 +124,7 @@ class Pool:
     """The workers of one function behind one queue.
 
     With ``is_warm``, they start at once instead of at their first call. ``report`` is called for each invocation that
-    has ended.
+    has ended. While invocations only wait, further workers take their place, up to ``max_workers``.
     """
 
     def __init__(
@@ -122,47 +135,101 @@ class Pool:
         workers: int,
         is_warm: bool,
         report: Callable[[Function, Invocation], None],
+        max_workers: int = MAX_WORKERS,
+        idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         self._function = function
+        self._environment = environment
         self._report = report
         # One queue for each function: a busy function does not delay another.
         self._jobs: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
-        self._changed = threading.Condition()
-        self._pending = 0
-        self._threads = [
-            threading.Thread(
-                target=self._serve, args=(Worker(function, environment, is_warm=is_warm),), daemon=True
-            )
-            for _ in range(workers)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._lock = threading.Lock()
+        self._size, self._max_workers, self._idle_seconds = workers, max_workers, idle_seconds
+        self._queued = self._idle = self._waiting = 0
+        self._is_stopping = False
+        self._threads: dict[threading.Thread, Worker] = {}
+        with self._lock:
+            for _ in range(workers):
+                self._add_worker(is_warm=is_warm)
+
+    @property
+    def pids(self) -> list[int]:
+        """The ids of the processes."""
+        with self._lock:
+            return [worker.pid for worker in self._threads.values() if worker.pid is not None]
 
     def put(self, invocation: Invocation) -> Invocation:
         """Queue an invocation and return it."""
-        with self._changed:
-            self._pending += 1
+        with self._lock:
+            self._queued += 1
+            self._grow()
         self._jobs.put(invocation)
         return invocation
 
-    def is_idle(self, within_seconds: float) -> bool:
-        """Return whether all queued and running invocations end within that time."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._pending == 0, within_seconds)
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count one of the workers as one that only waits, for the duration of the block."""
+        with self._lock:
+            self._waiting += 1
+            self._grow()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting -= 1
 
     def stop(self) -> None:
         """Let running invocations end, then end the workers."""
-        for _ in self._threads:
+        with self._lock:
+            self._is_stopping = True
+            threads = list(self._threads)
+        for _ in threads:
             self._jobs.put(None)
-        for thread in self._threads:
+        for thread in threads:
             thread.join(20)
 
+    def _grow(self) -> None:
+        """Add a worker if a call would have to wait for workers that only wait themselves."""
+        # Not for each queued call: calls that work share the processors of this machine in any case.
+        has_room = len(self._threads) - self._waiting < self._size and len(self._threads) < self._max_workers
+        if self._queued > self._idle and has_room and not self._is_stopping:
+            self._add_worker(is_warm=False)
+
+    def _add_worker(self, *, is_warm: bool) -> None:
+        worker = Worker(self._function, self._environment, is_warm=is_warm)
+        thread = threading.Thread(target=self._serve, args=(worker,), daemon=True)
+        self._threads[thread] = worker
+        self._idle += 1
+        thread.start()
+
     def _serve(self, worker: Worker) -> None:
-        while (invocation := self._jobs.get()) is not None:
-            invocation.answer = worker.call(invocation)
-            self._report(self._function, invocation)
-            invocation.done.set()
-            with self._changed:
-                self._pending -= 1
-                self._changed.notify_all()
+        while (invocation := self._next()) is not None:
+            try:
+                invocation.answer = worker.call(invocation)
+            except Exception as error:  # noqa: BLE001 - it concerns one call; the worker must serve the next one
+                invocation.answer = {"error": f"the worker failed: {error!r}"}
+            try:
+                self._report(self._function, invocation)
+            finally:
+                invocation.done.set()
+                with self._lock:
+                    self._idle += 1
         worker.stop(10)
+
+    def _next(self) -> Invocation | None:
+        """Return the next call, or None if the worker should end."""
+        while True:
+            try:
+                invocation = self._jobs.get(timeout=self._idle_seconds)
+            except queue.Empty:
+                with self._lock:
+                    if len(self._threads) == self._size or self._queued:
+                        continue
+                    self._idle -= 1
+                    del self._threads[threading.current_thread()]
+                return None
+            if invocation is not None:
+                with self._lock:
+                    self._queued -= 1
+                    self._idle -= 1
+            return invocation

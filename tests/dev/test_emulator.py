@@ -1,0 +1,104 @@
+"""The emulator of the local stack, as a process that may be killed."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dev.emulator import Emulator, EmulatorError
+from dev.tethered import Tethered
+
+pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(60)]
+SECONDS = 20
+
+
+def within(seconds: float, holds: Callable[[], bool]) -> bool:
+    ends = time.monotonic() + seconds
+    while not holds() and time.monotonic() < ends:
+        time.sleep(0.01)
+    return holds()
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def an_emulator(folder: Path, **members: Any) -> Emulator:
+    return Emulator(folder, url="http://127.0.0.1:9", runner="none", dead_letters="none", **members)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Emulator]:
+    made = an_emulator(tmp_path, stable_seconds=0)
+    yield made
+    made.stop()
+
+
+class TestKilled:
+    """An emulator that ends by itself is started again, on the same port and state."""
+
+    def test_its_state_is_there_after_a_kill(self, running: Emulator) -> None:
+        queues = running.client("scheduler")
+        queues.create_schedule_group(Name="kept")
+        first = running.pid
+
+        os.kill(first, signal.SIGKILL)
+
+        assert within(SECONDS, lambda: running.restarts == 1)
+        assert "kept" in {group["Name"] for group in queues.list_schedule_groups()["ScheduleGroups"]}
+        assert running.pid != first
+
+    def test_one_that_does_not_stay_up_is_reported(self, tmp_path: Path) -> None:
+        reasons: list[str] = []
+        made = an_emulator(tmp_path, on_failure=reasons.append, stable_seconds=3600)
+
+        os.kill(made.pid, signal.SIGKILL)
+
+        assert within(SECONDS, lambda: bool(reasons))
+        assert reasons == [
+            f"the emulator has ended with status 137 right after its start: see {tmp_path}/emulator.log"
+        ]
+        made.stop()
+
+
+class TestOneAtATime:
+    """Two emulators never use the same folder."""
+
+    def test_a_second_one_is_refused(self, running: Emulator, tmp_path: Path) -> None:
+        with pytest.raises(EmulatorError, match="another local stack uses"):
+            an_emulator(tmp_path, start_seconds=0.1)
+
+        assert is_running(running.pid)
+
+    def test_the_next_one_starts_after_the_first_has_ended(self, tmp_path: Path) -> None:
+        an_emulator(tmp_path).stop()
+
+        an_emulator(tmp_path).stop()
+
+
+class TestTether:
+    """A tethered process ends with the process that started it, and its shells with it."""
+
+    def test_it_ends_when_its_tether_is_closed(self, tmp_path: Path) -> None:
+        process = Tethered(["sleep", "60"], log=tmp_path / "log", pid_file=tmp_path / "pid")
+        assert within(SECONDS, lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "")
+        pid = process.pid
+        assert is_running(pid)
+
+        process.stop(SECONDS)
+
+        assert not is_running(pid)
+
+    def test_its_exit_status_is_known(self, tmp_path: Path) -> None:
+        process = Tethered(["sh", "-c", "exit 3"], log=tmp_path / "log", pid_file=tmp_path / "pid")
+
+        assert process.wait() == 3
+        assert process.has_ended()

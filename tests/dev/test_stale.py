@@ -1,0 +1,110 @@
+"""Which scheduled wakeups of the local stack have become stale."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dev.clock import ClockFile
+from dev.memory.stores import MemoryInstances
+from dev.schedules import Scheduled, Schedules
+from dev.stale import stale_wakeups
+from shared.domain.ids import InstanceSid, wakeup_name
+from shared.domain.instance.event import EventStatus
+from shared.domain.instance.model import Instance, InstanceStatus
+from tests.dev.test_clock_advance import Scheduler
+from tests.factories import NOON, an_event, an_instance
+
+MINUTE = timedelta(minutes=1)
+
+
+def schedules_of(folder: Path, armed: Iterable[tuple[str, datetime]]) -> Schedules:
+    schedules = Schedules(Scheduler(), "group", ClockFile(folder / "clock.json"))
+    for name, at in armed:
+        target = {"Input": json.dumps({"sid": sid_of(name)})}
+        schedules.arm(name, {"ScheduleExpression": f"at({at:%Y-%m-%dT%H:%M:%S})", "Target": target})
+    return schedules
+
+
+def sid_of(name: str) -> str:
+    return name.rsplit("-", 2)[0]
+
+
+def name_of(instance: Instance, seq: int, wakeup_seq: int = 1) -> str:
+    event = next(event for event in instance.events if event.seq == seq)
+    return wakeup_name(instance.event_sid(event), wakeup_seq)
+
+
+def stale(folder: Path, instance: Instance, *armed: tuple[str, datetime]) -> set[str]:
+    store = MemoryInstances(instances={instance.sid: instance})
+    schedules = schedules_of(folder, armed)
+    found = [Scheduled(at, name, json.dumps({"sid": sid_of(name)})) for name, at in armed]
+    return stale_wakeups(store, schedules, found)
+
+
+class TestStale:
+    """A wakeup is stale if its runner would find nothing to do and nothing to schedule."""
+
+    def test_its_instance_does_not_exist(self, tmp_path: Path) -> None:
+        assert stale(tmp_path, an_instance(), ("gone-1-1", NOON)) == {"gone-1-1"}
+
+    def test_its_event_is_due_then(self, tmp_path: Path) -> None:
+        instance = an_instance(an_event(date=NOON, due_at=NOON))
+
+        assert stale(tmp_path, instance, (name_of(instance, 1), NOON)) == set()
+
+    def test_another_event_of_the_instance_is_due_then(self, tmp_path: Path) -> None:
+        instance = an_instance(an_event(date=NOON, due_at=NOON))
+
+        assert stale(tmp_path, instance, (f"{instance.sid}-9-1", NOON + MINUTE)) == set()
+
+    @pytest.mark.parametrize("status", [InstanceStatus.CANCELED, InstanceStatus.PAUSED])
+    def test_its_instance_is_stopped(self, tmp_path: Path, status: InstanceStatus) -> None:
+        instance = replace(an_instance(an_event(date=NOON, due_at=NOON)), status=status)
+        name = name_of(instance, 1)
+
+        assert stale(tmp_path, instance, (name, NOON)) == {name}
+
+    def test_its_event_is_on_hold(self, tmp_path: Path) -> None:
+        instance = an_instance(an_event(date=NOON, due_at=NOON, status=EventStatus.ONHOLD))
+        name = name_of(instance, 1)
+
+        assert stale(tmp_path, instance, (name, NOON)) == {name}
+
+    def test_its_event_was_moved_and_has_a_new_wakeup(self, tmp_path: Path) -> None:
+        later = NOON + 5 * MINUTE
+        instance = an_instance(an_event(date=NOON, due_at=later, wakeup_seq=2))
+        old, new = name_of(instance, 1), name_of(instance, 1, 2)
+
+        assert stale(tmp_path, instance, (old, NOON), (new, later)) == {old}
+
+    def test_its_event_was_moved_and_the_new_wakeup_was_lost(self, tmp_path: Path) -> None:
+        instance = an_instance(an_event(date=NOON, due_at=NOON + 5 * MINUTE, wakeup_seq=2))
+
+        assert stale(tmp_path, instance, (name_of(instance, 1), NOON)) == set()
+
+    def test_the_new_wakeup_is_later_than_the_event(self, tmp_path: Path) -> None:
+        instance = an_instance(an_event(date=NOON, due_at=NOON + MINUTE / 2, wakeup_seq=2))
+        old, new = name_of(instance, 1), name_of(instance, 1, 2)
+
+        assert stale(tmp_path, instance, (old, NOON), (new, NOON + MINUTE)) == set()
+
+
+def test_if_an_instance_cannot_be_read_no_wakeup_is_stale(tmp_path: Path) -> None:
+    class Broken(MemoryInstances):
+        def load_many(self, sids: Any) -> list[Instance]:
+            raise TypeError(f"cannot read {sids}")
+
+    armed = ("gone-1-1", NOON)
+
+    assert (
+        stale_wakeups(
+            Broken(), schedules_of(tmp_path, [armed]), [Scheduled(NOON, armed[0], '{"sid": "gone"}')]
+        )
+        == set()
+    )
+    assert InstanceSid("gone") not in Broken().instances
