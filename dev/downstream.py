@@ -1,8 +1,10 @@
 """The demo's downstream services, with a durable ledger and failures on demand.
 
 ``POST /_fail {path, times, status | delaySeconds | drop | lie}`` makes the next calls of a path fail. ``lie`` answers
-``status`` although the call took effect. ``GET /_ledger`` returns all calls and whether each took ``effect``. If a call repeats an Idempotency-Key, it gets the first answer again. The payment gateway answers
-``PENDING``; the caller of the demo sends its final answer. ``python -m dev.downstream PORT LEDGER``.
+``status`` although the call took effect. ``GET /_ledger`` returns all calls and whether each took ``effect``.
+If a call repeats an Idempotency-Key that took effect, it gets the answer of the first one and takes no effect.
+The payment gateway answers ``PENDING``; the caller of the demo sends its final answer.
+``python -m dev.downstream PORT LEDGER``.
 """
 
 import json

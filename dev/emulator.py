@@ -25,7 +25,8 @@ roto.sqs.queue("{dead_letters}")
 
 START_SECONDS = 30.0
 STABLE_SECONDS = 1.0
-"""An emulator that ends sooner than this after its start is not started again."""
+MAX_SHORT_LIVES = 3
+"""An emulator that ends within ``STABLE_SECONDS`` of its start this often in a row is not started again."""
 
 
 class EmulatorError(Exception):
@@ -106,9 +107,10 @@ class Emulator:
     def stop(self) -> None:
         """Stop the emulator."""
         self._is_stopping.set()
-        self._process.stop(10)
-        self._watcher.join()
-        self._process.stop(10)  # it was just started again
+        # It may just be starting again.
+        while self._watcher.is_alive():
+            self._process.stop(10)
+            self._watcher.join(0.1)
 
     def _start(self) -> Tethered:
         """Start the emulator and return when it serves. Raises: EmulatorError."""
@@ -152,22 +154,25 @@ class Emulator:
 
     def _watch(self) -> None:
         """Start the emulator again whenever it ends, until it is stopped or does not stay up."""
+        short_lives = 0
         while True:
             began = time.monotonic()
             status = self._process.wait()
             if self._is_stopping.is_set():
                 return
             reason = f"the emulator has ended with status {status}"
-            if time.monotonic() - began < self._stable_seconds:
+            is_short = time.monotonic() - began < self._stable_seconds
+            short_lives = short_lives + 1 if is_short else 0
+            if short_lives == MAX_SHORT_LIVES:
                 self._on_failure(f"{reason} right after its start: see {self._folder / 'emulator.log'}")
                 return
-            self.restarts += 1
-            print(f"{reason}; it is started again on the same state", file=sys.stderr, flush=True)  # noqa: T201 - the log of the stack
+            print(f"{reason}; it is started again on its state", file=sys.stderr, flush=True)  # noqa: T201 - the log of the stack
             try:
                 self._process = self._start()
             except EmulatorError as error:
                 self._on_failure(f"{reason}; {error}")
                 return
+            self.restarts += 1
 
 
 def free_port() -> int:

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,7 +23,7 @@ exit "$status"
 
 
 class Tethered:
-    """A running process with a log. Its id is in ``pid_file``."""
+    """A running process with a log, and its process id, which is also in ``pid_file``."""
 
     def __init__(
         self,
@@ -34,7 +35,6 @@ class Tethered:
         environment: Mapping[str, str] | None = None,
         keep_open: Sequence[int] = (),
     ) -> None:
-        self._pid_file = pid_file
         pid_file.unlink(missing_ok=True)
         self._tether: int | None
         read, self._tether = os.pipe()
@@ -50,11 +50,7 @@ class Tethered:
                 start_new_session=True,
             )
         os.close(read)
-
-    @property
-    def pid(self) -> int:
-        """The id of the process. Raises: FileNotFoundError, ValueError: it is not running yet."""
-        return int(self._pid_file.read_text())
+        self.pid = self._await_pid(pid_file)
 
     def has_ended(self) -> bool:
         """Return whether the process has ended."""
@@ -74,6 +70,17 @@ class Tethered:
         status = self._shell.wait()
         self._release()
         return status
+
+    def _await_pid(self, file: Path) -> int:
+        """Return the process id when the shell has written it. Raises: RuntimeError: the shell has failed."""
+        while not (file.exists() and file.read_text().endswith("\n")):
+            if self._shell.poll() is not None:
+                self._release()
+                raise RuntimeError(
+                    f"the shell ended with status {self._shell.returncode} before {file} was there"
+                )
+            time.sleep(0.002)
+        return int(file.read_text())
 
     def _release(self) -> None:
         """Close our end of the standard input, which ends the process if it runs."""

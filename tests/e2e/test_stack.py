@@ -1,6 +1,8 @@
 """The local stack under kill -9, with an advanced clock."""
 
+import os
 import random
+import signal
 import threading
 import time
 from datetime import datetime, timedelta
@@ -47,6 +49,59 @@ def _move(stack: Api, to: datetime) -> None:
         advance(stack, to.isoformat())
     except (OSError, RefusedError):
         return
+
+
+class TestAJump:
+    """A jump of the clock waits for what it starts, or names what has not ended."""
+
+    @pytest.mark.timeout(120)
+    def test_a_call_that_hangs_stops_the_clock_until_it_ends(self, processes: Processes) -> None:
+        processes.start_stack("--start-at", "2026-01-01T00:00:00Z", "--advance-seconds", "1")
+        api = gym(processes)
+        due = now_of(processes.stack) + timedelta(hours=1)
+        sid = join(api, due)
+        hang = {"path": "/4022/members/m/state", "times": 1, "delaySeconds": 4}
+        processes.downstream.call("POST", "/_fail", hang)
+
+        with pytest.raises(RefusedError) as refused:
+            advance(processes.stack, (due + timedelta(hours=1)).isoformat())
+
+        assert refused.value.status == 504
+        (running,) = refused.value.body["stillRunning"]
+        assert running.startswith(f'StepRunner {{"sid": "{sid}"}} (by wakeup), for ')
+        assert datetime.fromisoformat(refused.value.body["now"]) < due + timedelta(minutes=1)
+        await_all(lambda: _reaches(processes.stack, due + timedelta(hours=1)), 60)
+        assert assert_right(processes, [sid]) == [1, 1, 1]
+
+
+def _reaches(stack: Api, to: datetime) -> bool:
+    try:
+        advance(stack, to.isoformat())
+    except RefusedError:
+        return False
+    return True
+
+
+class TestAKilledEmulator:
+    """If the emulator alone is killed, it is started again, and nothing is lost."""
+
+    @pytest.mark.timeout(200)
+    def test_events_are_completed(self, processes: Processes) -> None:
+        processes.start_stack("--start-at", "2026-01-01T00:00:00Z")
+        api = gym(processes)
+        due = now_of(processes.stack) + timedelta(hours=1)
+        sids = [join(api, due + timedelta(minutes=number)) for number in range(3)]
+        processes.downstream.call("POST", "/_fail", {"path": "/4020/charges", "times": 3, "delaySeconds": 1})
+        moving = threading.Thread(target=_move, args=(processes.stack, due + timedelta(hours=1)))
+        moving.start()
+        for _ in sids:
+            time.sleep(1)
+            emulator = processes.stack.call("GET", "/_local/processes")["emulator"]
+            os.kill(emulator, signal.SIGKILL)
+        moving.join()
+        await_all(lambda: _reaches(processes.stack, due + timedelta(hours=2)), 60)
+
+        assert_right(processes, sids)
 
 
 class TestAPausedQueue:
