@@ -30,7 +30,7 @@ LIBRARIES       := build/$(TARGET_PLATFORM)-$(TARGET_PYTHON)
 # botocore describes every service of AWS in 20 MB; the artifacts keep those that the code uses.
 AWS_SERVICES    := dynamodb kms lambda scheduler
 
-.PHONY: help environments check test model mutants sim bench demo up key examples settings e2e artifacts build format clean
+.PHONY: help environments check test model mutants sim bench demo chaos up key examples settings e2e artifacts build format clean
 
 # The lock names everything, so nothing needs resolving (--no-deps): pip before 23.3 takes `coverage[toml]` for a
 # requirement of its own, and fails once there is a newer release than the locked one.
@@ -81,6 +81,9 @@ bench: $(READY) $(PEER)/.ready  ## Measure CPU time beside a peer and a bare cli
 
 demo: $(READY)  ## Run seventeen months of three strategies and check every date and call.
 	$(BIN)/python -m dev.demo
+
+chaos: $(READY)  ## Kill, stop and disturb the local stack in real time and compare ledger and history: MINUTES= KILLS= SEED=.
+	MINUTES='$(MINUTES)' KILLS='$(KILLS)' SEED='$(SEED)' $(BIN)/python -m dev.chaos
 
 up: $(READY)  ## Serve the local stack at http://127.0.0.1:8080 until Ctrl-C.
 	$(BIN)/python -m dev.up

@@ -35,15 +35,15 @@ class Api:
     url: str
     secret: str = ""
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:  # noqa: ANN401 - any JSON
-        """Return the decoded answer. Raises: RefusedError."""
+    def call(self, method: str, path: str, body: Any = None, *, seconds: float = 300) -> Any:  # noqa: ANN401 - any JSON
+        """Return the decoded answer. Raises: RefusedError. OSError: there is none within ``seconds``."""
         headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
         if self.secret:
             headers["Strategy-Secret"] = base64.b64encode(self.secret.encode()).decode()
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data=data, method=method, headers=headers)  # noqa: S310 - loopback
         try:
-            with urllib.request.urlopen(request, timeout=300) as answer:  # noqa: S310 - loopback
+            with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310 - loopback
                 return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             raise RefusedError(error.code, json.loads(error.read() or b"null")) from error
@@ -80,6 +80,19 @@ class Processes:
         for process in self._started.values():
             process.communicate(timeout=30)
 
+    @property
+    def stack_pid(self) -> int:
+        """The process id of the stack. It is also the id of the group of its workers."""
+        return self._started["stack"].pid
+
+    def is_stack_running(self) -> bool:
+        """Return whether the process of the stack runs."""
+        return self._started["stack"].poll() is None
+
+    def await_stack_end(self) -> None:
+        """Return when the process of the stack has ended. Raises: subprocess.TimeoutExpired."""
+        self._started["stack"].wait(30)
+
     def kill_stack(self) -> None:
         """Kill the stack and all of its workers with SIGKILL."""
         process = self._started["stack"]
@@ -112,8 +125,8 @@ def advance(stack: Api, to: str) -> Mapping[str, Any]:
 
 
 def _await(api: Api, path: str) -> None:
-    # Half a minute: a busy machine starts processes slowly.
-    for _ in range(600):
+    # A minute or more: a busy machine starts processes slowly.
+    for _ in range(1200):
         try:
             api.call("GET", path)
         except (OSError, RefusedError):

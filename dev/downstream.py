@@ -1,7 +1,8 @@
 """The demo's downstream services, with a durable ledger and failures on demand.
 
 ``POST /_fail {path, times, status | delaySeconds | drop | lie}`` makes the next calls of a path fail. ``lie`` answers
-``status`` although the call took effect. ``GET /_ledger`` returns all calls and whether each took ``effect``.
+``status`` although the call took effect. ``POST /_heal`` ends all failures.
+``GET /_ledger`` returns all calls and whether each took ``effect``.
 If a call repeats an Idempotency-Key that took effect, it gets the answer of the first one and takes no effect.
 The payment gateway answers ``PENDING``; the caller of the demo sends its final answer.
 ``python -m dev.downstream PORT LEDGER``.
@@ -37,6 +38,11 @@ class Downstream:
         """Add a failure."""
         with self._lock:
             self._failures.append(dict(failure))
+
+    def heal(self) -> None:
+        """Forget all failures to come."""
+        with self._lock:
+            self._failures.clear()
 
     def answered(self, method: str, path: str, key: str | None, body: Any) -> tuple[int, Any, float, bool]:  # noqa: ANN401 - any JSON
         """Return status, body, the seconds to wait before answering, and whether to close the connection instead."""
@@ -108,6 +114,9 @@ def main() -> None:
             path = self.path.partition("?")[0]
             if path == "/_fail":
                 downstream.fail(body)
+                return self._reply(200, {})
+            if path == "/_heal":
+                downstream.heal()
                 return self._reply(200, {})
             if path == "/_ledger":
                 return self._reply(200, downstream.lines)

@@ -12,7 +12,7 @@ from dev.client import Api
 from dev.template import REGION
 from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.tables import Tables
-from shared.domain.ids import InstanceSid
+from shared.domain.ids import AccountId, InstanceSid
 from shared.domain.instance.event import Event
 from shared.domain.instance.journal import EventRecord, JournalEntry
 from shared.domain.instance.model import Instance
@@ -54,6 +54,10 @@ class HistoryReader:
         if instance is None:
             raise LookupError(sid)
         return instance
+
+    def sids(self, account: AccountId, *, limit: int) -> list[InstanceSid]:
+        """Return the instances of an account, newest first."""
+        return [InstanceSid(key.sid) for key in self._store.of_account(account, before=None, limit=limit)]
 
     def events(self, sid: str) -> Iterator[tuple[Event, EventRecord | None, tuple[JournalEntry, ...]]]:
         """Yield every event of an instance, open or closed, with its record and all steps of all its runs."""

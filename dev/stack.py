@@ -54,7 +54,7 @@ class Options:
     """What can be chosen. A port of 0 is a free one.
 
     ``database_url`` and ``services_url`` are where functions reach DynamoDB, and Scheduler and Lambda, if something
-    stands between them and the stack.
+    stands between them and the stack. ``invocations`` is a file that gets a line for each start of the step runner.
     """
 
     port: int = 8080
@@ -65,6 +65,7 @@ class Options:
     emulator_port: int = 0
     database_url: str | None = None
     services_url: str | None = None
+    invocations: Path | None = None
 
 
 class Stack:
@@ -212,6 +213,9 @@ class Stack:
     def _start(self, logical_id: str, event: Mapping[str, Any], trigger: str) -> None:
         """Start an asynchronous invocation."""
         invocation = Invocation(event=event, trigger=trigger)
+        if logical_id == "StepRunner" and self._options.invocations is not None:
+            with self._options.invocations.open("a") as lines:
+                lines.write(json.dumps({"id": invocation.id, "trigger": trigger}) + "\n")
         # Before it is queued, because it may end at once.
         self.activity.begin(invocation.id, f"{logical_id} {json.dumps(event)} (by {trigger})")
         self.pools[logical_id].put(invocation)
@@ -299,6 +303,9 @@ def main() -> int:
     parser.add_argument("--database-url", help="where functions reach DynamoDB instead of the emulator")
     parser.add_argument(
         "--services-url", help="where functions reach Scheduler and Lambda instead of the stack"
+    )
+    parser.add_argument(
+        "--invocations", type=Path, help="a file for a line about each start of the step runner"
     )
     arguments = vars(parser.parse_args())
     stopped = threading.Event()

@@ -1,0 +1,1 @@
+"""The local stack under faults, in real time: ``make chaos``."""

@@ -1,0 +1,282 @@
+"""Clients that command the same instances in all four dialects at once."""
+
+import base64
+import http.client
+import json
+import random
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from dev.chaos.flows import PERIODS, SECRET, name_of
+from dev.client import KEY
+from shared.domain.strategy.model import Json
+
+_SECONDS = 8
+_STRATEGY_SECRET = base64.b64encode(SECRET.encode()).decode()
+_BASIC = "Basic " + base64.b64encode(KEY.replace(".", ":", 1).encode()).decode()
+ACCOUNT = "dev"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """The reply to a request. ``status`` is None if none arrived: it may have taken effect, unless ``unsent``."""
+
+    status: int | None
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    unsent: bool = False
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the server says that the request took effect."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+@dataclass
+class CommandLog:
+    """What was sent and answered, by all clients together."""
+
+    sent: Counter[str] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
+    created: list[str] = field(default_factory=list)
+    cancels_sent: set[str] = field(default_factory=set)
+    cancels_answered: set[str] = field(default_factory=set)
+    workflows: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def record(self, dialect: str, name: str, reply: Reply) -> None:
+        """Count a command and its reply."""
+        with self.lock:
+            self.sent[f"{dialect} {name}"] += 1
+            answer = "not sent" if reply.unsent else "no reply" if reply.status is None else str(reply.status)
+            self.answers[answer] += 1
+
+
+def send(
+    url: str, method: str, path: str, body: Json = None, headers: Mapping[str, str] | None = None
+) -> Reply:
+    """Send a request and return the reply, whatever happens to it."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=_SECONDS)
+    try:
+        connection.connect()
+    except OSError:
+        return Reply(status=None, unsent=True)
+    try:
+        data = None if body is None else json.dumps(body)
+        connection.request(
+            method, path, body=data, headers={"Content-Type": "application/json", **(headers or {})}
+        )
+        response = connection.getresponse()
+        text = response.read()
+        names = {name.lower(): value for name, value in response.getheaders()}
+        return Reply(status=response.status, body=json.loads(text) if text else None, headers=names)
+    except (OSError, http.client.HTTPException, ValueError):
+        return Reply(status=None)
+    finally:
+        connection.close()
+
+
+class Clients:
+    """Threads that send random commands until they are stopped. ``shared`` are the instances they may command.
+
+    ``ends`` is when plans that they begin end.
+    """
+
+    def __init__(self, url: str, *, seed: int, shared: list[str], definition: str, ends: datetime) -> None:
+        self.log = CommandLog()
+        self._url, self._shared, self._definition, self._ends = url, shared, definition, ends
+        self._stopping = threading.Event()
+        dialects: list[Callable[[random.Random], None]] = [
+            self._core,
+            self._orders,
+            self._automation,
+            self._process,
+        ]
+        self._threads = [
+            threading.Thread(target=self._repeat, args=(dialect, random.Random(seed + number)), daemon=True)
+            for number, dialect in enumerate(dialects)
+        ]
+        self._token = ""
+        self._errors: list[Exception] = []
+
+    def start(self) -> None:
+        """Begin to send commands."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Return when the last reply has arrived. Raises: the error of a client that failed by itself."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+        for error in self._errors:
+            raise error
+
+    def _repeat(self, dialect: Callable[[random.Random], None], rng: random.Random) -> None:
+        try:
+            while not self._stopping.wait(rng.uniform(0.2, 1.2)):
+                dialect(rng)
+        except Exception as error:  # noqa: BLE001 - raised at the end of the run, which must not go on as if it had a client
+            self._errors.append(error)
+
+    def _command(self, dialect: str, name: str, sids: list[str], request: Callable[[], Reply]) -> Reply:
+        """Send a command to instances, and keep what it may do to them."""
+        with self.log.lock:
+            if name == "cancel":
+                self.log.cancels_sent.update(sids)
+        reply = request()
+        self.log.record(dialect, name, reply)
+        if name == "cancel" and reply.succeeded:
+            with self.log.lock:
+                self.log.cancels_answered.update(sids)
+        return reply
+
+    def _core(self, rng: random.Random) -> None:
+        name = rng.choices(
+            ("pause", "resume", "cancel", "bulk", "strategy", "queue", "create"), (4, 6, 0.4, 2, 1, 0.5, 1)
+        )[0]
+        match name:
+            case "bulk":
+                self._bulk(rng)
+            case "strategy":
+                self._flag(rng, f"/execution-strategy/{rng.choice(self._strategies())}")
+            case "queue":
+                self._queue(rng)
+            case "create":
+                self._create(rng)
+            case _:
+                sid = rng.choice(self._shared)
+                path = f"/execution-instance/{sid}/{name}"
+                self._command("core", name, [sid], lambda: self._send("POST", path))
+
+    def _strategies(self) -> list[str]:
+        found = self._send("GET", "/execution-strategy?limit=100")
+        items = found.body["items"] if found.succeeded else []
+        return [item["sid"] for item in items if item["name"].startswith("chaos-")] or ["none"]
+
+    def _bulk(self, rng: random.Random) -> None:
+        command = rng.choice(("pause", "resume", "resume"))
+        sids = rng.sample(self._shared, min(len(self._shared), rng.choice((2, 10, 40))))
+        body = {"selection": {"ids": sids}, "command": {"name": command}}
+        headers = {"Idempotency-Key": str(uuid.UUID(int=rng.getrandbits(128)))}
+        for _ in range(2):  # the same key: the second request changes nothing
+            self._command(
+                "core", f"bulk {command}", sids, lambda: self._send("POST", "/bulk-operation", body, headers)
+            )
+
+    def _flag(self, rng: random.Random, path: str) -> None:
+        """Pause a strategy, and resume it some seconds later."""
+        self._command("core", "strategy pause", self._shared, lambda: self._send("POST", f"{path}/pause"))
+        self._stopping.wait(rng.uniform(0.5, 5))
+        self._command("core", "strategy resume", self._shared, lambda: self._send("POST", f"{path}/resume"))
+
+    def _queue(self, rng: random.Random) -> None:
+        self._command("core", "queue pause", self._shared, lambda: self._send("DELETE", "/queue"))
+        self._stopping.wait(rng.uniform(0.5, 3))
+        self._command("core", "queue resume", self._shared, lambda: self._send("POST", "/queue"))
+
+    def _create(self, rng: random.Random) -> None:
+        period = rng.choice(PERIODS)
+        body = {"strategyId": name_of(period), "endDate": self._ends.isoformat()}
+        headers = {"Idempotency-Key": str(uuid.UUID(int=rng.getrandbits(128)))}
+        for _ in range(2):
+            reply = self._send("POST", "/execution-instance", body, headers)
+            self.log.record("core", "create", reply)
+            if reply.succeeded:
+                self._created(reply.body["executionInstance"]["sid"])
+
+    def _orders(self, rng: random.Random) -> None:
+        if not self._token:
+            reply = send(self._url, "POST", "/joc/api/authentication/login", {}, {"Authorization": _BASIC})
+            self.log.record("orders", "login", reply)
+            self._token = reply.headers.get("x-access-token", "")
+            return
+        name = rng.choices(("suspend", "resume", "cancel", "add"), (4, 6, 0.4, 2))[0]
+        if name == "add":
+            at = f"now+{rng.choice((0, 5, 30, 60))}"
+            order = {
+                "workflowPath": f"/{name_of(rng.choice(PERIODS))}",
+                "orderName": "chaos",
+                "scheduledFor": at,
+            }
+            reply = self._joc("add", {"orders": [order]})
+            self.log.record("orders", "add", reply)
+        else:
+            sids = rng.sample(self._shared, min(len(self._shared), rng.choice((1, 1, 3, 30))))
+            if name == "cancel":
+                sids = sids[:1]
+            reply = self._command("orders", name, sids, lambda: self._joc(name, {"orderIds": sids}))
+        if reply.status in (401, 440):
+            self._token = ""
+
+    def _joc(self, operation: str, body: dict[str, Any]) -> Reply:
+        headers = {"X-Access-Token": self._token}
+        return send(
+            self._url, "POST", f"/joc/api/orders/{operation}", {"controllerId": ACCOUNT, **body}, headers
+        )
+
+    def _automation(self, rng: random.Random) -> None:
+        base = f"/api/v1/accounts/{ACCOUNT}"
+        name = rng.choices(("trigger", "find", "suspend", "resume", "terminate"), (3, 2, 3, 4, 0.5))[0]
+        if name == "trigger":
+            path = f"{base}/triggers/http_request?subAccountId=chaos"
+            headers = {"Idempotency-Key": str(uuid.UUID(int=rng.getrandbits(128)))}
+            for _ in range(2):
+                self.log.record("automation", name, self._send("POST", path, {"customerId": "c"}, headers))
+        elif name == "find" or not self.log.workflows:
+            reply = self._send("GET", f"{base}/definitions/{self._definition}/workflows")
+            self.log.record("automation", "find", reply)
+            if reply.succeeded:
+                with self.log.lock:
+                    self.log.workflows = [workflow["workflowId"] for workflow in reply.body]
+        else:
+            sid = rng.choice(self.log.workflows)
+            path = f"{base}/definitions/{self._definition}/workflows/{sid}"
+            command = "cancel" if name == "terminate" else name
+            self._command("automation", command, [sid], lambda: self._send("PATCH", path, {"status": name}))
+
+    def _process(self, rng: random.Random) -> None:
+        if rng.random() < 0.5 and self.log.created:
+            path = f"/scheduler/connector-api/process/status/{rng.choice(self.log.created)}"
+            self.log.record(
+                "process", "status", send(self._url, "GET", path, None, {"Authorization": _BASIC})
+            )
+            return
+        body: dict[str, Any] = {"name": name_of(rng.choice(PERIODS)), "runOnce": "Y", "runImmediately": "Y"}
+        if rng.random() < 0.3:
+            end = f"{self._ends.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+            body = {
+                "name": body["name"],
+                "quartzDef": f"0/{rng.choice((10, 20, 30))} * * * * ?",
+                "endDate": end,
+            }
+            body |= {"runOnce": "N", "runImmediately": "N", "timezone": "UTC"}
+        headers = {"Authorization": _BASIC, "Idempotency-Key": str(uuid.UUID(int=rng.getrandbits(128)))}
+        for _ in range(2):
+            reply = send(self._url, "POST", "/scheduler/connector-api/process/start", body, headers)
+            self.log.record("process", "start", reply)
+            if reply.succeeded:
+                self._created(reply.body["robustaSpid"])
+
+    def _created(self, sid: str) -> None:
+        with self.log.lock:
+            if sid not in self.log.created:
+                self.log.created.append(sid)
+
+    def _send(
+        self, method: str, path: str, body: Json = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        known = {"Authorization": f"Bearer {KEY}", "Strategy-Secret": _STRATEGY_SECRET}
+        return send(self._url, method, path, body, {**known, **(headers or {})})
+
+
+def soon(seconds: float) -> datetime:
+    """Return the instant that many seconds from now, in whole seconds."""
+    return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=seconds)

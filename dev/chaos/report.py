@@ -1,0 +1,102 @@
+"""The report of a run: counts, lateness, violations. As text and as JSON."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from dev.chaos.judge import Rule, Violation
+
+MAX_SHOWN = 20
+"""How many violations are printed. The JSON has all of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lateness:
+    """How late events began, in seconds."""
+
+    events: int
+    p50: float
+    p99: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything that a run says. ``late`` is by trigger, of instances that no command had stopped."""
+
+    seed: int
+    seconds: float
+    settle_seconds: float
+    kills: Mapping[str, int]
+    stops: Mapping[str, int]
+    disturbed: Mapping[str, int]
+    failures: Mapping[str, int]
+    commands: Mapping[str, int]
+    answers: Mapping[str, int]
+    instances: Mapping[str, int]
+    events: Mapping[str, int]
+    calls: int
+    effects: int
+    marked: int
+    late: Mapping[str, Lateness]
+    leftovers: Sequence[str] = ()
+    violations: Sequence[Violation] = field(default_factory=list)
+
+    @property
+    def exit_status(self) -> int:
+        """1 if anything is wrong, else 0."""
+        return 1 if self.violations or self.leftovers else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as JSON."""
+        by_rule = Counter(violation.rule.value for violation in self.violations)
+        return {**asdict(self), "violationsByRule": {rule.value: by_rule[rule.value] for rule in Rule}}
+
+    def lines(self) -> list[str]:
+        """Return the report as text."""
+        by_rule = Counter(violation.rule for violation in self.violations)
+        shown = [f"  {violation.rule}: {violation.what}" for violation in self.violations[:MAX_SHOWN]]
+        hidden = len(self.violations) - MAX_SHOWN
+        return [
+            f"seed {self.seed}: {self.seconds:.0f} s of faults, settled in {self.settle_seconds:.0f} s",
+            f"kills        {_counted(self.kills)}",
+            f"stops        {_counted(self.stops)}",
+            f"requests     {_counted(self.disturbed)} disturbed",
+            f"downstream   {_counted(self.failures)}",
+            f"commands     {_counted(self.commands)}",
+            f"answers      {_counted(self.answers)}",
+            f"instances    {_counted(self.instances)}",
+            f"events       {_counted(self.events)}",
+            f"calls        {self.calls} received, {self.effects} took effect, {self.marked} events marked in doubt",
+            *(
+                f"late         {name}: {late.events} events, p50 {late.p50:.1f} s, p99 {late.p99:.1f} s, "
+                f"max {late.max:.1f} s"
+                for name, late in sorted(self.late.items())
+            ),
+            f"lost         {by_rule[Rule.LOST]}",
+            f"doubled      {by_rule[Rule.DOUBLED]} unmarked",
+            f"violations   {len(self.violations)}",
+            *shown,
+            *([f"  and {hidden} more"] if hidden > 0 else []),
+            *(f"  left behind: {one}" for one in self.leftovers),
+        ]
+
+
+def lateness(seconds: Iterable[float]) -> Lateness | None:
+    """Return the figures of some lateness, by nearest rank, or None if there is nothing to measure."""
+    sorted_seconds = sorted(seconds)
+    if not sorted_seconds:
+        return None
+
+    def rank(share: float) -> float:
+        return sorted_seconds[max(0, math.ceil(share * len(sorted_seconds)) - 1)]
+
+    return Lateness(events=len(sorted_seconds), p50=rank(0.5), p99=rank(0.99), max=sorted_seconds[-1])
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    total = sum(counts.values())
+    parts = ", ".join(f"{name} {number}" for name, number in sorted(counts.items()))
+    return f"{total} ({parts})" if parts else "0"

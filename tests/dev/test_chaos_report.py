@@ -1,0 +1,115 @@
+"""The report of a run under faults."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from dev.chaos.judge import Rule, Violation
+from dev.chaos.report import MAX_SHOWN, Lateness, Report, lateness
+
+REPORT = Report(
+    seed=7,
+    seconds=600.2,
+    settle_seconds=12.7,
+    kills={"runner": 9, "emulator": 6},
+    stops={},
+    disturbed={"lost reply": 40},
+    failures={"500": 3},
+    commands={"core pause": 10},
+    answers={"200": 8, "no reply": 2},
+    instances={"COMPLETED": 5},
+    events={"PROCESSED": 100},
+    calls=210,
+    effects=200,
+    marked=4,
+    late={"wakeup": Lateness(events=80, p50=1.25, p99=61.0, max=70.5)},
+)
+LOST = Violation(Rule.LOST, "i-1 is PENDING")
+
+
+class TestLateness:
+    """Percentiles are by nearest rank: each is a value that was measured."""
+
+    @pytest.mark.parametrize(
+        ("seconds", "expected"),
+        [
+            ([5.0], (1, 5.0, 5.0, 5.0)),
+            ([2.0, 1.0], (2, 1.0, 2.0, 2.0)),
+            ([3.0, 1.0, 2.0], (3, 2.0, 3.0, 3.0)),
+            ([float(n) for n in range(1, 101)], (100, 50.0, 99.0, 100.0)),
+            ([float(n) for n in range(1, 201)], (200, 100.0, 198.0, 200.0)),
+        ],
+    )
+    def test_figures(self, seconds: list[float], expected: tuple[int, float, float, float]) -> None:
+        figures = lateness(seconds)
+
+        assert figures is not None
+        assert (figures.events, figures.p50, figures.p99, figures.max) == expected
+
+    def test_nothing_was_measured(self) -> None:
+        assert lateness([]) is None
+
+
+class TestText:
+    """The text has every count, and the first violations."""
+
+    def test_a_right_run(self) -> None:
+        assert REPORT.lines() == [
+            "seed 7: 600 s of faults, settled in 13 s",
+            "kills        15 (emulator 6, runner 9)",
+            "stops        0",
+            "requests     40 (lost reply 40) disturbed",
+            "downstream   3 (500 3)",
+            "commands     10 (core pause 10)",
+            "answers      10 (200 8, no reply 2)",
+            "instances    5 (COMPLETED 5)",
+            "events       100 (PROCESSED 100)",
+            "calls        210 received, 200 took effect, 4 events marked in doubt",
+            "late         wakeup: 80 events, p50 1.2 s, p99 61.0 s, max 70.5 s",
+            "lost         0",
+            "doubled      0 unmarked",
+            "violations   0",
+        ]
+
+    def test_a_violation(self) -> None:
+        report = replace(REPORT, violations=[LOST])
+
+        assert report.lines()[-4:] == [
+            "lost         1",
+            "doubled      0 unmarked",
+            "violations   1",
+            "  lost: i-1 is PENDING",
+        ]
+
+    @pytest.mark.parametrize(
+        ("count", "last"), [(MAX_SHOWN, "  lost: i-1 is PENDING"), (MAX_SHOWN + 3, "  and 3 more")]
+    )
+    def test_many_violations(self, count: int, last: str) -> None:
+        assert replace(REPORT, violations=[LOST] * count).lines()[-1] == last
+
+
+class TestExitStatus:
+    """Only a run in which everything is right succeeds."""
+
+    def test_nothing_is_wrong(self) -> None:
+        assert REPORT.exit_status == 0
+
+    def test_a_violation(self) -> None:
+        assert replace(REPORT, violations=[LOST]).exit_status == 1
+
+    def test_a_process_is_left(self) -> None:
+        report = replace(REPORT, leftovers=["process 7: roto-server"])
+
+        assert report.exit_status == 1
+        assert report.lines()[-1] == "  left behind: process 7: roto-server"
+
+
+def test_the_json_has_everything() -> None:
+    read = json.loads(json.dumps(replace(REPORT, violations=[LOST]).as_json()))
+
+    assert read["kills"] == {"runner": 9, "emulator": 6}
+    assert read["late"]["wakeup"] == {"events": 80, "p50": 1.25, "p99": 61.0, "max": 70.5}
+    assert read["violations"] == [{"rule": "lost", "what": "i-1 is PENDING"}]
+    assert read["violationsByRule"]["lost"] == 1
+    assert read["violationsByRule"]["doubled unmarked"] == 0
