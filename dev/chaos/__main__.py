@@ -9,13 +9,13 @@ import os
 import random
 import shutil
 import sys
+import time
 from dataclasses import replace
 
 from dev.chaos.faults import plan_faults
 from dev.chaos.machine import Machine
 from dev.chaos.run import Run
 from dev.workers import ROOT
-
 
 START_SECONDS = 15
 """About how long the start takes, which MINUTES include. Healing and settling come on top: about half a minute."""
@@ -26,13 +26,14 @@ def main() -> int:
     minutes = float(os.environ.get("MINUTES") or 10)
     seconds, kills = minutes * 60 - START_SECONDS, int(os.environ.get("KILLS") or round(3 * minutes))
     seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(1_000_000))
+    deadline = time.monotonic() + minutes * 60
     folder = ROOT / ".state" / "chaos"
     shutil.rmtree(folder, ignore_errors=True)
     machine = Machine(folder, seed=seed)
     try:
         run = Run(machine, seed=seed, seconds=seconds)
         run.begin()
-        run.play(plan_faults(seed, seconds=seconds, kills=kills))
+        run.play(plan_faults(seed, seconds=seconds, kills=kills), deadline=deadline)
         report = run.end()
     finally:
         left = machine.end()

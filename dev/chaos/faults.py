@@ -120,7 +120,7 @@ def plan_faults(seed: int, *, seconds: float, kills: int) -> list[Timed]:
     faults += [Stop(target, round(rng.uniform(0.5, 6), 1)) for target in _shuffled(rng, _STOPS, kills)]
     pairs = {(link, how): 1 for link in Link for how in Disturbance}
     faults += [
-        Disturb(link, how, round(rng.uniform(0.1, 0.6), 2), round(rng.uniform(1, 6), 1))
+        Disturb(link, how, round(rng.uniform(0.1, 0.6), 2), round(rng.uniform(3, 10), 1))
         for link, how in _shuffled(rng, pairs, kills)
     ]
     faults += _shuffled(rng, dict.fromkeys(_FAILURES, 1), 2 * kills)

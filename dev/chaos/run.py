@@ -67,16 +67,18 @@ class Run:
         self._began = time.monotonic()
         self._clients.start()
 
-    def play(self, faults: list[Timed]) -> None:
-        """Let each fault happen at its time, and return when the time is over."""
+    def play(self, faults: list[Timed], *, deadline: float) -> None:
+        """Let each fault happen at its time, and return when the time is over.
+
+        On a busy machine the start takes time from the faults: none happens after ``deadline``, by the monotonic clock.
+        """
         rng = random.Random(self._seed)
         for timed in faults:
-            self._wait(timed.at)
-            # A start on a busy machine may have taken the time of several faults.
-            if time.monotonic() - self._began > self._seconds:
+            self._wait(min(self._began + timed.at, deadline))
+            if time.monotonic() > min(self._began + self._seconds, deadline):
                 break
             self._cause(timed.fault, rng)
-        self._wait(self._seconds)
+        self._wait(min(self._began + self._seconds, deadline))
 
     def end(self) -> Report:
         """Heal everything, let everything end, and return the report."""
@@ -137,8 +139,9 @@ class Run:
                 found.append(created["executionInstance"]["sid"])
         return found
 
-    def _wait(self, at: float) -> None:
-        time.sleep(max(0.0, self._began + at - time.monotonic()))
+    @staticmethod
+    def _wait(until: float) -> None:
+        time.sleep(max(0.0, until - time.monotonic()))
 
     def _cause(self, fault: Fault, rng: random.Random) -> None:
         match fault:
