@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,12 @@ def main() -> None:
     bootstrap.use_clock(clock)
     module, _, name = handler.rpartition(".")
     call = getattr(importlib.import_module(module), name)
-    with os.fdopen(read, "rb") as jobs, os.fdopen(write, "wb", buffering=0) as replies:
+    with (
+        # The parent was killed: the result is lost, as when a container is cut off.
+        suppress(BrokenPipeError),
+        os.fdopen(read, "rb") as jobs,
+        os.fdopen(write, "wb", buffering=0) as replies,
+    ):
         replies.write(b"ready\n")
         for line in jobs:
             job = json.loads(line)
