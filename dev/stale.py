@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dev.schedules import Scheduled, Schedules
-from shared.application.ports import InstanceStore
+from shared.application.ports import InstanceStore, Unreadable
 from shared.domain.ids import InstanceSid
 from shared.domain.instance import due
 from shared.domain.instance.model import Instance
@@ -11,17 +11,19 @@ from shared.domain.instance.model import Instance
 
 def stale_wakeups(instances: InstanceStore, schedules: Schedules, head: Sequence[Scheduled]) -> set[str]:
     """Return the names of those schedules whose runner would do nothing, by one strongly consistent read."""
-    try:
-        found = instances.load_many([InstanceSid(one.sid) for one in head])
-    except Exception:  # noqa: BLE001 - one of them cannot be read, whatever the reason: its runner will say so
-        return set()
-    by_sid = {instance.sid: instance for instance in found}
+    found = instances.load_many([InstanceSid(one.sid) for one in head])
+    by_sid = {item.key if isinstance(item, Unreadable) else item.sid: item for item in found}
     return {one.name for one in head if _is_stale(by_sid.get(InstanceSid(one.sid)), schedules, one)}
 
 
-def _is_stale(instance: Instance | None, schedules: Schedules, one: Scheduled) -> bool:
+def _is_stale(
+    instance: Instance | Unreadable[InstanceSid] | None, schedules: Schedules, one: Scheduled
+) -> bool:
     if instance is None:
         return True
+    if isinstance(instance, Unreadable):
+        # Its runner says so.
+        return False
     match due.next_action(instance, one.at):
         case due.Due() | due.PlanExpired():
             return False

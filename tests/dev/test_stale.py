@@ -1,11 +1,10 @@
 """Which scheduled wakeups of the local stack have become stale."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,6 +12,7 @@ from dev.clock import ClockFile
 from dev.memory.stores import MemoryInstances
 from dev.schedules import Scheduled, Schedules
 from dev.stale import stale_wakeups
+from shared.application.ports import Unreadable
 from shared.domain.ids import InstanceSid, wakeup_name
 from shared.domain.instance.event import EventStatus
 from shared.domain.instance.model import Instance, InstanceStatus
@@ -94,17 +94,12 @@ class TestStale:
         assert stale(tmp_path, instance, (old, NOON), (new, NOON + MINUTE)) == set()
 
 
-def test_if_an_instance_cannot_be_read_no_wakeup_is_stale(tmp_path: Path) -> None:
+def test_the_wakeup_of_an_unreadable_instance_is_not_stale(tmp_path: Path) -> None:
     class Broken(MemoryInstances):
-        def load_many(self, sids: Any) -> list[Instance]:
-            raise TypeError(f"cannot read {sids}")
+        def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance | Unreadable[InstanceSid]]:
+            return [Unreadable(key=sid, why="schema 99") for sid in sids if sid == "broken"]
 
-    armed = ("gone-1-1", NOON)
+    broken, gone = ("broken-1-1", NOON), ("gone-1-1", NOON)
+    head = [Scheduled(NOON, broken[0], '{"sid": "broken"}'), Scheduled(NOON, gone[0], '{"sid": "gone"}')]
 
-    assert (
-        stale_wakeups(
-            Broken(), schedules_of(tmp_path, [armed]), [Scheduled(NOON, armed[0], '{"sid": "gone"}')]
-        )
-        == set()
-    )
-    assert InstanceSid("gone") not in Broken().instances
+    assert stale_wakeups(Broken(), schedules_of(tmp_path, [broken, gone]), head) == {gone[0]}
