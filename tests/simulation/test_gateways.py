@@ -20,7 +20,7 @@ from tests.simulation.town_laws import (
     orders_of,
 )
 
-MOST_SEEDS = 30
+MAX_SEEDS = 30
 
 
 def behind_gateways(seed: int) -> Town:

@@ -33,7 +33,7 @@ from tests.simulation.test_anything import BEGUN, a_story, live_until
 from tests.simulation.watch import OneKeyAtATime, Watch
 from tests.simulation.world import World
 
-MOST_SEEDS = 200
+MAX_SEEDS = 200
 
 
 def stormy_end(seed: int, sabotage: Callable[[World], None]) -> World:
@@ -50,7 +50,7 @@ def stormy_end(seed: int, sabotage: Callable[[World], None]) -> World:
 
 def caught(sabotage: Callable[[World], None]) -> str:
     """Return the message of the first invariant that fails."""
-    for seed in range(1, MOST_SEEDS + 1):
+    for seed in range(1, MAX_SEEDS + 1):
         try:
             assert_lawful(stormy_end(seed, sabotage))
         except AssertionError as error:
@@ -132,7 +132,7 @@ class TestARemovedGuardIsCaught:
 
         monkeypatch.setattr(shared.domain.steps.classify, "certainty_of", careless)
         caught_by_key = ""
-        for seed in range(1, MOST_SEEDS + 1):
+        for seed in range(1, MAX_SEEDS + 1):
             world, rng = a_story(seed)
             try:
                 live_until(world, rng, BEGUN + timedelta(days=12))

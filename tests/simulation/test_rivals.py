@@ -29,7 +29,7 @@ from tests.simulation.town_laws import assert_operations_counted
 
 MEMBERS = 70
 """Two batches in the strategy that both operations command."""
-MOST_SEEDS = 30
+MAX_SEEDS = 30
 
 
 def rivals(seed: int, *, stall: float = 0.003) -> Town:
@@ -117,7 +117,7 @@ class TestTwoOperationsAndAnOperator:
 
 def caught() -> str:
     """Return the message of the first law that fails."""
-    for seed in range(1, MOST_SEEDS + 1):
+    for seed in range(1, MAX_SEEDS + 1):
         try:
             assert_each_counted(rivals(seed))
         except AssertionError as error:

@@ -12,7 +12,7 @@ from tests.simulation.town import Town, after_nine, heal, town
 from tests.simulation.town_laws import ShardWatch, assert_all_ordered, assert_town_lawful, most_sweeps
 
 CRASHES = 0.002
-MOST_SEEDS = 30
+MAX_SEEDS = 30
 HEALTHY = 30
 DAYS = 2
 LABELS = ("due", "load", "load_strategy", "commit", "committed", "postpone", "postponed", "invoke")
@@ -84,7 +84,7 @@ class TestTheBound:
 
 def caught(*, page: int, pace: float) -> str:
     """Return the message of the first law that fails."""
-    for seed in range(1, MOST_SEEDS + 1):
+    for seed in range(1, MAX_SEEDS + 1):
         there, _ = unwoken(seed, page=page, pace=pace)
         try:
             there.world.run_until(after_nine(1, hours=3))

@@ -20,12 +20,12 @@ from shared.domain.lifecycle.pause_resume_cancel import pause
 from tests.simulation.bad_towns import bad_town, end_well, live
 from tests.simulation.ports import Strategies
 
-MOST_SEEDS = 60
+MAX_SEEDS = 60
 
 
 def caught() -> str:
     """Return the message of the first law that fails."""
-    for seed in range(1, MOST_SEEDS + 1):
+    for seed in range(1, MAX_SEEDS + 1):
         there = bad_town(seed)
         try:
             live(there)
