@@ -28,7 +28,7 @@ from shared.api.http.gateway import Dialect
 from shared.api.http.route import Principal, Route, Target
 from shared.api.orders.dialect import ORDERS
 from shared.api.process.dialect import PROCESS
-from shared.application.ports import OverloadedError
+from shared.application.ports import ConnectionLostError, OverloadedError
 from shared.application.start import KeyReusedError
 from shared.domain.access import Role
 from shared.domain.errors import InvalidInputError, Problem
@@ -63,6 +63,7 @@ class TestErrors:
             InvalidHeaderError("Idempotency-Key", "must have 1 to 255 characters"),
             InvalidInputError(PROBLEMS),
             OverloadedError(),
+            ConnectionLostError(),
         ],
         ids=lambda error: type(error).__name__,
     )
@@ -70,7 +71,7 @@ class TestErrors:
         refusal = dialect.errors.refusal_of(error)
 
         assert refusal is not None
-        assert 400 <= refusal.status < 500
+        assert 400 <= refusal.status < 500 or refusal.status == 503
         assert refusal.body(AT)
 
     @EVERY_DIALECT

@@ -20,7 +20,7 @@ from shared.api.http.errors import (
 )
 from shared.api.http.models import MAX_BODY_BYTES
 from shared.application.commit import ContentionError
-from shared.application.ports import OverloadedError
+from shared.application.ports import ConnectionLostError, OverloadedError
 from shared.application.start import KeyReusedError
 from shared.application.strategies import ChangedMeanwhileError
 from shared.domain.errors import InvalidInputError
@@ -121,6 +121,11 @@ ERRORS = ErrorTable(
         ContentionError: lambda _: _BUSY,
         OverloadedError: lambda _: AutomationError(
             HTTPStatus.TOO_MANY_REQUESTS, Code.INTERNAL, "Too many requests; retry later."
+        ),
+        ConnectionLostError: lambda _: AutomationError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            Code.INTERNAL,
+            "The database gave no answer; the request may have taken effect. Repeat it.",
         ),
     },
     failure=AutomationError(HTTPStatus.INTERNAL_SERVER_ERROR, Code.INTERNAL, "Internal Error"),

@@ -18,7 +18,7 @@ from shared.api.http.shapes import omit_unset
 from shared.application.bulk.start import OperationOverError
 from shared.application.commit import ContentionError
 from shared.application.keys import OwnKeyError
-from shared.application.ports import NameTakenError, OverloadedError
+from shared.application.ports import ConnectionLostError, NameTakenError, OverloadedError
 from shared.application.start import KeyReusedError
 from shared.application.strategies import ChangedMeanwhileError, StillInUseError
 from shared.domain.errors import InvalidInputError, Problem, Problems
@@ -71,6 +71,10 @@ def warning_shape(warning: Problem) -> WarningShape:
     return WarningShape(pointer=warning.pointer, rule=warning.rule, message=warning.message)
 
 
+UNAVAILABLE = (
+    "the database gave no answer; the request may have taken effect, so repeat it with its Idempotency-Key"
+)
+
 ERRORS = ErrorTable(
     rows={
         UnknownPathError: lambda _: not_found("path"),
@@ -92,6 +96,7 @@ ERRORS = ErrorTable(
             HTTPStatus.TOO_MANY_REQUESTS, "too many concurrent changes; nothing was changed, retry later"
         ),
         OverloadedError: lambda _: CoreError(HTTPStatus.TOO_MANY_REQUESTS, "too many requests; retry later"),
+        ConnectionLostError: lambda _: CoreError(HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE),
     },
     failure=CoreError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error"),
 )

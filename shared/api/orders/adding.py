@@ -13,11 +13,19 @@ from shared.api.http.route import Answer
 from shared.api.orders.answers import AddedShape
 from shared.api.orders.choosing import ADDED_HERE, order_id_of
 from shared.api.orders.date_language import DateLanguageError, UnknownZoneError, local_instant, zone_of
-from shared.api.orders.errors import DATE_CODES, OVERLOADED, Code, ItemError, ItemsError, JocError
+from shared.api.orders.errors import (
+    DATE_CODES,
+    OVERLOADED,
+    UNAVAILABLE,
+    Code,
+    ItemError,
+    ItemsError,
+    JocError,
+)
 from shared.api.orders.requests import actor_of
 from shared.api.orders.schemas import AddOrder, AddOrders
 from shared.api.orders.workflows import workflow_at
-from shared.application.ports import OverloadedError, all_readable
+from shared.application.ports import ConnectionLostError, OverloadedError, all_readable
 from shared.application.start import KeyReusedError, Repeatable, StartInstance, start_instance
 from shared.domain.calendar.dates import format_instant
 from shared.domain.calendar.instance_schedule import OwnSchedule
@@ -76,6 +84,8 @@ def add_orders(request: Request, body: AddOrders) -> Answer[AddedShape]:
             bad.append(ItemError(path=item.workflowPath, code=DATE_CODES[type(error)], text=str(error)))
         except OverloadedError:
             bad.append(ItemError(path=item.workflowPath, code=Code.OTHER, text=OVERLOADED))
+        except ConnectionLostError:
+            bad.append(ItemError(path=item.workflowPath, code=Code.OTHER, text=UNAVAILABLE))
     if bad:
         raise ItemsError(bad)
     return Answer(body={"deliveryDate": format_instant(request.now), "orderIds": order_ids})

@@ -22,7 +22,7 @@ from shared.api.http.route import Route
 from shared.api.orders import answers
 from shared.api.orders.date_language import DateLanguageError, UnknownZoneError
 from shared.application.commit import ContentionError
-from shared.application.ports import OverloadedError
+from shared.application.ports import ConnectionLostError, OverloadedError
 from shared.domain.calendar.dates import format_instant
 from shared.domain.errors import (
     DateError,
@@ -202,6 +202,8 @@ DATE_CODES: Mapping[type[Exception], Code] = {
 
 OVERLOADED = "too many requests; retry later"
 
+UNAVAILABLE = "the database gave no answer; the request may have taken effect, repeat it"
+
 ERRORS = ErrorTable(
     rows={
         UnknownPathError: lambda _: JocError(Code.BAD_REQUEST, "path not found", status=HTTPStatus.NOT_FOUND),
@@ -216,6 +218,7 @@ ERRORS = ErrorTable(
             Code.OTHER, "too many concurrent changes; nothing was changed, retry later"
         ),
         OverloadedError: lambda _: JocError(Code.OTHER, OVERLOADED),
+        ConnectionLostError: lambda _: JocError(Code.OTHER, UNAVAILABLE),
     },
     failure=JocError(Code.OTHER, "internal error", status=HTTPStatus.INTERNAL_SERVER_ERROR),
 )

@@ -15,7 +15,7 @@ from shared.api.http.errors import (
 )
 from shared.api.http.shapes import omit_unset
 from shared.api.process.answers import ErrorShape
-from shared.application.ports import OverloadedError
+from shared.application.ports import ConnectionLostError, OverloadedError
 from shared.application.start import KeyReusedError
 from shared.domain.errors import InvalidInputError, MoreProblems, Problem, Problems
 
@@ -73,6 +73,10 @@ ERRORS = ErrorTable(
         ),
         OverloadedError: lambda _: ProcessError(
             HTTPStatus.TOO_MANY_REQUESTS, "Too many requests; retry later"
+        ),
+        ConnectionLostError: lambda _: ProcessError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "The database gave no answer; the request may have taken effect. Repeat it",
         ),
     },
     failure=ProcessError(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error"),

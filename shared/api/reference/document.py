@@ -16,7 +16,7 @@ from shared.api.http.models import MAX_COMMENT_CHARACTERS, MAX_KEY_CHARACTERS
 from shared.api.http.pages import PAGES, Page
 from shared.api.http.route import Route
 from shared.api.reference.schemas import NAMED, SCHEMAS_AT, TEXT, AnswerSchemas, Json, ref
-from shared.application.ports import OverloadedError
+from shared.application.ports import ConnectionLostError, OverloadedError
 
 A_BEARER_KEY: Json = {
     "type": "http",
@@ -95,6 +95,10 @@ def refusals_of(
         ),
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("The body is larger than 256 KB.", TooLargeError()),
         HTTPStatus.TOO_MANY_REQUESTS: ("Too many requests; retry later.", OverloadedError()),
+        HTTPStatus.SERVICE_UNAVAILABLE: (
+            "The database gave no answer; the request may have taken effect, so repeat it.",
+            ConnectionLostError(),
+        ),
         HTTPStatus.INTERNAL_SERVER_ERROR: (
             "The failure is ours; `errorId` is the id of its log entry.",
             dialect.errors.failure,

@@ -15,7 +15,7 @@ from shared.api.automation.routes import NOT_SERVED, ROUTES
 from shared.api.http.pages import PAGES
 from shared.api.reference.automation import document
 from shared.application.commit import ContentionError
-from shared.application.ports import OverloadedError
+from shared.application.ports import ConnectionLostError, OverloadedError
 from tests.dialects.automation.client import Client, definition, openapi, wait
 from tests.dialects.wire import ROOT, TEMPLATE
 
@@ -153,21 +153,35 @@ class TestOurFailures:
         assert [record.__dict__["errorId"] for record in caplog.records] == [answer["errorId"]]
 
     @pytest.mark.parametrize(
-        ("error", "message"),
+        ("error", "expected", "message"),
         [
-            (ContentionError("inside"), "Too many concurrent changes; nothing was changed, retry later."),
-            (OverloadedError("inside"), "Too many requests; retry later."),
+            (
+                ContentionError("inside"),
+                429,
+                "Too many concurrent changes; nothing was changed, retry later.",
+            ),
+            (OverloadedError("inside"), 429, "Too many requests; retry later."),
+            (
+                ConnectionLostError("inside"),
+                503,
+                "The database gave no answer; the request may have taken effect. Repeat it.",
+            ),
         ],
     )
-    def test_contention_and_overload_are_429(
-        self, automation: Client, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+    def test_contention_overload_and_silence_ask_for_a_repetition(
+        self,
+        automation: Client,
+        monkeypatch: pytest.MonkeyPatch,
+        error: Exception,
+        expected: int,
+        message: str,
     ) -> None:
         def refused(*_: Any, **__: Any) -> None:
             raise error
 
         monkeypatch.setattr(type(automation.ports.strategies), "of_account", refused)
 
-        assert automation.refusal("GET", "/definitions") == (429, 2000, message)
+        assert automation.refusal("GET", "/definitions") == (expected, 2000, message)
 
     def test_answers_must_not_be_cached(self, automation: Client) -> None:
         of = automation.saved(wait("a"))

@@ -10,11 +10,12 @@ import pytest
 from dev.memory.stores import MemoryAccess
 from functions.core_api.handler import lambda_handler
 from shared import __version__
+from shared.api.core.errors import UNAVAILABLE
 from shared.api.core.routes import ROUTES
 from shared.api.http.pages import PAGES, Page
 from shared.api.reference.core import REFUSALS, document
 from shared.application.commit import ContentionError
-from shared.application.ports import OverloadedError
+from shared.application.ports import ConnectionLostError, OverloadedError
 from shared.application.strategies import NewStrategy, create_strategy
 from shared.domain.ids import AccountId
 from tests.dialects.core.client import WATER, Client
@@ -144,20 +145,25 @@ class TestPathsAndFailures:
         assert [record.__dict__["errorId"] for record in caplog.records] == [answer["errorId"]]
 
     @pytest.mark.parametrize(
-        ("error", "message"),
+        ("error", "expected", "message"),
         [
-            (OverloadedError, "too many requests; retry later"),
-            (ContentionError, "too many concurrent changes; nothing was changed, retry later"),
+            (OverloadedError, 429, "too many requests; retry later"),
+            (ContentionError, 429, "too many concurrent changes; nothing was changed, retry later"),
+            (
+                ConnectionLostError,
+                503,
+                UNAVAILABLE,
+            ),
         ],
     )
-    def test_contention_and_overload_are_429(
-        self, client: Client, error: type[Exception], message: str
+    def test_contention_overload_and_silence_ask_for_a_repetition(
+        self, client: Client, error: type[Exception], expected: int, message: str
     ) -> None:
         client.ports.access = Busy(error, client.ports.access)
 
         status, answer = client("GET", "/queue")
 
-        assert (status, answer["message"]) == (429, [message])
+        assert (status, answer["message"]) == (expected, [message])
 
     def test_answers_must_not_be_cached(self, client: Client) -> None:
         assert client("GET", "/queue")[0] == 200

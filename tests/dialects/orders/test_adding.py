@@ -8,7 +8,7 @@ import pytest
 
 from dev.memory.stores import MemoryInstances
 from shared.api.orders.adding import when_of
-from shared.application.ports import OverloadedError
+from shared.application.ports import ConnectionLostError, OverloadedError
 from shared.domain.ids import order_number, order_sid
 from tests.dialects.orders.client import ACCOUNT, Joc
 from tests.dialects.wire import NOON
@@ -28,11 +28,12 @@ class Overloaded(MemoryInstances):
             instances=other.instances, journal=other.journal, records=other.records, audit=other.audit
         )
         self.creates = 0
+        self.error: type[Exception] = OverloadedError
 
     def create(self, *args: Any, **named: Any) -> None:
         self.creates += 1
         if self.creates == 2:
-            raise OverloadedError
+            raise self.error
         super().create(*args, **named)
 
 
@@ -257,9 +258,12 @@ class TestSentAgain:
         assert joc.read(ids[0])["orderId"] == ids[0]
         assert all(re.fullmatch(r"#2026-01-01#T[0-9]{20}-n", order_id) for order_id in ids)
 
-    def test_a_repeated_request_adds_the_missing_orders(self, joc: Joc) -> None:
+    @pytest.mark.parametrize("error", [OverloadedError, ConnectionLostError])
+    def test_a_repeated_request_adds_the_missing_orders(self, joc: Joc, error: type[Exception]) -> None:
         joc.workflow()
-        joc.ports.instances = Overloaded(joc.ports.instances)
+        store = Overloaded(joc.ports.instances)
+        store.error = error
+        joc.ports.instances = store
         status, _ = joc("/orders/add", self.ORDERS, once="k-1")
         assert (status, len(joc.ports.instances.instances)) == (419, 1)
 

@@ -11,7 +11,7 @@ from dev.memory.stores import MemoryInstances
 from shared import bootstrap
 from shared.api.orders.errors import Code
 from shared.api.orders.schemas import MAX_ORDER_IDS
-from shared.application.ports import OverloadedError, Unreadable
+from shared.application.ports import ConnectionLostError, OverloadedError, Unreadable
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.model import Instance
 from tests.dialects.orders.client import BASE, MINE, Joc
@@ -323,14 +323,28 @@ def test_an_order_without_stored_workflow_is_a_failure_of_ours(joc: Joc) -> None
 
 
 class Busy(MemoryInstances):
-    """A store that is overloaded."""
+    """A store that is overloaded, or fails with another ``error``."""
+
+    error: type[Exception] = OverloadedError
 
     def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance | Unreadable[InstanceSid]]:
-        raise OverloadedError(str(len(sids)))
+        raise self.error(str(len(sids)))
 
 
 class TestOverload:
-    """An overload is reported as such, and nothing was changed."""
+    """An overload is reported as such, and so is a store that gives no answer."""
+
+    def test_a_silent_store_is_reported(self, joc: Joc) -> None:
+        store = Busy()
+        store.error = ConnectionLostError
+        joc.ports.instances = store
+
+        status, answer = joc("/orders/cancel", ONE)
+
+        assert (status, answer["error"]["code"]) == (420, "JOC-420")
+        assert answer["error"]["message"] == (
+            "JocException: the database gave no answer; the request may have taken effect, repeat it"
+        )
 
     def test_an_overloaded_store_is_reported(self, joc: Joc) -> None:
         joc.ports.instances = Busy()

@@ -8,7 +8,7 @@ import pytest
 from dev.memory.stores import MemoryInstances
 from functions.process_api.handler import lambda_handler
 from shared.api.http.models import MAX_BODY_BYTES
-from shared.application.ports import OverloadedError
+from shared.application.ports import ConnectionLostError, OverloadedError
 from shared.domain.access import AccessKey
 from tests.dialects.process.client import BASE, NAMES, NOW_ONLY, ProcessClient, notepad, task
 from tests.dialects.wire import Context
@@ -409,6 +409,13 @@ class Overloaded(MemoryInstances):
         raise OverloadedError
 
 
+class Silent(MemoryInstances):
+    """A store that gives no answer."""
+
+    def create(self, *_: Any, **__: Any) -> None:
+        raise ConnectionLostError
+
+
 class Broken(MemoryInstances):
     """A store that fails."""
 
@@ -418,6 +425,14 @@ class Broken(MemoryInstances):
 
 class TestFailures:
     """Overload is 429. A failure of ours is 500 with an id that the log has too, and nothing of the inside."""
+
+    def test_a_silent_store_is_503(self, process: ProcessClient) -> None:
+        process.ports.instances = Silent()
+
+        status, answer = process("POST", f"{BASE}/start", {"name": "OneStepNotepadRunner"})
+
+        message = "The database gave no answer; the request may have taken effect. Repeat it"
+        assert (status, answer["message"]) == (503, message)
 
     def test_an_overloaded_store_is_429(self, process: ProcessClient) -> None:
         process.ports.instances = Overloaded()
