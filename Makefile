@@ -74,7 +74,7 @@ mutants: $(READY)  ## Put bugs in by hand: each must be noticed by a test.
 	$(BIN)/python -m dev.mutants
 
 sim: $(READY)  ## Simulate crashes, races, lost replies, and lost and doubled wakeups.
-	SIMULATION_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/simulation -n 2
+	SIMULATION_SEEDS=$(SEEDS) SIMULATION_FIRST_SEED=$(FIRST) $(BIN)/python -m pytest tests/simulation -n 2
 
 bench: $(READY) $(PEER)/.ready  ## Measure CPU time beside a peer and a bare client; about four minutes.
 	$(BIN)/python -m dev.bench

@@ -1,6 +1,7 @@
 """The number of simulations: ``make sim`` sets SIMULATION_SEEDS, which also selects every crash point.
 
-By default a few seeds and every eighth crash point are simulated.
+By default a few seeds and every eighth crash point are simulated. SIMULATION_FIRST_SEED continues an earlier run: it
+leaves out the seeds before it, and everything without a seed.
 """
 
 import os
@@ -9,6 +10,7 @@ from collections.abc import Generator
 import pytest
 
 SEEDS = int(os.environ.get("SIMULATION_SEEDS", "3"))
+FIRST_SEED = int(os.environ.get("SIMULATION_FIRST_SEED") or "1")
 EVERY = 1 if "SIMULATION_SEEDS" in os.environ else 8
 """By default, one of this many crash points is simulated."""
 
@@ -16,15 +18,17 @@ EVERY = 1 if "SIMULATION_SEEDS" in os.environ else 8
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test with a ``seed`` once for each seed."""
     if "seed" in metafunc.fixturenames:
-        metafunc.parametrize("seed", range(1, SEEDS + 1))
+        metafunc.parametrize("seed", range(FIRST_SEED, SEEDS + 1))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect crash points that are not simulated."""
-    at_points = [item for item in items if "point" in getattr(getattr(item, "callspec", None), "params", {})]
+    """Deselect crash points that are not simulated, and what an earlier run has simulated."""
+    at_points = [item for item in items if "point" in _params_of(item)]
     left_out = {item.nodeid for index, item in enumerate(at_points) if index % EVERY}
+    if FIRST_SEED > 1:
+        left_out |= {item.nodeid for item in items if "seed" not in _params_of(item)}
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
     items[:] = [item for item in items if item.nodeid not in left_out]
-    config.hook.pytest_deselected(items=[item for item in at_points if item.nodeid in left_out])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -39,6 +43,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def _seed_of(item: pytest.Item) -> int:
-    params: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
-    seed = params.get("seed", 1)
+    seed = _params_of(item).get("seed", 1)
     return seed if isinstance(seed, int) else 1
+
+
+def _params_of(item: pytest.Item) -> dict[str, object]:
+    params: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
+    return params
