@@ -1,15 +1,21 @@
 """Read the audit trail, latest entries first. Source: docs/design.md section 8; docs/contracts/core.md section 5."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from shared.application.ports import AuditPosition, Ports, Unreadable
-from shared.domain.ids import AccountId
+from shared.domain.errors import RitornelloError
+from shared.domain.ids import AccountId, InstanceSid, StrategySid
+from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.verdict import AuditEntry
 
 MAX_READS = 32
 """How often one page reads the store: enough for a month of quiet days, or for many parts of one busy day."""
 
+UNKNOWN = "unknown"
+"""The author of an item that does not say who created it."""
+
+_FIRST_OF_ALL = "!"
 _LAST_OF_ALL = "\uffff"
 
 _Placed = tuple[AuditPosition, AuditEntry | Unreadable[AuditPosition]]
@@ -41,8 +47,29 @@ def from_the_end(until: datetime) -> AuditPosition:
     return AuditPosition(at=until, key=_LAST_OF_ALL)
 
 
+def page_with_creation(ports: Ports, window: Window, *, before: AuditPosition, limit: int) -> AuditPage:
+    """Return the latest entries of a window before a position, as ``audit_page`` does.
+
+    The last entry about an instance or a strategy is its creation. It is derived from the item itself, so that a
+    creation writes no entry.
+    """
+    creation = None if window.target is None else _creation(ports, window.account, window.target)
+    if creation is None or creation.at < window.since:
+        return audit_page(ports, window, before=before, limit=limit)
+    # Nothing is older, so no earlier day is read.
+    page = audit_page(ports, replace(window, since=creation.at), before=before, limit=limit)
+    position = AuditPosition(at=creation.at, key="")
+    is_stored = any(entry.command == creation.command for entry in page.entries)
+    if page.after is not None or is_stored or position >= before:
+        return page
+    if len(page.entries) + len(page.unreadable) >= limit:
+        # The next page has the creation only.
+        return replace(page, after=replace(position, key=_FIRST_OF_ALL))
+    return replace(page, entries=(*page.entries, creation))
+
+
 def audit_page(ports: Ports, window: Window, *, before: AuditPosition, limit: int) -> AuditPage:
-    """Return the latest entries of a window before a position.
+    """Return the latest stored entries of a window before a position.
 
     A page that is not the last may hold fewer than ``limit`` entries, or none, because the number of reads is
     limited.
@@ -64,6 +91,27 @@ def audit_page(ports: Ports, window: Window, *, before: AuditPosition, limit: in
             # The day is read completely: continue at the end of the day before.
             before = from_the_end(start - timedelta(milliseconds=1))
     return _page(entries, before)
+
+
+def _creation(ports: Ports, account: AccountId, target: str) -> AuditEntry | None:
+    """Return the creation of an instance or a strategy of the account as an entry, or None for another target."""
+    try:
+        instance = ports.instances.load(InstanceSid(target))
+        if instance is not None and instance.account_id == account:
+            by = instance.origin.created_by or UNKNOWN
+            return _entry(account, target, "create", instance.created_at, by, to=InstanceStatus.ACTIVE.value)
+        head = None if instance is not None else ports.strategies.head(StrategySid(target))
+    except RitornelloError:
+        # The audit trail can be read although its target cannot.
+        return None
+    if head is None or head.account_id != account:
+        return None
+    by = head.created_by or UNKNOWN
+    return _entry(account, target, "create-strategy", head.created_at, by, to="version 1")
+
+
+def _entry(account: AccountId, target: str, command: str, at: datetime, by: str, *, to: str) -> AuditEntry:
+    return AuditEntry(account_id=account, target=target, at=at, by=by, command=command, to_state=to)
 
 
 def _page(entries: list[_Placed], after: AuditPosition | None) -> AuditPage:

@@ -4,12 +4,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from dev.memory.world import MemoryPorts
-from shared.application.audit import MAX_READS, Window, audit_page, from_the_end
+from shared.application.audit import MAX_READS, Window, audit_page, from_the_end, page_with_creation
 from shared.application.ports import AuditPosition
 from shared.domain.ids import AccountId, event_sid
 from shared.domain.instance.verdict import AuditEntry
 from tests import full
+from tests.application.bulk.bulk_worlds import ACCOUNT as GYM_ACCOUNT
+from tests.application.bulk.bulk_worlds import NOON as JOINED
+from tests.application.bulk.bulk_worlds import Marred
 from tests.application.bulk.release_worlds import a_world
+from tests.application.bulk.test_release import started
 
 ACCOUNT = AccountId("acme")
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -85,3 +89,57 @@ class TestPages:
 
         assert [page for page in found if page] == [[5]]
         assert len(found) > 1
+
+
+class TestCreations:
+    """The trail of an instance or a strategy ends with its creation, which is derived from the item."""
+
+    @staticmethod
+    def page(ports: MemoryPorts, target: str, account: AccountId = GYM_ACCOUNT) -> list[tuple[str, str]]:
+        window = Window(account=account, since=JOINED - timedelta(days=1), target=target)
+        end = from_the_end(JOINED + timedelta(days=1))
+        entries = page_with_creation(ports, window, before=end, limit=9).entries
+        return [(one.command, one.by) for one in entries]
+
+    def test_an_instance_says_who_created_it(self) -> None:
+        ports = a_world()
+        (sid,) = started(ports, [JOINED])
+        instance = ports.instances.instances[sid]
+        origin = replace(instance.origin, created_by="key-1")
+        ports.instances.instances[sid] = replace(instance, origin=origin)
+
+        assert self.page(ports, sid) == [("create", "key-1")]
+
+    def test_an_unknown_author_is_said_to_be_unknown(self) -> None:
+        ports = a_world()
+        (sid,) = started(ports, [JOINED])
+
+        assert self.page(ports, sid) == [("create", "unknown")]
+
+    def test_a_stored_creation_is_not_repeated(self) -> None:
+        ports = a_world()
+        (sid,) = started(ports, [JOINED])
+        at = ports.instances.instances[sid].created_at
+        stored = replace(entry(0, sid), account_id=GYM_ACCOUNT, at=at, command="create", by="ann")
+        ports.instances.audit.append(stored)
+
+        assert self.page(ports, sid) == [("create", "ann")]
+
+    def test_other_accounts_and_targets_have_no_creation(self) -> None:
+        ports = a_world()
+        (sid,) = started(ports, [JOINED])
+        ports.strategies.heads[full.HEAD.sid] = replace(full.HEAD, account_id=GYM_ACCOUNT, created_at=JOINED)
+
+        assert self.page(ports, full.HEAD.sid) == [("create-strategy", str(full.HEAD.created_by))]
+        assert self.page(ports, full.HEAD.sid, ACCOUNT) == []
+        assert self.page(ports, sid, ACCOUNT) == []
+        assert self.page(ports, "queue") == []
+
+    def test_the_trail_of_an_unreadable_instance_can_be_read(self) -> None:
+        store = Marred()
+        ports = a_world(store)
+        (sid,) = started(ports, [JOINED])
+        store.broken = {sid}
+        ports.instances.audit.append(replace(entry(0, sid), account_id=GYM_ACCOUNT, at=JOINED))
+
+        assert [command for command, _ in self.page(ports, sid)] == [full.AUDIT.command]

@@ -159,7 +159,7 @@ class TestCore:
 
         items, unreadable = pages_of(after, f"/audit?target={sid}", limit=limit)
 
-        assert [item["command"] for item in items] == ["pause", "pause"]
+        assert [item["command"] for item in items] == ["pause", "pause", "create"]
         assert [item["why"] for item in unreadable] == [NEWER]
         assert sid in unreadable[0]["id"]
 

@@ -15,7 +15,7 @@ from shared.api.core.schemas import AuditQuery, CreateKey, PageQuery
 from shared.api.http.cursor import audit_position_of, audit_position_text, page_key_of, page_key_text
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
-from shared.application.audit import Window, audit_page, from_the_end
+from shared.application.audit import Window, from_the_end, page_with_creation
 from shared.application.flags import pause_queue, queue_state, resume_queue
 from shared.application.keys import create_key, remove_key
 from shared.application.ports import PageKey
@@ -89,7 +89,7 @@ def list_audit(request: Request, query: AuditQuery) -> Answer[answers.AuditPageS
     paging = Paging(request, f"audit {query.from_} {query.to} {query.target}", query)
     before = paging.before(audit_position_of) or from_the_end(until)
     window = Window(account=request.principal.account_id, since=since, target=query.target)
-    page = audit_page(request.ports, window, before=before, limit=query.limit)
+    page = page_with_creation(request.ports, window, before=before, limit=query.limit)
     shapes = [audit_shape(entry) for entry in page.entries]
     after = None if page.after is None else audit_position_text(page.after)
     return Answer(body=paging.page_up_to(shapes, after, page.unreadable))

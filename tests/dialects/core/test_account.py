@@ -1,6 +1,7 @@
 """Queue, access keys and the service itself. Source: docs/contracts/core.md, Q1 to Q3, A1 and section 5."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -171,8 +172,67 @@ class TestAudit:
         _, one = client("GET", f"/audit?target={sid}-2")
 
         commands = [entry["command"] for entry in first["items"] + rest["items"]]
-        assert commands == ["cancel-event", "cancel-event", "cancel-event", "pause"]
+        assert commands == ["cancel-event", "cancel-event", "cancel-event", "pause", "create"]
         assert [entry["event"] for entry in one["items"]] == [f"{sid}-2"]
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 100])
+    def test_the_audit_of_an_instance_ends_with_its_creation(self, client: Client, limit: int) -> None:
+        sid = client.one()
+        for name in ("pause", "resume"):
+            client.ports.clock.at += timedelta(days=40)
+            client("POST", f"/execution-instance/{sid}/{name}")
+
+        entries = self.read_all(client, f"target={sid}&from=2026-01-01", limit)
+
+        assert [entry["command"] for entry in entries] == ["resume", "pause", "create"]
+        assert entries[2] == {
+            "at": "2026-01-01T12:00:00.000Z",
+            "by": "admin",
+            "command": "create",
+            "target": sid,
+            "to": "ACTIVE",
+        }
+
+    @pytest.mark.parametrize("limit", [1, 2, 100])
+    def test_the_audit_of_a_strategy_ends_with_its_creation(self, client: Client, limit: int) -> None:
+        sid = client.saved()["sid"]
+        client.ports.clock.at += timedelta(days=1)
+        client("POST", f"/execution-strategy/{sid}/pause")
+
+        entries = self.read_all(client, f"target={sid}", limit)
+
+        assert [(entry["command"], entry["by"]) for entry in entries] == [
+            ("pause-strategy", "admin"),
+            ("create-strategy", "admin"),
+        ]
+
+    @pytest.mark.parametrize("query", ["from=2026-01-02", "from=2025-12-01&to=2026-01-01"])
+    def test_a_creation_outside_of_the_range_is_left_out(self, client: Client, query: str) -> None:
+        sid = client.one()
+        client.ports.clock.at += timedelta(days=3)
+
+        assert client("GET", f"/audit?target={sid}&{query}")[1] == {"items": []}
+
+    def test_a_creation_is_not_shown_to_another_account(self, client: Client) -> None:
+        sid = client.one()
+
+        assert client("GET", f"/audit?target={sid}", key="stranger.secret")[1] == {"items": []}
+        strategy = client("GET", "/execution-strategy")[1]["items"][0]["sid"]
+        assert client("GET", f"/audit?target={strategy}", key="stranger.secret")[1] == {"items": []}
+
+    @staticmethod
+    def read_all(client: Client, query: str, limit: int) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = []
+        cursor = ""
+        for _ in range(20):
+            status, answer = client("GET", f"/audit?{query}&limit={limit}{cursor}")
+            assert status == 200
+            assert len(answer["items"]) <= limit
+            entries += answer["items"]
+            if "nextCursor" not in answer:
+                return entries
+            cursor = f"&cursor={answer['nextCursor']}"
+        raise AssertionError("the list does not end")
 
     def test_the_audit_has_nothing_of_other_accounts(self, client: Client) -> None:
         client("DELETE", "/queue")

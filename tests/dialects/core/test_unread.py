@@ -58,8 +58,10 @@ class TestUnreadSettings:
 
         status, audit = client("GET", f"/audit?target={sid}")
         assert status == 200
-        assert {entry["command"] for entry in audit["items"]} == {"pause", "cancel"}
-        for entry in audit["items"]:
+        *commands, creation = audit["items"]
+        assert {entry["command"] for entry in commands} == {"pause", "cancel"}
+        assert creation["command"] == "create"
+        for entry in commands:
             assert "decided without the settings of version 1" in entry["reason"]
 
     @pytest.mark.parametrize("minutes", [0, 1])
