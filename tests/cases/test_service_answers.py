@@ -25,18 +25,21 @@ class TestRetryAfter:
         [
             (429, "7200", 120),
             (503, "7200", 120),
-            (429, "1", 1),  # a wait is at least as long as the delay of the task's retries
-            (429, "61", 61 / 60),
+            (429, "1", 2),  # a wait is at least as long as the delay of the task's retries
+            (429, "121", 121 / 60),
             (429, format_datetime(NOON + timedelta(hours=5)).replace("+0000", "GMT"), 300),
-            (429, format_datetime(NOON - timedelta(hours=5)).replace("+0000", "GMT"), 1),
-            (429, "soon", 1),
+            (429, format_datetime(NOON - timedelta(hours=5)).replace("+0000", "GMT"), 2),
+            (429, "soon", 2),
             (429, "999999999", 24 * 60),  # the limit is ``refusedHours``
         ],
     )
     def test_a_refused_call_waits_as_long_as_the_service_says(
         self, engine: Engine, caller: HttpServiceCaller, status: int, retry_after: str, minutes: float
     ) -> None:
-        settings = changed(PLAIN, tasks_0_retryConfig_jitterPercent=0)
+        minutes_2 = {"unit": "minutes", "amount": 2}
+        settings = changed(
+            PLAIN, tasks_0_retryConfig_jitterPercent=0, tasks_0_retryConfig_retryAfter=minutes_2
+        )
         with serving(answer(b"", status, Retry_After=retry_after), OK) as service:
             run = engine.calling(caller).start(with_service(settings, service))
             event = run.event()
