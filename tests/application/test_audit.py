@@ -135,7 +135,7 @@ class TestCreations:
         assert self.page(ports, sid, ACCOUNT) == []
         assert self.page(ports, "queue") == []
 
-    def test_the_trail_of_an_unreadable_instance_can_be_read(self) -> None:
+    def test_the_audit_of_an_unreadable_instance_can_be_read(self) -> None:
         store = Marred()
         ports = a_world(store)
         (sid,) = started(ports, [JOINED])

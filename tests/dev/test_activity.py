@@ -46,7 +46,7 @@ class TestQuiet:
 
         assert activity.await_quiet(SOON) == ['StepRunner {"sid": "s"} (by wakeup), for 0 s']
 
-    def test_the_end_of_the_last_one_is_awaited(self, activity: Activity) -> None:
+    def test_quiet_waits_for_the_last_end(self, activity: Activity) -> None:
         activity.begin("a", "a")
         activity.begin("b", "b")
         activity.end("a")
@@ -74,7 +74,7 @@ class TestWaiting:
     def test_a_wait_takes_its_time(self, activity: Activity) -> None:
         assert activity.sleep("a", SOON) is True
 
-    def test_a_jump_ends_a_wait(self, activity: Activity, clock: ClockFile) -> None:
+    def test_moving_the_clock_ends_a_wait(self, activity: Activity, clock: ClockFile) -> None:
         activity.begin("a", "a")
         thread, answers = sleeping(activity, "a", 3600)
 
@@ -86,7 +86,7 @@ class TestWaiting:
 
         assert answers == [True]
 
-    def test_a_jump_to_before_its_end_does_not(self, activity: Activity, clock: ClockFile) -> None:
+    def test_moving_the_clock_too_little_ends_no_wait(self, activity: Activity, clock: ClockFile) -> None:
         activity.begin("a", "a")
         thread, _ = sleeping(activity, "a", 3600)
 

@@ -62,7 +62,7 @@ class Scheduler:
             raise self.exceptions.ResourceNotFoundException
 
 
-class Jump:
+class TimeTravel:
     """A clock at START, with schedules and a runner that does what the test says."""
 
     def __init__(self, folder: Path) -> None:
@@ -120,8 +120,8 @@ class Jump:
 
 
 @pytest.fixture
-def jump(tmp_path: Path) -> Jump:
-    return Jump(tmp_path)
+def travel(tmp_path: Path) -> TimeTravel:
+    return TimeTravel(tmp_path)
 
 
 def about(instant: datetime) -> list[datetime]:
@@ -134,189 +134,189 @@ def until(event: threading.Event) -> None:
 
 
 class TestOrder:
-    """Everything on the path is started in order, and nothing after the end of the jump."""
+    """Everything on the path is started in order, and nothing after the end of the travel."""
 
-    def test_wakeups_up_to_the_end(self, jump: Jump) -> None:
+    def test_wakeups_up_to_the_end_start_in_order(self, travel: TimeTravel) -> None:
         for name, hours in (("c", 3), ("a", 1), ("d", 4), ("b", 2)):
-            jump.schedule(name, START + hours * HOUR)
+            travel.schedule(name, START + hours * HOUR)
 
-        jump.advance.advance_to(START + 3 * HOUR)
+        travel.advance.advance_to(START + 3 * HOUR)
 
-        assert [name for name, _ in jump.woken] == ["a", "b", "c"]
-        assert all(at in about(START + (i + 1) * HOUR) for i, (_, at) in enumerate(jump.woken))
-        assert list(jump.scheduler.stored) == ["d"]
+        assert [name for name, _ in travel.woken] == ["a", "b", "c"]
+        assert all(at in about(START + (i + 1) * HOUR) for i, (_, at) in enumerate(travel.woken))
+        assert list(travel.scheduler.stored) == ["d"]
 
-    def test_a_sweep_comes_before_the_wakeups_after_it(self, jump: Jump) -> None:
+    def test_a_sweep_comes_before_the_wakeups_after_it(self, travel: TimeTravel) -> None:
         # The first is stale, so that two are checked at once afterwards.
         for number, minutes in enumerate((0, 1, 30)):
-            jump.schedule(f"w-{number}", START + HOUR + timedelta(minutes=minutes))
-        jump.dead = {"w-0", "w-1"}
-        jump.due = [START + HOUR + timedelta(minutes=20)]
-        jump.run = lambda _: jump.sweeps.append(START)
+            travel.schedule(f"w-{number}", START + HOUR + timedelta(minutes=minutes))
+        travel.dead = {"w-0", "w-1"}
+        travel.due = [START + HOUR + timedelta(minutes=20)]
+        travel.run = lambda _: travel.sweeps.append(START)
 
-        jump.advance.patience_seconds = LATE
-        jump.advance.advance_to(START + 3 * HOUR)
+        travel.advance.patience_seconds = LATE
+        travel.advance.advance_to(START + 3 * HOUR)
 
-        assert [name for name, _ in jump.woken] == ["w-2"]
-        assert jump.sweeps[0] in about(START + HOUR + timedelta(minutes=20))
-        assert jump.sweeps[1:] == [START]
+        assert [name for name, _ in travel.woken] == ["w-2"]
+        assert travel.sweeps[0] in about(START + HOUR + timedelta(minutes=20))
+        assert travel.sweeps[1:] == [START]
 
-    def test_a_wakeup_comes_before_a_sweep_of_the_same_instant(self, jump: Jump) -> None:
-        jump.schedule("a", START + HOUR)
-        jump.due = [START + HOUR, START + 2 * HOUR, START + 9 * HOUR]
+    def test_a_wakeup_comes_before_a_sweep_of_the_same_instant(self, travel: TimeTravel) -> None:
+        travel.schedule("a", START + HOUR)
+        travel.due = [START + HOUR, START + 2 * HOUR, START + 9 * HOUR]
 
-        jump.advance.advance_to(START + 3 * HOUR)
+        travel.advance.advance_to(START + 3 * HOUR)
 
-        assert [name for name, _ in jump.woken] == ["a"]
-        assert [at in about(START + (1 + i) * HOUR) for i, at in enumerate(jump.sweeps)] == [True, True]
+        assert [name for name, _ in travel.woken] == ["a"]
+        assert [at in about(START + (1 + i) * HOUR) for i, at in enumerate(travel.sweeps)] == [True, True]
 
 
 class TestNothingIsSkipped:
     """A jump waits for what it has started, or fails and names what still runs."""
 
-    def test_a_slow_runner_ends_before_the_next_wakeup(self, jump: Jump) -> None:
-        jump.advance.patience_seconds = LATE
+    def test_a_slow_runner_ends_before_the_next_wakeup(self, travel: TimeTravel) -> None:
+        travel.advance.patience_seconds = LATE
         ended: list[str] = []
 
         def run(name: str) -> None:
             time.sleep(0.3 if name == "slow" else 0)
             ended.append(name)
 
-        jump.run = run
-        jump.schedule("slow", START + HOUR)
-        jump.schedule("next", START + HOUR + timedelta(seconds=10))
+        travel.run = run
+        travel.schedule("slow", START + HOUR)
+        travel.schedule("next", START + HOUR + timedelta(seconds=10))
 
-        jump.advance.advance_to(START + 2 * HOUR)
+        travel.advance.advance_to(START + 2 * HOUR)
 
         assert ended == ["slow", "next"]
 
-    def test_a_runner_that_does_not_end_stops_the_clock_and_is_named(self, jump: Jump) -> None:
+    def test_a_runner_that_does_not_end_stops_the_clock_and_is_named(self, travel: TimeTravel) -> None:
         never = threading.Event()
-        jump.run = lambda _: until(never)
-        jump.schedule("hangs", START + HOUR)
-        jump.schedule("next", START + 2 * HOUR)
+        travel.run = lambda _: until(never)
+        travel.schedule("hangs", START + HOUR)
+        travel.schedule("next", START + 2 * HOUR)
 
         with pytest.raises(AdvanceError, match="hangs, for 0 s") as stopped:
-            jump.advance.advance_to(START + 3 * HOUR)
+            travel.advance.advance_to(START + 3 * HOUR)
 
         assert stopped.value.still_running == ["hangs, for 0 s"]
-        assert [name for name, _ in jump.woken] == ["hangs"]
-        assert jump.clock.now() < START + 2 * HOUR
+        assert [name for name, _ in travel.woken] == ["hangs"]
+        assert travel.clock.now() < START + 2 * HOUR
         never.set()
 
-    def test_the_same_jump_again_continues(self, jump: Jump) -> None:
+    def test_the_same_advance_again_continues(self, travel: TimeTravel) -> None:
         never = threading.Event()
-        jump.run = lambda name: until(never) if name == "hangs" else None
-        jump.schedule("hangs", START + HOUR)
-        jump.schedule("next", START + 2 * HOUR)
+        travel.run = lambda name: until(never) if name == "hangs" else None
+        travel.schedule("hangs", START + HOUR)
+        travel.schedule("next", START + 2 * HOUR)
         with pytest.raises(AdvanceError):
-            jump.advance.advance_to(START + 3 * HOUR)
+            travel.advance.advance_to(START + 3 * HOUR)
 
         never.set()
-        jump.advance.patience_seconds = LATE
-        jump.advance.advance_to(START + 3 * HOUR)
+        travel.advance.patience_seconds = LATE
+        travel.advance.advance_to(START + 3 * HOUR)
 
-        assert [name for name, _ in jump.woken] == ["hangs", "next"]
-        assert jump.clock.now() >= START + 3 * HOUR
+        assert [name for name, _ in travel.woken] == ["hangs", "next"]
+        assert travel.clock.now() >= START + 3 * HOUR
 
-    def test_one_that_runs_after_the_last_wakeup_stops_it_too(self, jump: Jump) -> None:
+    def test_a_runner_after_the_last_wakeup_stops_the_clock_too(self, travel: TimeTravel) -> None:
         never = threading.Event()
-        jump.run = lambda _: until(never)
-        jump.schedule("hangs", START + HOUR)
+        travel.run = lambda _: until(never)
+        travel.schedule("hangs", START + HOUR)
 
         with pytest.raises(AdvanceError):
-            jump.advance.advance_to(START + 3 * HOUR)
+            travel.advance.advance_to(START + 3 * HOUR)
 
-        assert jump.clock.now() < START + 2 * HOUR
+        assert travel.clock.now() < START + 2 * HOUR
         never.set()
 
 
 class TestWaitingRunners:
     """A runner that waits continues at its instant, in order with wakeups and sweeps."""
 
-    def test_a_waiting_runner_continues_between_two_wakeups(self, jump: Jump) -> None:
-        jump.advance.patience_seconds = LATE
+    def test_a_waiting_runner_continues_between_two_wakeups(self, travel: TimeTravel) -> None:
+        travel.advance.patience_seconds = LATE
         order: list[str] = []
 
         def run(name: str) -> None:
             order.append(name)
             if name == "waits":
-                jump.activity.sleep(name, 3600)
+                travel.activity.sleep(name, 3600)
                 order.append("continues")
 
-        jump.run = run
-        jump.schedule("waits", START + HOUR)
-        jump.schedule("before", START + HOUR + timedelta(minutes=59))
-        jump.schedule("after", START + HOUR + timedelta(minutes=61))
+        travel.run = run
+        travel.schedule("waits", START + HOUR)
+        travel.schedule("before", START + HOUR + timedelta(minutes=59))
+        travel.schedule("after", START + HOUR + timedelta(minutes=61))
 
-        jump.advance.advance_to(START + 3 * HOUR)
+        travel.advance.advance_to(START + 3 * HOUR)
 
         assert order == ["waits", "before", "continues", "after"]
 
     @pytest.mark.parametrize(("seconds", "continued"), [(3, ["waits"]), (30, [])])
-    def test_only_a_short_pause_is_awaited_beyond_the_end(
-        self, jump: Jump, seconds: int, continued: list[str]
+    def test_only_a_short_pause_continues_beyond_the_end(
+        self, travel: TimeTravel, seconds: int, continued: list[str]
     ) -> None:
-        jump.advance.patience_seconds = LATE
+        travel.advance.patience_seconds = LATE
         done: list[str] = []
 
         def run(name: str) -> None:
-            jump.activity.sleep(name, seconds)
+            travel.activity.sleep(name, seconds)
             done.append(name)
 
-        jump.run = run
-        jump.schedule("waits", START + HOUR)
+        travel.run = run
+        travel.schedule("waits", START + HOUR)
 
-        jump.advance.advance_to(START + HOUR)
+        travel.advance.advance_to(START + HOUR)
 
         assert done == continued
-        assert jump.clock.now() < START + HOUR + timedelta(seconds=10)
+        assert travel.clock.now() < START + HOUR + timedelta(seconds=10)
 
 
 class TestStaleWakeups:
     """A wakeup whose event is done or canceled costs one call, not a run, so that thousands of them take seconds."""
 
-    def test_5000_of_them_cost_a_call_each(self, jump: Jump) -> None:
+    def test_5000_stale_wakeups_cost_a_call_each(self, travel: TimeTravel) -> None:
         many = 5000
         for number in range(many):
-            jump.schedule(f"stale-{number}", START + HOUR + timedelta(seconds=number))
-        jump.dead = set(jump.scheduler.stored)
-        jump.scheduler.calls.clear()
+            travel.schedule(f"stale-{number}", START + HOUR + timedelta(seconds=number))
+        travel.dead = set(travel.scheduler.stored)
+        travel.scheduler.calls.clear()
 
-        jump.advance.advance_to(START + 9 * HOUR)
+        travel.advance.advance_to(START + 9 * HOUR)
 
-        assert jump.woken == []
-        assert jump.advance.stale_wakeups == many
-        assert jump.scheduler.stored == {}
-        assert jump.scheduler.calls.total() <= many
+        assert travel.woken == []
+        assert travel.advance.stale_wakeups == many
+        assert travel.scheduler.stored == {}
+        assert travel.scheduler.calls.total() <= many
         # 1, 2, 4, ... 64 of them at once, then always 100.
-        assert jump.reads["instances"] <= many / MAX_HEAD + 7
-        assert jump.reads["due index"] <= many / MAX_HEAD + 8
+        assert travel.reads["instances"] <= many / MAX_HEAD + 7
+        assert travel.reads["due index"] <= many / MAX_HEAD + 8
 
-    def test_a_live_one_costs_one_read_of_its_own_instance(self, jump: Jump) -> None:
+    def test_a_live_one_costs_one_read_of_its_own_instance(self, travel: TimeTravel) -> None:
         read: list[int] = []
 
         def stale(head: Sequence[Scheduled]) -> set[str]:
             read.append(len(head))
             return set()
 
-        jump.advance.stale = stale
-        jump.advance.patience_seconds = LATE
+        travel.advance.stale = stale
+        travel.advance.patience_seconds = LATE
         for number in range(5):
-            jump.schedule(f"live-{number}", START + HOUR + timedelta(minutes=number))
+            travel.schedule(f"live-{number}", START + HOUR + timedelta(minutes=number))
 
-        jump.advance.advance_to(START + 9 * HOUR)
+        travel.advance.advance_to(START + 9 * HOUR)
 
         assert read == [1] * 5
 
-    def test_a_live_one_among_them_is_started_at_its_time(self, jump: Jump) -> None:
+    def test_a_live_one_among_them_is_started_at_its_time(self, travel: TimeTravel) -> None:
         for number in range(250):
-            jump.schedule(f"w-{number:03}", START + HOUR + timedelta(minutes=number))
-        jump.dead = set(jump.scheduler.stored) - {"w-150"}
+            travel.schedule(f"w-{number:03}", START + HOUR + timedelta(minutes=number))
+        travel.dead = set(travel.scheduler.stored) - {"w-150"}
 
-        jump.advance.advance_to(START + 9 * HOUR)
+        travel.advance.advance_to(START + 9 * HOUR)
 
-        ((name, at),) = jump.woken
+        ((name, at),) = travel.woken
         assert name == "w-150"
         assert at in about(START + HOUR + timedelta(minutes=150))
-        assert jump.advance.stale_wakeups == 249
+        assert travel.advance.stale_wakeups == 249

@@ -69,7 +69,7 @@ class TestStale:
 
         assert stale(tmp_path, instance, (name, NOON)) == {name}
 
-    def test_its_event_is_on_hold(self, tmp_path: Path) -> None:
+    def test_the_event_is_blocked_by_a_person(self, tmp_path: Path) -> None:
         instance = an_instance(an_event(date=NOON, due_at=NOON, status=EventStatus.ONHOLD))
         name = name_of(instance, 1)
 

@@ -51,7 +51,7 @@ def _move(stack: Api, to: datetime) -> None:
         return
 
 
-class TestAJump:
+class TestAnAdvance:
     """A jump of the clock waits for what it starts, or names what has not ended."""
 
     @pytest.mark.timeout(120)

@@ -50,7 +50,7 @@ class Acting:
         """Return the runner before its next check of the instance."""
         return Runner(at=CHECK) if self.configuration.wakeups else IDLE_RUNNER
 
-    def held_event(self) -> Event | None:
+    def claimed_event(self) -> Event | None:
         return holds(self.state.instance, self.runner.event, self.runner.fence)
 
     def leased_event(self) -> Event | None:
@@ -90,7 +90,7 @@ def place_of(runner: Runner) -> Runner:
     return runner._replace(at=ADVANCE if runner.end else CALL)
 
 
-def looked(runner: Runner, instance: Instance) -> Runner:
+def refreshed(runner: Runner, instance: Instance) -> Runner:
     """Return the runner after it has seen the instance, at its next step."""
     if runner.end:
         return runner._replace(at=ADVANCE)

@@ -62,7 +62,7 @@ NO_SWEEPER_BUT_PAUSES: Final = replace(
     NO_SWEEPER, name="no sweeper, but a pause", commands=("pause",), budget=Budget(commands=1)
 )
 HELD_EVENT: Final = Configuration(
-    name="an event on hold", wakeups=True, has_held_event=True, has_sweeper=False
+    name="an event on hold", wakeups=True, has_waiting_event=True, has_sweeper=False
 )
 UNREADABLE: Final = Configuration(
     name="unreadable settings",
@@ -149,7 +149,7 @@ NEEDED_IN: Final = {
     "record_counts_by_fence": CRASHES,
     "lease_respected": CRASHES,
     "lease_checked_before_call": CRASHES,
-    "look_between_steps": STOPS,
+    "refresh_between_steps": STOPS,
     "stop_decides_again": NO_SWEEPER_BUT_PAUSES,
     "events_in_order": CRASHES,
     "intent_before_call": CRASHES,

@@ -20,7 +20,7 @@ class Guards:
     record_counts_by_fence: bool = True
     lease_respected: bool = True
     lease_checked_before_call: bool = True
-    look_between_steps: bool = True
+    refresh_between_steps: bool = True
     stop_decides_again: bool = True
     events_in_order: bool = True
     intent_before_call: bool = True
@@ -58,7 +58,7 @@ GUARDS: Final = {
     "record_counts_by_fence": "shared.domain.lifecycle.takeover.take_over",
     "lease_respected": "shared.domain.instance.due.next_action",
     "lease_checked_before_call": "shared.application.runner.step._with_lease",
-    "look_between_steps": "shared.application.runner.progress.record_step",
+    "refresh_between_steps": "shared.application.runner.progress.record_step",
     "stop_decides_again": "shared.application.runner.progress.stop_run",
     "events_in_order": "shared.domain.instance.due.next_event",
     "intent_before_call": "shared.domain.lifecycle.claim._with_new_run",

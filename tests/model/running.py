@@ -52,7 +52,7 @@ _STEPS: Final[dict[int, Callable[[Acting], Iterator[Step]]]] = {
     CALL: stepping.call,
     RECORD: stepping.record,
     APPLY: stepping.apply,
-    LOOK: stepping.look,
+    LOOK: stepping.read_again,
     STOP: stepping.stop,
     PUT_RECORD: stepping.put_record,
     ADVANCE: stepping.advance,

@@ -53,7 +53,7 @@ class Found:
 
 def initial(configuration: Configuration) -> State:
     """Return the state in which every event is still to run and nothing has happened."""
-    later = STOPPED if configuration.has_held_event else WAITING if configuration.dates_ahead else READY
+    later = STOPPED if configuration.has_waiting_event else WAITING if configuration.dates_ahead else READY
     events = tuple(Event(later if number else READY, number) for number in range(configuration.events))
     return State(
         instance=Instance(events=events),

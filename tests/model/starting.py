@@ -94,11 +94,11 @@ def claim(me: Acting) -> Iterator[Step]:
     budget = state.budget
     if budget.lost_replies:
         spent = budget._replace(lost_replies=budget.lost_replies - 1)
-        held = after.runners[me.index]
-        unsure = held._replace(at=GIVE_BACK, before=None, plan=Plan()) if held.fence else IDLE_RUNNER
+        claimed = after.runners[me.index]
+        in_doubt = claimed._replace(at=GIVE_BACK, before=None, plan=Plan()) if claimed.fence else IDLE_RUNNER
         yield unfair(
             "claims, and the reply is lost",
-            after._replace(budget=spent, runners=replaced(after.runners, me.index, unsure)),
+            after._replace(budget=spent, runners=replaced(after.runners, me.index, in_doubt)),
         )
         # The client sends it again, finds the rev changed, and another writer has changed the instance since.
         yield unfair(
@@ -129,7 +129,7 @@ def _after_claim(me: Acting) -> State:
     is_takeover = before.status == EXECUTING or before.call_in_doubt
     needs = is_takeover and plan.last.step and plan.last.fence < made.instance.fence
     refences = needs and me.guards.takeover_refences
-    held = Runner(
+    claimed = Runner(
         at=FLAG,
         event=runner.event,
         fence=made.instance.fence,
@@ -146,8 +146,8 @@ def _after_claim(me: Acting) -> State:
         before=before,
     )
     if not me.configuration.has_flag or not me.guards.flag_read_after_claim:
-        held = _past_flag(held)
-    return renumbered(me.with_runner(held, after._replace(broken=broken)))
+        claimed = _past_flag(claimed)
+    return renumbered(me.with_runner(claimed, after._replace(broken=broken)))
 
 
 def read_flag(me: Acting) -> Iterator[Step]:
@@ -160,7 +160,7 @@ def read_flag(me: Acting) -> Iterator[Step]:
 def block(me: Acting) -> Iterator[Step]:
     """Give the claim back and block the instance, in one write (``block``)."""
     runner, state = me.runner, me.state
-    event, before = me.held_event(), runner.before
+    event, before = me.claimed_event(), runner.before
     after = runner._replace(at=UNBLOCK, before=None)
     if not me.guards.flag_read_after_block:
         after = IDLE_RUNNER

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tests.model import laws
-from tests.model.acting import Acting, looked
+from tests.model.acting import Acting, refreshed
 from tests.model.claiming import applied
 from tests.model.history import NO_ANSWER, new_key
 from tests.model.state import (
@@ -111,14 +111,14 @@ def _answered(me: Acting, answer: int) -> Runner:
 def _renew(me: Acting) -> Iterator[Step]:
     """Extend the lease, conditional on the claim (``renew``)."""
     runner, state = me.runner, me.state
-    if me.held_event() is None:
+    if me.claimed_event() is None:
         yield fair("cannot renew its lease and stops", me.with_runner(IDLE_RUNNER))
         return
     if state.is_down:
         yield from me.unavailable()
         return
     after = stored(me.configuration, state, state.instance._replace(lease=LIVE, blocked=0))
-    renewed = looked(runner._replace(has_lapsed=0), state.instance)
+    renewed = refreshed(runner._replace(has_lapsed=0), state.instance)
     yield fair("renews its lease", me.with_runner(renewed, after))
 
 
@@ -135,7 +135,7 @@ def record(me: Acting) -> Iterator[Step]:
         runner.fence, runner.step, runner.key, runner.repeat, runner.answer, directive, next_key, end
     )
     after = me.append(entry, runner.visit)
-    if runner.answer == OK and not directive and me.held_event() is not None:
+    if runner.answer == OK and not directive and me.claimed_event() is not None:
         after = _with_success(me, after)
     then = runner._replace(
         known_visits=runner.visit,
@@ -168,7 +168,7 @@ def _with_success(me: Acting, after: State) -> State:
 def apply(me: Acting) -> Iterator[Step]:
     """Apply the directive of the step before, once, with its mark in the same write."""
     runner, state = me.runner, me.state
-    event = me.held_event()
+    event = me.claimed_event()
     if event is None:
         yield fair("cannot apply its directive and stops", me.with_runner(IDLE_RUNNER))
         return
@@ -177,33 +177,33 @@ def apply(me: Acting) -> Iterator[Step]:
         return
     visit = runner.visit - 1
     if event.applied >= new_key(runner.run, visit):
-        yield fair("has applied its directive before", me.with_runner(looked(runner, state.instance)))
+        yield fair("has applied its directive before", me.with_runner(refreshed(runner, state.instance)))
         return
     state, instance, _ = applied(me.configuration, state, state.instance, runner.event, event, visit)
     after = stored(me.configuration, state, instance._replace(blocked=0))
-    yield fair("applies its directive", me.with_runner(looked(runner, instance), after))
+    yield fair("applies its directive", me.with_runner(refreshed(runner, instance), after))
     yield from me.without_reply("applies its directive, and the reply is lost", runner, after)
 
 
-def look(me: Acting) -> Iterator[Step]:
+def read_again(me: Acting) -> Iterator[Step]:
     runner, state = me.runner, me.state
-    if not me.guards.look_between_steps:
+    if not me.guards.refresh_between_steps:
         yield fair("continues without a look", me.with_runner(runner._replace(at=CALL)))
-    elif me.held_event() is None:
+    elif me.claimed_event() is None:
         yield fair("looks at the instance, has lost it and stops", me.with_runner(IDLE_RUNNER))
     else:
-        yield fair("looks at the instance", me.with_runner(looked(runner, state.instance)))
+        yield fair("looks at the instance", me.with_runner(refreshed(runner, state.instance)))
 
 
 def stop(me: Acting) -> Iterator[Step]:
     """Let a pause or a cancel take effect between two steps (``stop``)."""
     runner, state = me.runner, me.state
-    event = me.held_event()
+    event = me.claimed_event()
     if event is None:
         yield fair("cannot stop, its claim is lost", me.with_runner(IDLE_RUNNER))
         return
     if state.instance.status == ACTIVE:
-        goes = looked(runner, state.instance) if me.guards.stop_decides_again else IDLE_RUNNER
+        goes = refreshed(runner, state.instance) if me.guards.stop_decides_again else IDLE_RUNNER
         yield fair("finds the instance resumed", me.with_runner(goes))
         return
     if state.is_down:
@@ -243,7 +243,7 @@ def put_record(me: Acting) -> Iterator[Step]:
 def advance(me: Acting) -> Iterator[Step]:
     """Apply the end of the run to the instance as it is now (``conclude``)."""
     runner, state = me.runner, me.state
-    event = me.held_event() if me.guards.advance_checks_fence else me.leased_event()
+    event = me.claimed_event() if me.guards.advance_checks_fence else me.leased_event()
     if event is None:
         yield fair("cannot conclude, its claim is lost", me.with_runner(IDLE_RUNNER))
         return
@@ -279,7 +279,7 @@ def give_back(me: Acting) -> Iterator[Step]:
         yield fair("gives up", me.with_runner(IDLE_RUNNER))
     if state.is_down:
         return
-    event = me.held_event()
+    event = me.claimed_event()
     if event is None or state.instance.lease == GIVEN_BACK:
         yield fair("has nothing to give back", me.with_runner(IDLE_RUNNER))
         return

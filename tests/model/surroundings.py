@@ -148,7 +148,7 @@ def _commands(configuration: Configuration, state: State) -> Iterator[Step]:
     instance = state.instance
     if instance.status == PAUSED:
         yield fair("an operator resumes", _answered(configuration, state, _resumed(instance)))
-    if configuration.has_held_event:
+    if configuration.has_waiting_event:
         yield from _execute(configuration, state)
     if not configuration.guards.command_checks_rev:
         yield from _commands_on_a_copy(configuration, state)

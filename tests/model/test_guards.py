@@ -27,7 +27,7 @@ BREAKS = {
     "record_counts_by_fence": laws.UNMARKED,
     "lease_respected": laws.WITHOUT_A_CLAIM,
     "lease_checked_before_call": laws.WITHOUT_A_CLAIM,
-    "look_between_steps": laws.WITHOUT_A_CLAIM,
+    "refresh_between_steps": laws.WITHOUT_A_CLAIM,
     "stop_decides_again": STUCK,
     "events_in_order": laws.OUT_OF_ORDER,
     "intent_before_call": laws.SECOND_KEY,

@@ -38,9 +38,9 @@ class Configuration:
 
     ``runs`` is how many attempts an event has, and ``answers`` what a service may answer. ``max_crashes`` is five in
     the code. ``has_directive`` says that the controller of the first step gives one. ``has_flag`` lets a strategy be
-    paused. ``has_held_event`` puts the last event on hold until an operator executes it, and ``dates_ahead`` dates it
-    later. ``wakeups`` models wakeups one by one; otherwise a runner starts whenever an event is due. ``has_sweeper``
-    and ``jobs_linger`` can be taken away, to see what remains.
+    paused. ``has_waiting_event`` puts the last event on hold until an operator executes it, and ``dates_ahead``
+    dates it later. ``wakeups`` models wakeups one by one; otherwise a runner starts whenever an event is due.
+    ``has_sweeper`` and ``jobs_linger`` can be taken away, to see what remains.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Configuration:
     commands: tuple[str, ...] = ()
     has_directive: bool = False
     has_flag: bool = False
-    has_held_event: bool = False
+    has_waiting_event: bool = False
     has_outages: bool = False
     wakeups: bool = False
     has_sweeper: bool = True

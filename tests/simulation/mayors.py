@@ -105,8 +105,8 @@ def bulk(there: Town) -> None:
     """Begin a bulk operation on a strategy, or command one."""
     operations, rng = there.world.flags.access.operations.bulks, there.rng
     if len(operations) < MAX_BULKS:
-        asked: list[BulkCommand] = [Pause(by=BEN), Resume(by=BEN), CancelTasks(tasks=("order",), by=BEN)]
-        begin(there, rng.choice(asked))
+        commands: list[BulkCommand] = [Pause(by=BEN), Resume(by=BEN), CancelTasks(tasks=("order",), by=BEN)]
+        begin(there, rng.choice(commands))
     else:
         sid = rng.choice(list(operations))
         order = rng.choice([OperationCommand.PAUSE, OperationCommand.RESUME, OperationCommand.RESUME])
@@ -149,8 +149,8 @@ def _decide_about_an_event(there: Town, sid: InstanceSid) -> None:
         if owner == sid and record.event.status is EventStatus.FAILED
     ]
     if failed or rng.random() < 0.5:
-        asked = RetryEvent(sid=sid, seq=rng.choice([*failed, *events, 1]), by=ANN)
-        ask(there, "retry", partial(retry_event, world, asked))
+        redrive = RetryEvent(sid=sid, seq=rng.choice([*failed, *events, 1]), by=ANN)
+        ask(there, "retry", partial(retry_event, world, redrive))
     elif events and rng.random() < 0.2:
         cancel = CancelEvent(seq=rng.choice(events), by=ANN)
         ask(there, "cancel event", partial(control_event, world, sid, cancel))

@@ -94,7 +94,7 @@ class TestThrottlingAlone:
         listener = Listener(random.Random(1), frozenset())
         throttled(1, frozenset(), listener)
 
-        unused = {port for port, labels in OF_A_TOWN.items() if not listener.heard & set(labels)}
+        unused = {port for port, labels in OF_A_TOWN.items() if not listener.received & set(labels)}
         assert unused == {"reads of events"}, "only retries and takeovers read the history of an event"
 
 
@@ -127,11 +127,11 @@ class TestAnOperationOnMany:
 
 @dataclass(slots=True)
 class Listener(BrownOut):
-    """A brown-out in which nothing fails. ``heard`` are the labels of all points."""
+    """A brown-out in which nothing fails. ``received`` are the labels of all points."""
 
-    heard: set[str] = field(default_factory=set)
+    received: set[str] = field(default_factory=set)
 
     def fails(self, label: str, point: int, now: datetime) -> bool:  # noqa: ARG002 - a listener
         """Note the label."""
-        self.heard.add(label)
+        self.received.add(label)
         return False

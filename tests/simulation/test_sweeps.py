@@ -58,7 +58,7 @@ class TestEveryShard:
 
         assert_town_lawful(there)
 
-    def test_refused_requests_cost_no_shard_its_turn(self, seed: int) -> None:
+    def test_refused_requests_skip_no_shard(self, seed: int) -> None:
         there, watch = unwoken(seed)
         world = there.world
         rng = random.Random(seed)

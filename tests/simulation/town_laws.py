@@ -46,7 +46,7 @@ class ShardWatch:
 
     world: World
     due: set[int] = field(default_factory=set)
-    looked: set[int] = field(default_factory=set)
+    visited: set[int] = field(default_factory=set)
     waited: Counter[int] = field(default_factory=Counter)
     useless: Counter[int] = field(default_factory=Counter)
     reach: dict[int, int] = field(default_factory=dict)
@@ -67,24 +67,24 @@ class ShardWatch:
     def loaded(self, sid: InstanceSid) -> None:
         """Note the shard that is looked at."""
         if self._is_sweep():
-            self.looked.add(self.world.store.instances[sid].shard)
+            self.visited.add(self.world.store.instances[sid].shard)
 
     def judge(self) -> None:
         """Judge the sweep that has ended, when the next one begins."""
         self.sweeps += 1
         for shard in range(SHARDS):
-            if shard in self.looked or shard not in self.due:
+            if shard in self.visited or shard not in self.due:
                 for counts in (self.waited, self.useless, self.reach):
                     counts.pop(shard, None)
                 continue
             self.waited[shard] += 1
-            self.useless[shard] += not self.looked
-            if self.looked:
-                self.reach[shard] = min(len(self.looked), self.reach.get(shard, SHARDS))
+            self.useless[shard] += not self.visited
+            if self.visited:
+                self.reach[shard] = min(len(self.visited), self.reach.get(shard, SHARDS))
             most = most_sweeps(self.reach.get(shard, 1)) + SHARDS * self.useless[shard]
             self.longest = max(self.longest, self.waited[shard])
             assert self.waited[shard] < most, f"shard {shard} was not looked at in {most} sweeps"
-        self.due, self.looked = set(), set()
+        self.due, self.visited = set(), set()
 
     def _is_sweep(self) -> bool:
         current = self.world.stage.current
