@@ -151,7 +151,7 @@ class HttpFront:
                 return json_reply(404, {"message": "Not Found"})
 
     def _advance(self, to: datetime) -> HttpReply:
-        """Advance the clock, and answer what was started for that, or what has not ended."""
+        """Advance the clock, and return how much each trigger started, or the invocations that have not ended."""
         stack = self._stack
         before, stale = stack.counts.copy(), stack.clock_advance.stale_wakeups
         try:

@@ -51,10 +51,11 @@ MAX_ADVANCE_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What can be chosen. A port of 0 is a free one.
+    """Options of the stack. Port 0 chooses a free port.
 
-    ``database_url`` and ``services_url`` are where functions reach DynamoDB, and Scheduler and Lambda, if something
-    stands between them and the stack. ``invocations`` is a file that gets a line for each start of the step runner.
+    ``database_url`` and ``services_url`` are the addresses of DynamoDB, and of Scheduler and Lambda, for functions if
+    there is a proxy between them and the stack. ``invocations`` is a file that gets a line for each start of the step
+    runner.
     """
 
     port: int = 8080

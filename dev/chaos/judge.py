@@ -1,4 +1,4 @@
-"""Compares what the services received with what the engine has stored. Pure: facts in, violations out."""
+"""Compare the calls that services received with the history that the engine stored: facts in, violations out."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
