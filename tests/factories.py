@@ -13,6 +13,7 @@ from shared.domain.ids import AccountId, CallKey, CorrelationId, InstanceSid, St
 from shared.domain.instance.event import Event, EventKind, EventStatus
 from shared.domain.instance.journal import EventHistory, JournalEntry
 from shared.domain.instance.model import Instance, Lease, Origin, Plan, Stoppage
+from shared.domain.instance.reason import Cause, ErrorKind, StopReason
 from shared.domain.instance.run import Certainty, Ending, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.instance.verdict import Actor, Applied
 from shared.domain.lifecycle.commands import Redrive, Resume
@@ -158,7 +159,8 @@ def changed(value: T, **members: Any) -> T:
 
 def a_stop(**members: Any) -> Stoppage:
     """Return a stop at noon, already drained."""
-    return Stoppage(**{"at": NOON, "by": "ann", "drained_at": NOON, **members})
+    reason = StopReason(cause=Cause.OPERATOR, detail="ann")
+    return Stoppage(**{"at": NOON, "by": "ann", "reason": reason, "drained_at": NOON, **members})
 
 
 def stop_of(instance: Instance) -> Stoppage:
@@ -230,12 +232,16 @@ def a_success(response: Json = None, **members: Any) -> Outcome:
 
 def an_error(status: int = 500, data: Json = None, **members: Any) -> Outcome:
     """Return the outcome of an answer with that status."""
-    error = StepError(message=f"api/call returned HTTP {status}", status=status, data=data)
+    error = StepError(
+        message=f"api/call returned HTTP {status}", kind=ErrorKind.HTTP, status=status, data=data
+    )
     return Outcome(success=False, error=error, **members)
 
 
 NO_ANSWER = Outcome(
-    success=False, error=StepError(message="no answer: timeout"), certainty=Certainty.IN_DOUBT
+    success=False,
+    error=StepError(message="no answer: timeout", kind=ErrorKind.TIMEOUT),
+    certainty=Certainty.IN_DOUBT,
 )
 """The outcome of a call without an answer."""
 

@@ -51,6 +51,7 @@ from shared.domain.instance.model import (
     BlockedBy,
     CancelReason,
     Downtime,
+    FailedEvent,
     GivenBack,
     Instance,
     InstanceStatus,
@@ -61,6 +62,7 @@ from shared.domain.instance.model import (
     Sweep,
 )
 from shared.domain.instance.phase import Phase, Waiting
+from shared.domain.instance.reason import Cause, ErrorKind, EventFailure, StopReason
 from shared.domain.instance.run import (
     Certainty,
     Ending,
@@ -86,7 +88,12 @@ def at(day: int, *, microsecond: int = 0) -> datetime:
     return datetime(2026, 1, day, 10, 30, 15, microsecond, tzinfo=UTC)
 
 
-ERROR = StepError(message="it said no: €5", status=503, data={"why": ["busy", 1.0, 2, None, True], "": ""})
+ERROR = StepError(
+    message="it said no: €5",
+    kind=ErrorKind.HTTP,
+    status=503,
+    data={"why": ["busy", 1.0, 2, None, True], "": ""},
+)
 
 FAILURE = Failure(step="charge", failed_at=at(2), error=ERROR, retry_at=at(3, microsecond=7), pauses=True)
 
@@ -164,7 +171,7 @@ EVENT = Event(
     resets=("charge",),
     in_doubt=True,
     answered=AnswerMark(correlation_id=CorrelationId(f"{SID}-7.t0ken"), key="f00d"),
-    last_error="it said no",
+    failure=EventFailure(message="it said no", error_class="http-402", at=at(9), step="charge"),
     problem="createIf: no such key",
 )
 
@@ -194,20 +201,24 @@ INSTANCE = Instance(
         request_hash="b0d4",
         order_id="#2026-01-01#T123-daily",
         worker="7",
+        reference="order-4711",
     ),
     start_date=at(3),
     created_at=at(1, microsecond=1_000),
     updated_at=at(8),
     shard=13,
     description="Ann's membership, 会员",
+    searchable=("memberId", "monthlyFee"),
     status=InstanceStatus.PAUSED,
     stop=Stoppage(
         at=at(8),
         by="key-1",
+        reason=StopReason(cause=Cause.EXHAUSTED, detail="http-402"),
         note="asked to",
         for_event=7,
         drained_at=at(9),
         cancel_reason=CancelReason.MAX_ATTEMPTS,
+        dismissed_at=at(10),
     ),
     plan=Plan(
         schedule=OwnSchedule(
@@ -235,6 +246,14 @@ INSTANCE = Instance(
     lease=Lease(seq=7, until=at(9), given_back=GivenBack(sent_visit=3)),
     rev=21,
     blocked=Blocked(by=BlockedBy.QUEUE, since=at(6)),
+    failed_events=(
+        FailedEvent(
+            seq=3,
+            kind=EventKind.ON_CREATE,
+            task="welcome",
+            failure=EventFailure(message="no answer", error_class="timeout", at=at(4), step="mail"),
+        ),
+    ),
     downtimes=(DOWNTIME, replace(DOWNTIME, since=at(8))),
     sweep=Sweep(attempts=2, next_at=at(10), schedule_at=at(4)),
     outputs={"payment": "P0", "total": 9.5},

@@ -10,6 +10,7 @@ from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.event import Event
 from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance, Origin
+from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.replay import chain, position
 from shared.domain.instance.run import Certainty, Ending, Failure, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.instance.verdict import Actor, Applied, AuditEntry, Verdict
@@ -27,8 +28,12 @@ from tests.factories import exact
 EXAMPLES = Path(__file__).parents[1] / "events"
 ANN = Actor(name="ann", reason="asked by phone")
 DONE = Outcome(success=True, response={"id": "r-1"})
-DECLINED = Outcome(success=False, error=StepError(message="shop/charge returned HTTP 402", status=402))
-SILENT = Outcome(success=False, error=StepError(message="no answer"), certainty=Certainty.IN_DOUBT)
+DECLINED = Outcome(
+    success=False, error=StepError(message="shop/charge returned HTTP 402", kind=ErrorKind.HTTP, status=402)
+)
+SILENT = Outcome(
+    success=False, error=StepError(message="no answer", kind=ErrorKind.TIMEOUT), certainty=Certainty.IN_DOUBT
+)
 
 MONTHLY: Json = {"unit": "months", "amount": 1}
 DAILY: Json = {"unit": "days", "amount": 1}
@@ -148,7 +153,7 @@ def ended(how: Ending, now: datetime, *, pauses: bool = False, attempt: int = 1)
     failure = Failure(
         step="call",
         failed_at=now,
-        error=StepError(message="shop/charge returned HTTP 402", status=402),
+        error=StepError(message="shop/charge returned HTTP 402", kind=ErrorKind.HTTP, status=402),
         retry_at=now + timedelta(hours=1) if how is Ending.RETRY else None,
         pauses=pauses,
     )

@@ -7,13 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from shared.adapters.dynamodb.tables import OPERATIONS
+from shared.adapters.dynamodb.instances import prefix_of
+from shared.adapters.dynamodb.tables import OPERATIONS, phase_order
 from shared.application.ports import (
     AuditPosition,
     FolderEntry,
     NameTakenError,
     Operation,
     PageKey,
+    PhaseEntry,
+    PhaseRange,
+    PhaseWindow,
     SavedSettings,
     SealedSettings,
     StaleRevError,
@@ -27,7 +31,10 @@ from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.due import back_off, partition, sweep_at
 from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
+from shared.domain.instance.lookup import searched_attributes
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
+from shared.domain.instance.phase import reason_of, stored_phase
+from shared.domain.instance.problems import problem_at
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
 from shared.domain.strategy.parse import stored_definition
@@ -175,10 +182,16 @@ class MemoryInstances:
         return [self.instances[sid] for sid in sids if sid in self.instances]
 
     def of_strategy(
-        self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: PageKey | None, limit: int
+        self,
+        strategy: StrategySid,
+        statuses: Sequence[InstanceStatus],
+        *,
+        before: PageKey | None,
+        limit: int,
+        since: datetime | None = None,
     ) -> list[PageKey]:
         found = [i for i in self.instances.values() if i.strategy_sid == strategy and i.status in statuses]
-        return _youngest([_page_key(i) for i in found], before, limit)
+        return _youngest([_page_key(i) for i in found], before, limit, since)
 
     def oldest_of_strategy(
         self,
@@ -193,9 +206,59 @@ class MemoryInstances:
         places = sorted(_page_key(i) for i in found if i.created_at <= until)
         return [place for place in places if after is None or place > after][:limit]
 
-    def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[PageKey]:
-        found = [_page_key(i) for i in self.instances.values() if i.account_id == account]
+    def of_account(
+        self,
+        account: AccountId,
+        *,
+        before: PageKey | None,
+        limit: int,
+        since: datetime | None = None,
+    ) -> list[PageKey]:
+        found = [_page_key(i) for i in self._owned(account)]
+        return _youngest(found, before, limit, since)
+
+    def with_reference(
+        self, account: AccountId, reference: str, *, before: PageKey | None, limit: int
+    ) -> list[PageKey]:
+        found = [_page_key(i) for i in self._owned(account) if i.origin.reference == reference]
         return _youngest(found, before, limit)
+
+    def with_attribute(
+        self, account: AccountId, name: str, text: str, *, before: PageKey | None, limit: int
+    ) -> list[PageKey]:
+        found = [_page_key(i) for i in self._owned(account) if (name, text) in searched_attributes(i)]
+        return _youngest(found, before, limit)
+
+    def in_phases(
+        self, account: AccountId, ranges: Sequence[PhaseRange], *, window: PhaseWindow, limit: int
+    ) -> list[PhaseEntry]:
+        found: list[PhaseEntry] = []
+        for instance in self._owned(account):
+            phase, reason = stored_phase(instance), reason_of(instance)
+            if phase is None or reason is None:
+                continue
+            order = phase_order(reason, instance.strategy_sid, _page_key(instance))
+            if any(
+                phase_range.phase is phase and order.startswith(prefix_of(phase_range))
+                for phase_range in ranges
+            ):
+                found.append(PhaseEntry(order=order, sid=instance.sid))
+        entries = sorted(found, reverse=not window.is_ascending)
+        after = window.after
+        if after is not None:
+            entries = [e for e in entries if (e.order > after if window.is_ascending else e.order < after)]
+        return entries[:limit]
+
+    def with_problems(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[PageKey]:
+        found = [
+            PageKey(created_at=since, sid=instance.sid)
+            for instance in self._owned(account)
+            if (since := problem_at(instance)) is not None
+        ]
+        return _youngest(found, before, limit)
+
+    def _owned(self, account: AccountId) -> list[Instance]:
+        return [instance for instance in self.instances.values() if instance.account_id == account]
 
     def _store(self, instance: Instance, records: Sequence[EventRecord]) -> None:
         self.instances[instance.sid] = instance
@@ -514,5 +577,8 @@ def _is_in(folder: str, above: str) -> bool:
     return folder == above or folder.startswith(above if above == "/" else f"{above}/")
 
 
-def _youngest(places: Sequence[PageKey], before: PageKey | None, limit: int) -> list[PageKey]:
-    return sorted((place for place in places if before is None or place < before), reverse=True)[:limit]
+def _youngest(
+    places: Sequence[PageKey], before: PageKey | None, limit: int, since: datetime | None = None
+) -> list[PageKey]:
+    found = [place for place in places if before is None or place < before]
+    return sorted((p for p in found if since is None or p.created_at >= since), reverse=True)[:limit]

@@ -16,6 +16,8 @@ from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
+from shared.domain.instance.phase import Phase
+from shared.domain.instance.reason import Cause
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.steps.call import CallOutcome, ServiceRequest
 from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
@@ -46,6 +48,38 @@ class PageKey:
 
     created_at: datetime
     sid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseRange:
+    """Instances in a phase: all, those with a cause, with a reason, or with a reason and of a strategy.
+
+    ``detail`` is used with ``cause``, and ``strategy`` with both.
+    """
+
+    phase: Phase
+    cause: Cause | None = None
+    detail: str | None = None
+    strategy: StrategySid | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True, kw_only=True)
+class PhaseEntry:
+    """An instance in a list by phase.
+
+    Lists are ordered by ``order``: by cause, detail and strategy, and among equal ones by age. It ends with the sid.
+    """
+
+    order: str
+    sid: InstanceSid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseWindow:
+    """Which part of a list by phase is wanted: what follows ``after``, in ascending or descending order."""
+
+    after: str | None = None
+    is_ascending: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,11 +212,18 @@ class InstanceStore(Protocol):
         """Return those of these instances that exist, as last stored, in any order."""
 
     def of_strategy(
-        self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: PageKey | None, limit: int
+        self,
+        strategy: StrategySid,
+        statuses: Sequence[InstanceStatus],
+        *,
+        before: PageKey | None,
+        limit: int,
+        since: datetime | None = None,
     ) -> list[PageKey]:
         """Return the youngest instances of a strategy with one of these statuses, older than ``before``.
 
-        The index is eventually consistent: for a moment it may list an instance under a status it has left.
+        They are not older than ``since``. The index is eventually consistent: for a moment it may list an instance
+        under a status it has left.
         """
 
     def oldest_of_strategy(
@@ -200,8 +241,49 @@ class InstanceStore(Protocol):
         index is eventually consistent.
         """
 
-    def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[PageKey]:
-        """Return the youngest instances of an account, older than ``before``. The index is eventually consistent."""
+    def of_account(
+        self,
+        account: AccountId,
+        *,
+        before: PageKey | None,
+        limit: int,
+        since: datetime | None = None,
+    ) -> list[PageKey]:
+        """Return the youngest instances of an account, older than ``before`` and not older than ``since``.
+
+        The index is eventually consistent.
+        """
+
+    def with_reference(
+        self, account: AccountId, reference: str, *, before: PageKey | None, limit: int
+    ) -> list[PageKey]:
+        """Return the youngest instances of an account with a reference, older than ``before``.
+
+        The index is eventually consistent.
+        """
+
+    def with_attribute(
+        self, account: AccountId, name: str, text: str, *, before: PageKey | None, limit: int
+    ) -> list[PageKey]:
+        """Return the youngest instances of an account with a value of a searchable attribute, older than ``before``.
+
+        ``text`` is the value as ``attribute_text`` returns it. The index is eventually consistent.
+        """
+
+    def in_phases(
+        self, account: AccountId, ranges: Sequence[PhaseRange], *, window: PhaseWindow, limit: int
+    ) -> list[PhaseEntry]:
+        """Return the instances of an account in some phases, for some reasons, in the order of ``PhaseEntry``.
+
+        The index is eventually consistent: for a moment it may list an instance that has left its phase.
+        """
+
+    def with_problems(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[PageKey]:
+        """Return the instances of an account with problems, newest problem first.
+
+        The instant of a position is when the newest problem of the instance began. ``before`` is such a position.
+        The index is eventually consistent.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

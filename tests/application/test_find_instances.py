@@ -1,7 +1,7 @@
 """Finding instances of a strategy, youngest first. Source: docs/contracts/automation.md A.1."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -22,10 +22,18 @@ class Lagging(MemoryInstances):
     """A store whose index lists instances under every status."""
 
     def of_strategy(
-        self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: PageKey | None, limit: int
+        self,
+        strategy: StrategySid,
+        statuses: Sequence[InstanceStatus],
+        *,
+        before: PageKey | None,
+        limit: int,
+        since: datetime | None = None,
     ) -> list[PageKey]:
         assert statuses
-        return MemoryInstances.of_strategy(self, strategy, tuple(InstanceStatus), before=before, limit=limit)
+        return MemoryInstances.of_strategy(
+            self, strategy, tuple(InstanceStatus), before=before, limit=limit, since=since
+        )
 
 
 class Unloadable(MemoryInstances):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shared.domain.instance.journal import Answer
+from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.run import Certainty, StepError
 from shared.domain.steps.call import (
     AddressRefused,
@@ -92,7 +93,7 @@ def fail_or_answer() -> list[Certainty]:
 
 
 def no_answer() -> list[Certainty]:
-    return [after(TimedOut(why="no reply")), in_doubt("the runner crashed").certainty]
+    return [after(TimedOut(why="no reply")), in_doubt("the runner crashed", ErrorKind.CRASH).certainty]
 
 
 def not_storable() -> list[Certainty]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from dev.memory.stores import MemoryInstances
-from shared.application.ports import PageKey, Unreadable
+from shared.application.ports import PageKey, PhaseEntry, PhaseRange, PhaseWindow, Unreadable
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.due import SHARDS, far_partition, partition, swept_partition
 from shared.domain.instance.due_entries import DueEntry
@@ -148,9 +148,15 @@ class Instances(Points):
         return [*readable, *(Unreadable(key=sid, why="schema 99") for sid in sids if sid in broken)]
 
     def of_strategy(
-        self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: PageKey | None, limit: int
+        self,
+        strategy: StrategySid,
+        statuses: Sequence[InstanceStatus],
+        *,
+        before: PageKey | None,
+        limit: int,
+        since: datetime | None = None,
     ) -> list[PageKey]:
-        return self.store.of_strategy(strategy, statuses, before=before, limit=limit)
+        return self.store.of_strategy(strategy, statuses, before=before, limit=limit, since=since)
 
     def oldest_of_strategy(
         self,
@@ -164,8 +170,34 @@ class Instances(Points):
         self.io("oldest_of_strategy")
         return self.store.oldest_of_strategy(strategy, statuses, after=after, until=until, limit=limit)
 
-    def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[PageKey]:
-        return self.store.of_account(account, before=before, limit=limit)
+    def of_account(
+        self,
+        account: AccountId,
+        *,
+        before: PageKey | None,
+        limit: int,
+        since: datetime | None = None,
+    ) -> list[PageKey]:
+        return self.store.of_account(account, before=before, limit=limit, since=since)
+
+    def with_reference(
+        self, account: AccountId, reference: str, *, before: PageKey | None, limit: int
+    ) -> list[PageKey]:
+        return self.store.with_reference(account, reference, before=before, limit=limit)
+
+    def with_attribute(
+        self, account: AccountId, name: str, text: str, *, before: PageKey | None, limit: int
+    ) -> list[PageKey]:
+        return self.store.with_attribute(account, name, text, before=before, limit=limit)
+
+    def in_phases(
+        self, account: AccountId, ranges: Sequence[PhaseRange], *, window: PhaseWindow, limit: int
+    ) -> list[PhaseEntry]:
+        self.io("in_phases")
+        return self.store.in_phases(account, ranges, window=window, limit=limit)
+
+    def with_problems(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[PageKey]:
+        return self.store.with_problems(account, before=before, limit=limit)
 
     def _must_be_readable(self, sid: InstanceSid) -> None:
         """Raise the error of an instance that cannot be read."""

@@ -12,6 +12,7 @@ from shared.adapters.dynamodb.forms import (
     OBJECT,
     OWN,
     PAIR,
+    STOP_REASON,
     TEXT,
     WHOLE,
     named,
@@ -43,6 +44,7 @@ from shared.domain.instance.model import (
     BlockedBy,
     CancelReason,
     Downtime,
+    FailedEvent,
     GivenBack,
     Instance,
     InstanceStatus,
@@ -52,6 +54,7 @@ from shared.domain.instance.model import (
     Stoppage,
     Sweep,
 )
+from shared.domain.instance.reason import ErrorKind, EventFailure
 from shared.domain.instance.run import (
     Certainty,
     Ending,
@@ -71,7 +74,12 @@ SCHEMA = 1
 
 STEP_ERROR = Shape(
     StepError,
-    {"message": Member("message", TEXT), "status": Member("status", WHOLE), "data": Member("data", ANY)},
+    {
+        "message": Member("message", TEXT),
+        "kind": Member("kind", named(ErrorKind)),
+        "status": Member("status", WHOLE),
+        "data": Member("data", ANY),
+    },
 )
 
 FAILURE = Shape(
@@ -181,6 +189,16 @@ REUSE = Shape(
     },
 )
 
+EVENT_FAILURE = Shape(
+    EventFailure,
+    {
+        "message": Member("lastError", TEXT),
+        "error_class": Member("errorClass", TEXT),
+        "at": Member("failed", INSTANT),
+        "step": Member("failedStep", TEXT),
+    },
+)
+
 EVENT = Shape(
     Event,
     {
@@ -203,10 +221,16 @@ EVENT = Shape(
         "applied": Member("applied", PAIR),
         "in_doubt": Member("inDoubt", FLAG),
         "answered": Member("answered", MARK),
-        "last_error": Member("lastError", TEXT),
         "problem": Member("problem", TEXT),
     },
-    parts={"pause": PAUSE, "times": TIMES, "claim": CLAIM, "progress": PROGRESS, "reuse": REUSE},
+    parts={
+        "pause": PAUSE,
+        "times": TIMES,
+        "claim": CLAIM,
+        "progress": PROGRESS,
+        "reuse": REUSE,
+        "failure": EVENT_FAILURE,
+    },
 )
 
 MOMENT = Shape(Moment, {"at": Member("at", INSTANT), "anchor": Member("anchor", ANCHOR)})
@@ -239,15 +263,27 @@ DOWNTIME = Shape(
     },
 )
 
+FAILED_EVENT = Shape(
+    FailedEvent,
+    {
+        "seq": Member("seq", WHOLE),
+        "kind": Member("kind", named(EventKind), usual=EventKind.MAIN),
+        "task": Member("task", TEXT),
+    },
+    parts={"failure": EVENT_FAILURE},
+)
+
 STOPPAGE = Shape(
     Stoppage,
     {
         "at": Member("stopped", INSTANT),
         "by": Member("stoppedBy", TEXT),
+        "reason": Member("stopReason", STOP_REASON),
         "note": Member("note", TEXT),
         "for_event": Member("stoppedFor", WHOLE),
         "drained_at": Member("drained", INSTANT),
         "cancel_reason": Member("cancelReason", named(CancelReason)),
+        "dismissed_at": Member("dismissed", INSTANT),
     },
 )
 
@@ -294,6 +330,7 @@ ORIGIN = Shape(
         "request_hash": Member("requestHash", TEXT),
         "order_id": Member("orderId", TEXT),
         "worker": Member("worker", TEXT),
+        "reference": Member("reference", TEXT),
     },
 )
 
@@ -306,6 +343,7 @@ INSTANCE = Shape(
         "shard": Member("shard", WHOLE),
         "description": Member("description", TEXT),
         "attributes": Member("attributes", OBJECT),
+        "searchable": Member("searchable", several(TEXT)),
         "status": Member("status", named(InstanceStatus)),
         "events": Member("events", several(EVENT)),
         "next_seq": Member("nextSeq", WHOLE),
@@ -313,6 +351,7 @@ INSTANCE = Shape(
         "fence": Member("fence", WHOLE),
         "lease": Member("lease", LEASE),
         "downtimes": Member("downtimes", several(DOWNTIME)),
+        "failed_events": Member("failedEvents", several(FAILED_EVENT)),
         "added": Member("added", several(ADDED)),
         "operations": Member("operations", several(TEXT)),
         "outputs": Member("outputs", OBJECT),

@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from shared.domain.calendar.dates import Anchor, format_instant
 from shared.domain.errors import StoredShapeError
+from shared.domain.instance.reason import StopReason, read_reason
 from shared.domain.strategy.model import Json
 
 T = TypeVar("T")
@@ -152,6 +153,15 @@ def _read_anchor(stored: Json, _: str) -> Anchor:
         year=year, month=month, day=day, hour=hour, minute=minute, second=second, microsecond=microsecond
     )
 
+
+def _read_reason(stored: Json, owner: str) -> StopReason:
+    try:
+        return read_reason(TEXT.read(stored, owner))
+    except ValueError:
+        raise StoredShapeError("is not the reason of a stop") from None
+
+
+STOP_REASON: Simple[StopReason] = Simple(lambda reason, _: reason.text, _read_reason)
 
 ANCHOR: Simple[Anchor] = Simple(_write_anchor, _read_anchor)
 """A local date as it was requested. It need not exist in a calendar: 31 February, 24:00."""

@@ -30,28 +30,39 @@ from shared.adapters.dynamodb.items import (
 from shared.adapters.dynamodb.reading import MAX_KEYS, Item, query_all, read_batch
 from shared.adapters.dynamodb.tables import (
     BY_ACCOUNT,
+    BY_ATTRIBUTE,
     BY_OWNER,
+    BY_PHASE,
+    BY_PROBLEM,
+    BY_REFERENCE,
     BY_STRATEGY,
     LAST_OF_ALL,
+    LAYOUTS,
     OWNER_SHARDS,
     Tables,
     account_month,
+    attribute_value_key,
+    cause_prefix,
     event_number,
     journal_prefix,
     owner_shard,
+    phase_shard,
     place_of,
     place_text,
+    reason_prefix,
     record_key,
+    reference_key,
     strategy_status,
     sweep_instant,
 )
-from shared.application.ports import PageKey, StaleRevError, Unreadable
+from shared.application.ports import PageKey, PhaseEntry, PhaseRange, PhaseWindow, StaleRevError, Unreadable
 from shared.domain.calendar.dates import format_instant
 from shared.domain.ids import AccountId, InstanceSid, StrategySid, event_sid
 from shared.domain.instance.due import SHARDS
 from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.reason import StopReason
 from shared.domain.instance.verdict import AuditEntry
 
 _UNLESS_FENCED_OFF = "attribute_not_exists(sk) OR fence <= :fence"
@@ -207,14 +218,79 @@ class DynamoDbInstances:
         return read_each(items, instance_of, lambda item: InstanceSid(item["sid"]["S"]))
 
     def of_strategy(
-        self, strategy: StrategySid, statuses: Sequence[InstanceStatus], *, before: PageKey | None, limit: int
+        self,
+        strategy: StrategySid,
+        statuses: Sequence[InstanceStatus],
+        *,
+        before: PageKey | None,
+        limit: int,
+        since: datetime | None = None,
     ) -> list[PageKey]:
         partitions = [strategy_status(strategy, status) for status in statuses]
-        return self._youngest(BY_STRATEGY, "strategyStatus", partitions, before, limit)
+        return self._youngest(BY_STRATEGY, partitions, before, limit, since=since)
 
-    def of_account(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[PageKey]:
-        partitions = [owner_shard(account, shard) for shard in range(OWNER_SHARDS)]
-        return self._youngest(BY_OWNER, "ownerShard", partitions, before, limit)
+    def of_account(
+        self,
+        account: AccountId,
+        *,
+        before: PageKey | None,
+        limit: int,
+        since: datetime | None = None,
+    ) -> list[PageKey]:
+        return self._youngest(BY_OWNER, _owner_shards(account), before, limit, since=since)
+
+    def with_reference(
+        self, account: AccountId, reference: str, *, before: PageKey | None, limit: int
+    ) -> list[PageKey]:
+        return self._youngest(BY_REFERENCE, [reference_key(account, reference)], before, limit)
+
+    def with_attribute(
+        self, account: AccountId, name: str, text: str, *, before: PageKey | None, limit: int
+    ) -> list[PageKey]:
+        # Strategies may declare the same attribute at different positions.
+        partition = attribute_value_key(account, name, text)
+        found = {
+            place for index in BY_ATTRIBUTE for place in self._youngest(index, [partition], before, limit)
+        }
+        return sorted(found, reverse=True)[:limit]
+
+    def with_problems(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[PageKey]:
+        return self._youngest(BY_PROBLEM, _owner_shards(account), before, limit)
+
+    def in_phases(
+        self, account: AccountId, ranges: Sequence[PhaseRange], *, window: PhaseWindow, limit: int
+    ) -> list[PhaseEntry]:
+        found: set[PhaseEntry] = set()
+        for phase_range in ranges:
+            first = prefix_of(phase_range)
+            last = f"{first}{LAST_OF_ALL}"
+            if window.after is not None and window.is_ascending:
+                first = max(first, window.after)
+            elif window.after is not None:
+                last = min(last, window.after)
+            if first > last:
+                continue
+            for shard in range(OWNER_SHARDS):
+                values = {
+                    ":shard": phase_shard(account, phase_range.phase, shard),
+                    ":first": first or "0",
+                    ":last": last,
+                }
+                items = query_all(
+                    self.client,
+                    most=limit + 1,  # BETWEEN includes ``after`` itself
+                    TableName=self.tables.instances,
+                    IndexName=BY_PHASE,
+                    KeyConditionExpression="phaseShard = :shard AND phaseOrder BETWEEN :first AND :last",
+                    ExpressionAttributeValues=to_attributes(values),
+                    ScanIndexForward=window.is_ascending,
+                )
+                found |= {
+                    PhaseEntry(order=item["phaseOrder"]["S"], sid=InstanceSid(item["sid"]["S"]))
+                    for item in items
+                }
+        entries = sorted(found, reverse=not window.is_ascending)
+        return [entry for entry in entries if entry.order != window.after][:limit]
 
     def oldest_of_strategy(
         self,
@@ -244,27 +320,44 @@ class DynamoDbInstances:
         return sorted(place for place in found if after is None or place > after)[:limit]
 
     def _youngest(
-        self, index: str, attribute: str, partitions: Sequence[str], before: PageKey | None, limit: int
+        self,
+        index: str,
+        partitions: Sequence[str],
+        before: PageKey | None,
+        limit: int,
+        *,
+        since: datetime | None = None,
     ) -> list[PageKey]:
         """Return the youngest entries of several partitions together. An entry that is in two of them counts once."""
+        partition_key, sort_key = INDEX_KEYS[index]
+        first = "" if since is None else sweep_instant(since)
+        if before is not None and place_text(before) < first:
+            return []
         found: set[PageKey] = set()
         for partition in partitions:
             values = {":partition": partition}
-            condition = f"{attribute} = :partition"
-            if before is not None:
+            condition = f"{partition_key} = :partition"
+            if before is not None and since is not None:
+                values |= {":since": first, ":before": place_text(before)}
+                condition += f" AND {sort_key} BETWEEN :since AND :before"
+            elif before is not None:
                 values[":before"] = place_text(before)
-                condition += " AND createdSid < :before"
+                condition += f" AND {sort_key} < :before"
+            elif since is not None:
+                values[":since"] = first
+                condition += f" AND {sort_key} >= :since"
             items = query_all(
                 self.client,
-                most=limit,
+                # BETWEEN includes ``before`` itself.
+                most=limit + (before is not None and since is not None),
                 TableName=self.tables.instances,
                 IndexName=index,
                 KeyConditionExpression=condition,
                 ExpressionAttributeValues=to_attributes(values),
                 ScanIndexForward=False,
             )
-            found |= {place_of(item["createdSid"]["S"]) for item in items}
-        return sorted(found, reverse=True)[:limit]
+            found |= {place_of(item[sort_key]["S"]) for item in items}
+        return sorted(found - {before}, reverse=True)[:limit]
 
     def _beside(
         self, instance: Instance, records: Sequence[EventRecord], audit: AuditEntry | None
@@ -317,6 +410,24 @@ class DynamoDbInstances:
             # A higher fence means that this runner has lost its claim: its write must not count.
             if not any(failed_conditions(error)):
                 raise
+
+
+INDEX_KEYS = dict(LAYOUTS["instances"].indexes)
+"""The keys of each index of instances."""
+
+
+def prefix_of(phase_range: PhaseRange) -> str:
+    """Return how the sort keys of the instances in a range begin."""
+    if phase_range.cause is None:
+        return ""
+    if phase_range.detail is None:
+        return cause_prefix(phase_range.cause)
+    reason = reason_prefix(StopReason(cause=phase_range.cause, detail=phase_range.detail))
+    return reason if phase_range.strategy is None else f"{reason}{phase_range.strategy}#"
+
+
+def _owner_shards(account: AccountId) -> list[str]:
+    return [owner_shard(account, shard) for shard in range(OWNER_SHARDS)]
 
 
 def _closed(item: Item) -> tuple[str, str, str]:

@@ -26,14 +26,19 @@ from shared.adapters.dynamodb.tables import (
     account_day,
     account_month,
     answer_item_key,
+    attribute_key,
+    attribute_value_key,
     audit_position_text,
     event_number,
     is_answer_key,
     journal_key,
     owner_shard,
+    phase_order,
+    phase_shard,
     place_of,
     place_text,
     record_key,
+    reference_key,
     session_key,
     strategy_status,
     sweep_instant,
@@ -47,7 +52,10 @@ from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId
 from shared.domain.instance.due import partition, sweep_at
 from shared.domain.instance.journal import Answer, EventRecord, JournalEntry
+from shared.domain.instance.lookup import searched_attributes
 from shared.domain.instance.model import Instance
+from shared.domain.instance.phase import reason_of, stored_phase
+from shared.domain.instance.problems import problem_at
 from shared.domain.instance.verdict import AuditEntry
 
 T = TypeVar("T")
@@ -95,12 +103,17 @@ def read_each(
 
 
 def instance_item(instance: Instance) -> Attributes:
-    """Return the item of an instance. It has a sweep entry only if the sweeper has to check the instance."""
+    """Return the item of an instance. It has a sweep entry only if the sweeper has to check the instance.
+
+    It is in the indexes by phase and by problem only while it is stopped, retrying, or has a problem.
+    """
+    place = PageKey(created_at=instance.created_at, sid=instance.sid)
     members: dict[str, str | int] = {
         "rev": instance.rev,
         "strategyStatus": strategy_status(instance.strategy_sid, instance.status),
         "ownerShard": owner_shard(instance.account_id, instance.shard),
-        "createdSid": place_text(PageKey(created_at=instance.created_at, sid=instance.sid)),
+        "createdSid": place_text(place),
+        **_found_by(instance, place),
         "doc": to_text(INSTANCE.write(instance, instance.sid)),
     }
     at = sweep_at(instance)
@@ -108,6 +121,25 @@ def instance_item(instance: Instance) -> Attributes:
     if at is not None:
         members |= {"sweepPartition": partition(instance), "sweepAt": sweep_instant(at)}
     return item_of(instance.account_id, {"sid": instance.sid}, **members)
+
+
+def _found_by(instance: Instance, place: PageKey) -> dict[str, str]:
+    """Return the keys of the sparse indexes that the instance is in."""
+    account = instance.account_id
+    keys: dict[str, str] = {}
+    phase, reason = stored_phase(instance), reason_of(instance)
+    if phase is not None and reason is not None:
+        keys["phaseShard"] = phase_shard(account, phase, instance.shard)
+        keys["phaseOrder"] = phase_order(reason, instance.strategy_sid, place)
+    since = problem_at(instance)
+    if since is not None:
+        keys["problemShard"] = owner_shard(account, instance.shard)
+        keys["problemAt"] = place_text(PageKey(created_at=since, sid=instance.sid))
+    if instance.origin.reference is not None:
+        keys["referenceKey"] = reference_key(account, instance.origin.reference)
+    for number, (name, text) in enumerate(searched_attributes(instance), start=1):
+        keys[attribute_key(number)] = attribute_value_key(account, name, text)
+    return keys
 
 
 def instance_of(item: Mapping[str, AttributeValue]) -> Instance:

@@ -5,13 +5,16 @@ Every item has ``accountId`` and ``schema``. Source: docs/design.md section 2.
 
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
-from shared.adapters.dynamodb.forms import instant_text, read_instant
+from shared.adapters.dynamodb.forms import instant_text, read_instant, to_text
 from shared.application.ports import AuditPosition, PageKey
 from shared.domain.calendar.dates import format_instant
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance.model import InstanceStatus
+from shared.domain.instance.phase import Phase
+from shared.domain.instance.reason import Cause, StopReason
 
 OWNER_SHARDS = 8
 """The number of partitions for the instances, and for the audit trail, of one account."""
@@ -26,6 +29,11 @@ BY_STRATEGY = "byStrategy"
 BY_OWNER = "byOwner"
 BY_AGE = "byAge"
 BY_ACCOUNT = "byAccount"
+BY_PHASE = "byPhase"
+BY_PROBLEM = "byProblem"
+BY_REFERENCE = "byReference"
+BY_ATTRIBUTE = ("byAttribute1", "byAttribute2", "byAttribute3")
+"""One index for each searchable attribute of a strategy, in the order in which the strategy declares them."""
 
 OPERATIONS = "operations"
 """The partition of the due index of operations. One is enough, since there are few operations."""
@@ -54,6 +62,11 @@ class Layout:
     indexes: tuple[tuple[str, tuple[str, str]], ...] = ()
 
 
+def attribute_key(number: int) -> str:
+    """Return the attribute of an item that holds the text of its searchable attribute with that number, from 1."""
+    return f"attribute{number}"
+
+
 LAYOUTS = {
     "strategies": Layout(
         key=("sid", "sk"),
@@ -65,6 +78,10 @@ LAYOUTS = {
             (DUE, ("sweepPartition", "sweepAt")),
             (BY_STRATEGY, ("strategyStatus", "createdSid")),
             (BY_OWNER, ("ownerShard", "createdSid")),
+            (BY_PHASE, ("phaseShard", "phaseOrder")),
+            (BY_PROBLEM, ("problemShard", "problemAt")),
+            (BY_REFERENCE, ("referenceKey", "createdSid")),
+            *((index, (attribute_key(n), "createdSid")) for n, index in enumerate(BY_ATTRIBUTE, start=1)),
         ),
     ),
     "events": Layout(key=("instanceSid", "sk"), indexes=((BY_ACCOUNT, ("accountMonth", "finishedAt")),)),
@@ -202,6 +219,41 @@ def audit_position_of(text: str) -> AuditPosition:
 def owner_shard(account: AccountId, shard: int) -> str:
     """Return a partition of an account's index of instances."""
     return f"{account}#{shard % OWNER_SHARDS}"
+
+
+def phase_shard(account: AccountId, phase: Phase, shard: int) -> str:
+    """Return a partition of an account's instances in a phase."""
+    return f"{account}#{phase.value}#{shard % OWNER_SHARDS}"
+
+
+def phase_order(reason: StopReason, strategy: StrategySid, place: PageKey) -> str:
+    """Return the sort key of an instance in its phase: by cause, detail, strategy, then age."""
+    return f"{reason_prefix(reason)}{strategy}#{place_text(place)}"
+
+
+def reason_prefix(reason: StopReason) -> str:
+    """Return how the sort keys of all instances with exactly this reason begin."""
+    return f"{cause_prefix(reason.cause)}{reason.detail or ''}#"
+
+
+def cause_prefix(cause: Cause) -> str:
+    """Return how the sort keys of all instances with a reason of this cause begin."""
+    return f"{cause.value}:"
+
+
+MAX_KEY_TEXT = 256
+"""The longest text that is part of a key as it is. DynamoDB allows 2,048 bytes in all."""
+
+
+def reference_key(account: AccountId, reference: str) -> str:
+    """Return the partition of an account's instances with a reference."""
+    return f"{account}#{reference}"
+
+
+def attribute_value_key(account: AccountId, name: str, text: str) -> str:
+    """Return the partition of an account's instances with a value of a searchable attribute."""
+    short = text if len(text) <= MAX_KEY_TEXT else f"sha256:{sha256(text.encode()).hexdigest()}"
+    return f"{account}#{to_text([name, short])}"
 
 
 def strategy_status(strategy: StrategySid, status: InstanceStatus) -> str:

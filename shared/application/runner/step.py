@@ -12,6 +12,7 @@ from shared.application.commit import save
 from shared.application.ports import Ports
 from shared.application.runner.patience import record_call
 from shared.application.runner.progress import Run, Stopped, apply, record_step, refresh, stop_run
+from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.replay import answer_to, position
 from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.instance.verdict import Applied
@@ -178,7 +179,8 @@ def _after_call(
     if refused is not None and refused.again is not None:
         return refused.outcome, refused.again
     if outcome.in_doubt and doubt_policy(context.strategy, context.task.steps[intent.step]) is InDoubt.PAUSE:
-        return end_in_doubt(context, intent, outcome.error or StepError(message="no answer"))
+        no_answer = StepError(message="no answer", kind=ErrorKind.TIMEOUT)
+        return end_in_doubt(context, intent, outcome.error or no_answer)
     if outcome.success and intent.answers_later:
         return begin_wait(context, intent, outcome)
     earliest = None if refused is None else refused.earliest

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.domain.ids import CorrelationId
+from shared.domain.instance.reason import EventFailure
 from shared.domain.instance.run import Then
 
 
@@ -203,8 +204,7 @@ class Event:
     applied. ``in_doubt`` means that a POST or PATCH got no definite answer and may have taken effect.
     ``answered`` is the last answer to an asynchronous call that was taken.
 
-    ``last_error`` is why the last attempt failed, as text. ``problem`` is an expression error from when it was
-    created.
+    ``failure`` is the last failed attempt. ``problem`` is an expression error from when it was created.
     """
 
     seq: int
@@ -231,7 +231,7 @@ class Event:
     applied: tuple[int, int] = (0, 0)
     in_doubt: bool = False
     answered: AnswerMark | None = None
-    last_error: str | None = None
+    failure: EventFailure | None = None
     problem: str | None = None
 
     def waiting(
@@ -268,6 +268,18 @@ class Event:
     def has_answer_to(self, correlation_id: CorrelationId) -> bool:
         """Return whether the event has taken an answer to this call."""
         return self.answered is not None and self.answered.correlation_id == correlation_id
+
+    @property
+    def last_error(self) -> str | None:
+        """Return why the last attempt failed, as text for users, or None."""
+        return None if self.failure is None else self.failure.message
+
+    @property
+    def is_retrying(self) -> bool:
+        """Return whether it has failed and waits for its next attempt."""
+        # A retry begins a new run, which has no first action yet; a delay waits inside its run.
+        has_new_run = self.has_begun and self.progress.first_action is None
+        return self.status is EventStatus.PENDING and has_new_run
 
     @property
     def planned_at(self) -> datetime:

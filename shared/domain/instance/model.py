@@ -8,12 +8,16 @@ from enum import StrEnum
 from shared.domain.calendar.dates import Moment
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import AccountId, EventSid, InstanceSid, OperationSid, StrategySid, event_sid
-from shared.domain.instance.event import Event, EventStatus
+from shared.domain.instance.event import Event, EventKind, EventStatus
+from shared.domain.instance.reason import EventFailure, StopReason
 from shared.domain.strategy.model import Json, OnResume
 
 # The instance is a single item that every command reads and writes, so its lists are short.
 MAX_ADDED_KEYS = 16
 """How many add-event requests an instance remembers, to recognise repeats."""
+
+MAX_FAILED_EVENTS = 8
+"""How many failed events an instance remembers until they are redriven or dismissed."""
 
 MAX_DOWNTIMES = 4
 """How many downtimes an instance remembers."""
@@ -114,16 +118,29 @@ class Downtime:
 class Stoppage:
     """How an instance that is not ACTIVE was stopped: paused, canceled or completed.
 
-    ``for_event`` is the event whose failure or call in doubt paused the instance. ``drained_at`` is when its last
-    running event stopped, None while a step is still in flight.
+    ``reason`` is the class that lists and bulk operations select by; ``note`` is text for users. ``for_event`` is the
+    event whose failure or call in doubt paused the instance. ``drained_at`` is when its last running event stopped,
+    None while a step is still in flight. ``dismissed_at`` is when an operator dismissed the stop as a problem.
     """
 
     at: datetime
     by: str
+    reason: StopReason
     note: str | None = None
     for_event: int | None = None
     drained_at: datetime | None = None
     cancel_reason: CancelReason | None = None
+    dismissed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedEvent:
+    """A closed event that FAILED, remembered until it is redriven or an operator dismisses it."""
+
+    seq: int
+    kind: EventKind
+    task: str
+    failure: EventFailure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +180,8 @@ class Origin:
 
     ``strategy_id`` is the strategy as the caller named it. ``created_by`` is the id of the access key.
     ``request_hash`` is the hash of the body, if the request may be repeated. ``order_id`` is the order's name, from
-    which the sid is derived. ``worker`` is the worker that the caller named.
+    which the sid is derived. ``worker`` is the worker that the caller named. ``reference`` is the caller's business
+    key.
     """
 
     strategy_id: str
@@ -171,6 +189,7 @@ class Origin:
     request_hash: str | None = None
     order_id: str | None = None
     worker: str | None = None
+    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,13 +207,14 @@ class Instance:
 
     ``shard`` is its partition of the due index, 0 to 15. ``stop`` is None while it is ACTIVE. ``events`` are its
     unfinished events, and ``next_seq`` is the number of the next one. ``has_run`` means that an event that had begun
-    is no longer on it.
+    is no longer on it. ``searchable`` are the attributes that it is found by, as its version declares them.
 
     ``fence`` rises with each claim and kill, and writes with a lower fence are rejected. ``rev`` rises with each
     saved change. ``blocked`` is the current block (see ``blocked_by``). ``downtimes`` are the last ones that have
     ended, latest last.
 
-    ``added`` are the last add-event requests, which may be repeated. ``operations`` are the last bulk operations that
+    ``failed_events`` are closed events that FAILED and need a person, latest last. ``added`` are the last add-event
+    requests, which may be repeated. ``operations`` are the last bulk operations that
     changed it. ``outputs`` holds the latest value of each output of its events.
     """
 
@@ -209,6 +229,7 @@ class Instance:
     shard: int
     description: str = ""
     attributes: Mapping[str, Json] = field(default_factory=dict)
+    searchable: tuple[str, ...] = ()
     status: InstanceStatus = InstanceStatus.ACTIVE
     stop: Stoppage | None = None
     plan: Plan = field(default_factory=Plan)
@@ -221,6 +242,7 @@ class Instance:
     blocked: Blocked | None = None
     downtimes: tuple[Downtime, ...] = ()
     sweep: Sweep = field(default_factory=Sweep)
+    failed_events: tuple[FailedEvent, ...] = ()
     added: tuple[Added, ...] = ()
     operations: tuple[OperationSid, ...] = ()
     outputs: Mapping[str, Json] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from typing import assert_never
 from shared.domain.instance.due import next_event
 from shared.domain.instance.event import Event, EventStatus, PausedFor
 from shared.domain.instance.model import CancelReason, Instance, InstanceStatus
+from shared.domain.instance.reason import Cause, StopReason
 
 
 class Phase(StrEnum):
@@ -73,20 +74,38 @@ _OPEN = (Phase.RUNNING, Phase.BETWEEN_STEPS, Phase.RETRYING, Phase.DELAYED, Phas
 
 def phase_of(instance: Instance, *, now: datetime) -> Phase:
     """Return the phase of an instance at an instant."""
-    match instance.status:
-        case InstanceStatus.COMPLETED:
-            return Phase.COMPLETED
-        case InstanceStatus.CANCELED:
-            by_operator = instance.cancel_reason is CancelReason.HTTP_REQUEST
-            return Phase.CANCELED if by_operator else Phase.FAULTED
-        case InstanceStatus.PAUSED:
-            stop = instance.stop
-            return Phase.PAUSED if stop is None or stop.for_event is None else Phase.STUCK
-        case InstanceStatus.ACTIVE:
-            event = current_event(instance)
-            return Phase.UNDATED if event is None else _of_event(instance, event, now=now)
-        case _:
-            assert_never(instance.status)
+    stopped = _of_stop(instance)
+    if stopped is not None:
+        return stopped
+    event = current_event(instance)
+    return Phase.UNDATED if event is None else _of_event(instance, event, now=now)
+
+
+def stored_phase(instance: Instance) -> Phase | None:
+    """Return the phase of an instance if it does not change as time passes and is worth a look, else None.
+
+    Those are the phases of stopped instances, and RETRYING.
+    """
+    stopped = _of_stop(instance)
+    if stopped is None and retrying_event(instance) is not None:
+        return Phase.RETRYING
+    return stopped
+
+
+def retrying_event(instance: Instance) -> Event | None:
+    """Return the event that determines the instance's phase if it waits for its next attempt, else None."""
+    event = current_event(instance)
+    return event if event is not None and event.is_retrying else None
+
+
+def reason_of(instance: Instance) -> StopReason | None:
+    """Return why an instance was stopped or waits for a retry, or None if neither is the case."""
+    if instance.stop is not None:
+        return instance.stop.reason
+    event = retrying_event(instance)
+    if event is None or event.failure is None:
+        return None
+    return StopReason(cause=Cause.FAILED, detail=event.failure.error_class)
 
 
 def planned_date(instance: Instance) -> datetime | None:
@@ -142,6 +161,23 @@ def current_event(instance: Instance) -> Event | None:
     return next(begun, None) or next_event(instance) or next(onhold, None)
 
 
+def _of_stop(instance: Instance) -> Phase | None:
+    """Return the phase of a stopped instance, or None if it is ACTIVE."""
+    match instance.status:
+        case InstanceStatus.COMPLETED:
+            return Phase.COMPLETED
+        case InstanceStatus.CANCELED:
+            by_operator = instance.cancel_reason is CancelReason.HTTP_REQUEST
+            return Phase.CANCELED if by_operator else Phase.FAULTED
+        case InstanceStatus.PAUSED:
+            stop = instance.stop
+            return Phase.PAUSED if stop is None or stop.for_event is None else Phase.STUCK
+        case InstanceStatus.ACTIVE:
+            return None
+        case _:
+            assert_never(instance.status)
+
+
 def _of_event(instance: Instance, event: Event, *, now: datetime) -> Phase:
     match event.status:
         case EventStatus.ONHOLD:
@@ -153,8 +189,7 @@ def _of_event(instance: Instance, event: Event, *, now: datetime) -> Phase:
         case EventStatus.PAUSED:
             return Phase.AWAITING_ANSWER if event.paused_for is PausedFor.ANSWER else Phase.BETWEEN_STEPS
         case EventStatus.PENDING if event.has_begun:
-            # A retry begins a new run, which has no first action yet; a delay waits inside its run.
-            return Phase.RETRYING if event.progress.first_action is None else Phase.DELAYED
+            return Phase.RETRYING if event.is_retrying else Phase.DELAYED
         case EventStatus.QUEUED if event.has_begun:
             return Phase.BETWEEN_STEPS
         case _:

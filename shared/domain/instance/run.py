@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from shared.domain.errors import shortened
 from shared.domain.ids import CallKey, CorrelationId
+from shared.domain.instance.reason import ErrorKind
 from shared.domain.strategy.model import Json
 
 MAX_REASON_BYTES = 4 * 1024
@@ -36,12 +37,18 @@ class StepError:
     """
 
     message: str
+    kind: ErrorKind = ErrorKind.OTHER
     status: int | None = None
     data: Json = None
 
     def __post_init__(self) -> None:
         """Cut the message. It is stored with the step, and may quote what was wrong."""
         object.__setattr__(self, "message", shortened(self.message, MAX_REASON_BYTES))
+
+    @property
+    def error_class(self) -> str:
+        """Return the class of the error, for example ``timeout`` or ``http-402``."""
+        return f"http-{self.status}" if self.kind is ErrorKind.HTTP else self.kind.value
 
 
 class Certainty(StrEnum):

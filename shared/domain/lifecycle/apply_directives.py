@@ -12,6 +12,7 @@ from shared.domain.instance.attributes import merge_attributes
 from shared.domain.instance.event import Event, EventKind, EventStatus
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Stoppage
+from shared.domain.instance.reason import Cause, StopReason
 from shared.domain.instance.verdict import Actor, Change
 from shared.domain.planning.closing import add_event, cancel_instance
 from shared.domain.planning.plan import cancel_events
@@ -58,7 +59,7 @@ def _paused(instance: Instance, note: str, *, now: datetime) -> Instance:
     """Pause the instance unless it is already PAUSED, or ended when its main event was canceled."""
     if instance.status is not InstanceStatus.ACTIVE:
         return instance
-    stop = Stoppage(at=now, by="controller", note=note)
+    stop = Stoppage(at=now, by="controller", reason=StopReason(cause=Cause.CONTROLLER), note=note)
     return instance.stopped(InstanceStatus.PAUSED, stop)
 
 

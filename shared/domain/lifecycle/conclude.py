@@ -11,6 +11,7 @@ from typing import assert_never
 from shared.domain.instance.event import Event, EventStatus, PausedFor, RunProgress
 from shared.domain.instance.journal import ClosedBy, JournalEntry
 from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Stoppage
+from shared.domain.instance.reason import Cause, EventFailure, StopReason
 from shared.domain.instance.run import Ending, Failure, RunEnd
 from shared.domain.instance.verdict import ENGINE, Actor, AlreadyThere, Applied, Change, Verdict, audited
 from shared.domain.lifecycle.apply_directives import apply_directives
@@ -131,9 +132,11 @@ def wait(instance: Instance, command: Wait, *, now: datetime) -> Verdict:
     return Applied(instance=instance.with_event(waiting).at_rest(now=now))
 
 
-def paused_by_engine(instance: Instance, event: Event, note: str, *, now: datetime) -> Instance:
+def paused_by_engine(
+    instance: Instance, event: Event, note: str, reason: StopReason, *, now: datetime
+) -> Instance:
     """Return the instance PAUSED because of an event."""
-    stop = Stoppage(at=now, by=ENGINE.name, note=note, for_event=event.seq)
+    stop = Stoppage(at=now, by=ENGINE.name, reason=reason, note=note, for_event=event.seq)
     return instance.stopped(InstanceStatus.PAUSED, stop)
 
 
@@ -166,7 +169,7 @@ def _retried(instance: Instance, event: Event, failed: Failure, *, now: datetime
         attempt=event.attempt + 1,
         run=event.run + 1,
         progress=RunProgress(),
-        last_error=failed.error.message,
+        failure=_event_failure(failed, now=now),
     )
     return Change(instance=instance.with_event(again).at_rest(now=now))
 
@@ -174,9 +177,9 @@ def _retried(instance: Instance, event: Event, failed: Failure, *, now: datetime
 def _exhausted(
     strategy: Strategy, instance: Instance, event: Event, failed: Failure, *, now: datetime
 ) -> Change:
-    event = replace(event, last_error=failed.error.message)
+    event = replace(event, failure=_event_failure(failed, now=now))
     if failed.pauses and not instance.status.is_final:
-        return _paused(instance, event, PausedFor.EXHAUSTED, failed, now=now)
+        return _paused(instance, event, PausedFor.EXHAUSTED, failed, Cause.EXHAUSTED, now=now)
     change = _closed(instance, event, EventStatus.FAILED, now=now, why=failed.error.message)
     if not event.is_main or instance.status.is_final:
         return change.then(complete_if_done(change.instance, now=now))
@@ -185,17 +188,25 @@ def _exhausted(
         change = change.then(_without_leading_ups(change.instance, now=now))
         return change.then(plan_next(strategy, change.instance, now=now).change)
     by = Actor(name=ENGINE.name, reason=f"{event.task}: {failed.error.message}")
-    return change.then(cancel_instance(strategy, change.instance, CancelReason.MAX_ATTEMPTS, by=by, now=now))
+    canceled = cancel_instance(
+        strategy,
+        change.instance,
+        CancelReason.MAX_ATTEMPTS,
+        by=by,
+        now=now,
+        error_class=failed.error.error_class,
+    )
+    return change.then(canceled)
 
 
 def _in_doubt(instance: Instance, event: Event, failed: Failure, *, now: datetime) -> Change:
     """Pause event and instance until an operator decides; on a final instance only the event."""
-    event = replace(event, in_doubt=True, last_error=failed.error.message)
+    event = replace(event, in_doubt=True, failure=_event_failure(failed, now=now))
     if instance.status.is_final and not instance.lets_run(event):
         return _stopped_with(instance, event, now=now)
     event = replace(event, progress=replace(event.progress, call_in_doubt=True))
     if not instance.status.is_final:
-        return _paused(instance, event, PausedFor.IN_DOUBT, failed, now=now)
+        return _paused(instance, event, PausedFor.IN_DOUBT, failed, Cause.IN_DOUBT, now=now)
     return Change(instance=instance.with_event(event.paused(PausedFor.IN_DOUBT)).at_rest(now=now))
 
 
@@ -205,13 +216,20 @@ def _no_doubt(instance: Instance, event: Event, *, now: datetime) -> Applied:
 
 
 def _paused(
-    instance: Instance, event: Event, paused_for: PausedFor, failed: Failure, *, now: datetime
+    instance: Instance,
+    event: Event,
+    paused_for: PausedFor,
+    failed: Failure,
+    cause: Cause,
+    *,
+    now: datetime,
 ) -> Change:
     """Pause the event and, if it is ACTIVE, the instance."""
     waiting = instance.with_event(event.paused(paused_for))
     if instance.status is InstanceStatus.ACTIVE:
         note = f"{event.task}: {failed.error.message}"
-        waiting = paused_by_engine(waiting, event, note, now=now)
+        reason = StopReason(cause=cause, detail=failed.error.error_class)
+        waiting = paused_by_engine(waiting, event, note, reason, now=now)
     return Change(instance=waiting.at_rest(now=now))
 
 
@@ -237,6 +255,11 @@ def _stopped_with(instance: Instance, event: Event, *, now: datetime) -> Change:
 def _without_leading_ups(instance: Instance, *, now: datetime) -> Change:
     doomed = unbegun_leading_ups(instance)
     return close_all(instance, doomed, now=now, why="its main event has closed", cause=ClosedBy.MAIN_EVENT)
+
+
+def _event_failure(failed: Failure, *, now: datetime) -> EventFailure:
+    error = failed.error
+    return EventFailure(message=error.message, error_class=error.error_class, at=now, step=failed.step)
 
 
 def _failure(end: RunEnd) -> Failure:

@@ -12,6 +12,7 @@ from shared.domain.ids import EventSid
 from shared.domain.instance.event import Event, EventStatus, PausedFor, RunProgress
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Stoppage
+from shared.domain.instance.reason import Cause, StopReason
 from shared.domain.instance.verdict import (
     Actor,
     AlreadyThere,
@@ -42,7 +43,9 @@ def pause(instance: Instance, command: Pause, *, now: datetime) -> Verdict:
     match instance.status:
         case InstanceStatus.ACTIVE:
             drained_at = now if instance.lease is None else None
-            stop = Stoppage(at=now, by=command.by.name, note=command.by.reason, drained_at=drained_at)
+            by = command.by
+            reason = StopReason(cause=Cause.OPERATOR, detail=by.name)
+            stop = Stoppage(at=now, by=by.name, reason=reason, note=by.reason, drained_at=drained_at)
             change = _killed(instance.stopped(InstanceStatus.PAUSED, stop), command.kill, now=now)
             return audited(instance, change, command="pause", by=command.by, now=now)
         case InstanceStatus.PAUSED:

@@ -141,8 +141,9 @@ def _closed(instance: Instance, record: EventRecord, command: Redrive, *, now: d
         after_cancellation=event.after_cancellation or instance.status.is_final,
     )
     events = tuple(sorted((*instance.events, again), key=lambda each: each.seq))
-    verdict = _queued(replace(instance, events=events), again, command, now=now)
-    return replace(verdict, reopened=record)
+    failed_events = tuple(failed for failed in instance.failed_events if failed.seq != event.seq)
+    open_again = replace(instance, events=events, failed_events=failed_events)
+    return replace(_queued(open_again, again, command, now=now), reopened=record)
 
 
 def _queued(instance: Instance, event: Event, command: Redrive, *, now: datetime) -> Applied:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from shared.domain.instance.event import Event, EventStatus, PausedFor
 from shared.domain.instance.journal import ClosedBy, EventHistory
 from shared.domain.instance.model import Instance, Lease
+from shared.domain.instance.reason import Cause, ErrorKind, EventFailure, StopReason
 from shared.domain.instance.replay import chain, position, unapplied
 from shared.domain.instance.run import Intent
 from shared.domain.instance.verdict import Applied, Change
@@ -97,10 +98,12 @@ def _counts_as_crash(lease: Lease, *, now: datetime) -> bool:
 def _poisoned(instance: Instance, event: Event, *, now: datetime) -> Change:
     """Pause a main event with its instance. Any other event, or any event of a final instance, fails."""
     why = f"the runner crashed {MAX_CRASHES} times without progress"
-    event = replace(event, last_error=why, updated_at=now)
+    failure = EventFailure(message=why, error_class=ErrorKind.CRASH.value, at=now)
+    event = replace(event, failure=failure, updated_at=now)
     if event.is_main and not instance.status.is_final:
         paused = instance.with_event(event.paused(PausedFor.POISONED))
-        waiting = paused_by_engine(paused, event, f"{event.task}: {why}", now=now)
+        reason = StopReason(cause=Cause.POISONED)
+        waiting = paused_by_engine(paused, event, f"{event.task}: {why}", reason, now=now)
         return Change(instance=waiting.at_rest(now=now))
     change = close(
         instance, event, EventStatus.FAILED, now=now, why=why, cause=ClosedBy.CRASHES, by_runner=True

@@ -6,16 +6,28 @@ Source: docs/contracts/core.md sections 3.6 and 3.8; docs/design.md section 3.6.
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import assert_never
 
 from shared.domain.errors import DateError
 from shared.domain.instance.event import Event, EventKind, EventStatus, PausedFor
 from shared.domain.instance.journal import ClosedBy, EventRecord
-from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Stoppage
+from shared.domain.instance.model import (
+    MAX_FAILED_EVENTS,
+    CancelReason,
+    FailedEvent,
+    Instance,
+    InstanceStatus,
+    Stoppage,
+)
+from shared.domain.instance.reason import Cause, StopReason
 from shared.domain.instance.scope import is_true, scope
 from shared.domain.instance.verdict import ENGINE, Actor, Change
 from shared.domain.planning.offset_dates import delayed
 from shared.domain.strategy.model import LifecycleTask, Strategy
 from shared.expressions import EvaluationError
+
+MAX_REMEMBERED = 200
+"""How many characters of a failed event's message its instance remembers."""
 
 
 def close(
@@ -37,6 +49,8 @@ def close(
     running = instance.lease is not None and instance.lease.seq == event.seq
     in_flight = running and not by_runner
     after = replace(instance.without(frozenset({event.seq})), updated_at=now)
+    if status is EventStatus.FAILED:
+        after = _remembering(after, event)
     if running:
         after = after.at_rest(now=now)
     if in_flight:
@@ -85,8 +99,9 @@ def cancel_instance(
     by: Actor,
     now: datetime,
     kill: bool = False,
+    error_class: str | None = None,
 ) -> Change:
-    """Cancel the instance for good.
+    """Cancel the instance for good. ``error_class`` is that of the error that used up the attempts.
 
     Every unfinished event closes, except those that may run after a cancelation. A running event is closed by its
     runner at its next check (``draining`` until then), or at once with ``kill``. The on-cancel events are created,
@@ -99,7 +114,14 @@ def cancel_instance(
     why = f"instance canceled: {reason.value}"
     change = close_all(instance, doomed, now=now, why=why, cause=ClosedBy.INSTANCE)
     drained_at = now if change.instance.lease is None else None
-    stop = Stoppage(at=now, by=by.name, note=by.reason, drained_at=drained_at, cancel_reason=reason)
+    stop = Stoppage(
+        at=now,
+        by=by.name,
+        reason=_cancel_reason(reason, by, error_class),
+        note=by.reason,
+        drained_at=drained_at,
+        cancel_reason=reason,
+    )
     after = change.instance.stopped(InstanceStatus.CANCELED, stop)
     after = replace(after, plan=replace(after.plan, has_ended=True), blocked=None)
     created = lifecycle_events(
@@ -118,9 +140,34 @@ def complete_if_done(instance: Instance, *, now: datetime) -> Change:
         return Change(instance=instance)
     onhold = list(instance.events)
     change = close_all(instance, onhold, now=now, why="the plan has ended", cause=ClosedBy.INSTANCE)
-    stop = Stoppage(at=now, by="engine", note="the plan has ended", drained_at=now)
+    ended = StopReason(cause=Cause.ENDED)
+    stop = Stoppage(at=now, by="engine", reason=ended, note="the plan has ended", drained_at=now)
     after = change.instance.stopped(InstanceStatus.COMPLETED, stop)
     return Change(instance=after, records=change.records)
+
+
+def _cancel_reason(reason: CancelReason, by: Actor, error_class: str | None) -> StopReason:
+    match reason:
+        case CancelReason.HTTP_REQUEST:
+            return StopReason(cause=Cause.OPERATOR, detail=by.name)
+        case CancelReason.CONTROLLER_HELPER:
+            return StopReason(cause=Cause.CONTROLLER)
+        case CancelReason.MAX_ATTEMPTS:
+            return StopReason(cause=Cause.EXHAUSTED, detail=error_class)
+        case CancelReason.CREATE_CYCLE_ERROR:
+            return StopReason(cause=Cause.PLAN)
+        case _:
+            assert_never(reason)
+
+
+def _remembering(instance: Instance, event: Event) -> Instance:
+    """Return the instance with a failed event remembered, and the oldest forgotten if there are too many."""
+    if event.failure is None:
+        raise ValueError("an event that failed must say why")
+    # The instance is written as a whole at each step, so it must stay small; the record has the whole message.
+    failure = replace(event.failure, message=event.failure.message[:MAX_REMEMBERED])
+    failed = FailedEvent(seq=event.seq, kind=event.kind, task=event.task, failure=failure)
+    return replace(instance, failed_events=(*instance.failed_events, failed)[-MAX_FAILED_EVENTS:])
 
 
 def _is_open(instance: Instance, *, now: datetime) -> bool:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from shared.domain.errors import Problem, Problems
+from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.run import Intent, StepError
 from shared.domain.instance.scope import Scope, is_true, with_response
 from shared.domain.strategy.model import Action, Authorization, Json, Method, Service, Strategy
@@ -132,7 +133,9 @@ def prepare(strategy: Strategy, action: Action, intent: Intent, variables: Scope
     try:
         return _prepared(strategy, action, intent, variables)
     except EvaluationError as error:
-        raise CallNotPossibleError(StepError(message=f"action {action.key}: {error}")) from error
+        raise CallNotPossibleError(
+            StepError(message=f"action {action.key}: {error}", kind=ErrorKind.EXPRESSION)
+        ) from error
 
 
 def summarize(problems: Sequence[Problem]) -> str:

@@ -7,6 +7,7 @@ from enum import Enum, auto
 from http import HTTPStatus
 from typing import assert_never
 
+from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.run import Certainty, Intent, Outcome, StepError
 from shared.domain.steps.call import (
     AddressRefused,
@@ -95,13 +96,13 @@ def classify(service: Service, method: Method, intent: Intent, call: CallOutcome
         case Answered():
             return _answered(service, method, intent, call)
         case TimedOut(why=why):
-            message = f"no answer: {why}"
+            error = StepError(message=f"no answer: {why}", kind=ErrorKind.TIMEOUT)
         case Unreachable(why=why) | AddressRefused(why=why) | TokenRefused(why=why):
-            message = why
+            error = StepError(message=why, kind=ErrorKind.UNREACHABLE)
         case _:
             assert_never(call)
     certainty = certainty_of(answer_class(method, call), intent)
-    return Outcome(success=False, error=StepError(message=message), certainty=certainty)
+    return Outcome(success=False, error=error, certainty=certainty)
 
 
 def is_success(status: int) -> bool:
@@ -127,18 +128,20 @@ def _answered(service: Service, method: Method, intent: Intent, call: Answered) 
     status, returned = call.status, f"{service.key}/{method.key} returned HTTP {call.status}"
     why = call.unusable or _why_unsound(call.body)
     if why is not None:
-        error = StepError(message=f"{returned} with an unusable body: {why}", status=status)
+        error = StepError(
+            message=f"{returned} with an unusable body: {why}", kind=ErrorKind.RESPONSE, status=status
+        )
         return _failed(method, intent, call, error)
     if method.method == "delete" and intent.repeat and status in _GONE and not method.whole_answer:
         # The first sending has deleted it.
         return Outcome(success=True, response=call.body)
     if not is_success(status) and not method.whole_answer:
-        error = StepError(message=returned, status=status, data=call.body)
+        error = StepError(message=returned, kind=ErrorKind.HTTP, status=status, data=call.body)
         return _failed(method, intent, call, error)
     problems = [] if method.response_validation is None else violations(method.response_validation, call.body)
     if problems:
         message = f"responseValidation: {summarize(problems)}"
-        error = StepError(message=message, status=status, data=call.body)
+        error = StepError(message=message, kind=ErrorKind.RESPONSE, status=status, data=call.body)
         return _failed(method, intent, call, error)
     if not method.whole_answer:
         return Outcome(success=True, response=call.body)

@@ -12,6 +12,7 @@ from shared.domain.ids import call_key, correlation_id
 from shared.domain.instance.event import Event
 from shared.domain.instance.journal import EventHistory, StepResult
 from shared.domain.instance.model import Instance
+from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.replay import chain, is_refused, open_sending, stored_results
 from shared.domain.instance.run import (
     Certainty,
@@ -113,7 +114,7 @@ class FlowCursor:
             elif self.visit <= MAX_VISITS or self._steps_executed() < MAX_VISITS:
                 return self._intent(step)
             else:
-                too_many = StepError(message=f"more than {MAX_VISITS} steps in one run")
+                too_many = StepError(message=f"more than {MAX_VISITS} steps in one run", kind=ErrorKind.LIMIT)
                 target = self.attempt_failed(step, too_many)
         return self._end()
 
@@ -287,4 +288,4 @@ class FlowCursor:
 
 def rule_failed(step: Step, problem: EvaluationError) -> StepError:
     """Return the error of a step with a ``callback`` rule that cannot be evaluated."""
-    return StepError(message=f"rule of {step.key}: {problem}")
+    return StepError(message=f"rule of {step.key}: {problem}", kind=ErrorKind.EXPRESSION)

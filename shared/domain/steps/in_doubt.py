@@ -9,6 +9,7 @@ from typing import assert_never
 
 from shared.domain.instance.event import Event, Resolution
 from shared.domain.instance.journal import JournalEntry
+from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.replay import has_unanswered_call
 from shared.domain.instance.run import Ending, Failure, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.steps.flow import StepContext, advance, fail, skip
@@ -56,9 +57,9 @@ def decide_doubt(context: StepContext, intent: Intent) -> DoubtDecision:
         case Resolution.RETRY:
             return SendAgain(replace(intent, repeat=True))
         case Resolution.SKIP:
-            return EndStep(*skip(context, intent, in_doubt("skipped by an operator")))
+            return EndStep(*skip(context, intent, in_doubt("skipped by an operator", ErrorKind.OPERATOR)))
         case Resolution.FAIL:
-            return EndStep(*fail(context, intent, in_doubt("failed by an operator")))
+            return EndStep(*fail(context, intent, in_doubt("failed by an operator", ErrorKind.OPERATOR)))
         case None:
             return _by_policy(context, intent, doubt_policy(context.strategy, step))
         case _:
@@ -93,8 +94,10 @@ def _by_policy(context: StepContext, intent: Intent, policy: InDoubt) -> DoubtDe
         case InDoubt.RETRY:
             return SendAgain(replace(intent, repeat=True))
         case InDoubt.FAIL:
-            return EndStep(*advance(context, intent, in_doubt(_UNKNOWN)))
+            return EndStep(*advance(context, intent, in_doubt(_UNKNOWN, ErrorKind.CRASH)))
         case InDoubt.PAUSE:
-            return AwaitOperator(end_in_doubt(context, intent, StepError(message=_UNKNOWN)))
+            return AwaitOperator(
+                end_in_doubt(context, intent, StepError(message=_UNKNOWN, kind=ErrorKind.CRASH))
+            )
         case _:
             assert_never(policy)

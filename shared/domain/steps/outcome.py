@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from shared.domain.calendar.dates import format_instant
 from shared.domain.instance.journal import Answer, EventHistory
+from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.replay import put_result, stack
 from shared.domain.instance.run import Certainty, Intent, Outcome, StepError
 from shared.domain.instance.scope import Scope, directives, with_response
@@ -150,7 +151,7 @@ def judge_answer(context: StepContext, intent: Intent, answer: Answer) -> Outcom
 def judge_timeout(intent: Intent) -> Outcome:
     """Return the outcome of an asynchronous step without an answer in time."""
     until = "" if intent.answer_by is None else f" by {format_instant(intent.answer_by)}"
-    return in_doubt(f"no answer{until}")
+    return in_doubt(f"no answer{until}", ErrorKind.TIMEOUT)
 
 
 def fail_call(intent: Intent, error: CallNotPossibleError) -> Outcome:
@@ -158,9 +159,9 @@ def fail_call(intent: Intent, error: CallNotPossibleError) -> Outcome:
     return Outcome(success=False, error=error.error, certainty=certainty_of(AnswerClass.NOT_SENT, intent))
 
 
-def in_doubt(message: str) -> Outcome:
+def in_doubt(message: str, kind: ErrorKind) -> Outcome:
     """Return the outcome of a step with a call in doubt that is not sent again."""
-    return Outcome(success=False, error=StepError(message=message), certainty=Certainty.IN_DOUBT)
+    return Outcome(success=False, error=StepError(message=message, kind=kind), certainty=Certainty.IN_DOUBT)
 
 
 def doubt_policy(strategy: Strategy, step: Step) -> InDoubt:
@@ -216,10 +217,12 @@ def _controlled(
             context.strategy, context.instance, merge_directives(outcome.directives, answer), now=context.now
         )
     except (EvaluationError, DirectiveError, ControllerError) as problem:
-        error = StepError(message=f"{controller.name}: {problem}")
+        kind = ErrorKind.EXPRESSION if isinstance(problem, EvaluationError) else ErrorKind.CONTROLLER
+        error = StepError(message=f"{controller.name}: {problem}", kind=kind)
         return replace(outcome, success=False, error=error, directives=None, certainty=if_unusable)
     if "fail" in ordered:
-        return replace(outcome, success=False, error=StepError(message=ordered["fail"]), directives=None)
+        error = StepError(message=ordered["fail"], kind=ErrorKind.CONTROLLER)
+        return replace(outcome, success=False, error=error, directives=None)
     response = ordered.pop("response", outcome.response)
     return replace(outcome, response=response, directives=ordered or None)
 
@@ -238,7 +241,8 @@ def _within_bounds(event_history: EventHistory, outcome: Outcome, if_unusable: C
         )
     if not own or size <= MAX_STORED_BYTES:
         return outcome
-    error = StepError(message="RESPONSE_TOO_LARGE: the responses of one event must take at most 192 KB")
+    message = "RESPONSE_TOO_LARGE: the responses of one event must take at most 192 KB"
+    error = StepError(message=message, kind=ErrorKind.RESPONSE)
     return replace(outcome, success=False, response=None, error=error, directives=None, certainty=if_unusable)
 
 

@@ -101,7 +101,7 @@ def failure(
     """
     # Every later intent repeats the failure, so the body stays with the step's own journal entry.
     step, error = failed.step, failed.error
-    short_error = StepError(message=error.message[:MAX_REASON], status=error.status)
+    short_error = replace(error, message=error.message[:MAX_REASON], data=None)
     pauses = policy.pause_before_cancel and not instance.status.is_final
     used_up = Failure(step=step.key, failed_at=now, error=short_error, pauses=pauses)
     delay = delay_of(policy, failed.attempt)

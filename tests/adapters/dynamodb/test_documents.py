@@ -118,7 +118,9 @@ class TestTheFullObjects:
         assert shapes <= found
 
     def test_a_shape_that_forgets_a_field_is_refused(self) -> None:
-        with pytest.raises(TypeError, match=r"StepError: shape and class differ in \['data', 'status'\]"):
+        with pytest.raises(
+            TypeError, match=r"StepError: shape and class differ in \['data', 'kind', 'status'\]"
+        ):
             Shape(StepError, {"message": Member("message", TEXT)})
 
 
@@ -166,6 +168,15 @@ class TestItems:
             "strategyStatus": {"S": f"{full.STRATEGY}#PAUSED"},
             "ownerShard": {"S": "acme#5"},
             "createdSid": {"S": f"2026-01-01T10:30:15.001Z#{full.SID}"},
+            "phaseShard": {"S": "acme#STUCK#5"},
+            "phaseOrder": {
+                "S": f"exhausted:http-402#{full.STRATEGY}#2026-01-01T10:30:15.001Z#{full.SID}",
+            },
+            "problemShard": {"S": "acme#5"},
+            "problemAt": {"S": f"2026-01-09T10:30:15.000Z#{full.SID}"},
+            "referenceKey": {"S": "acme#order-4711"},
+            "attribute1": {"S": 'acme#["memberId","m-1"]'},
+            "attribute2": {"S": 'acme#["monthlyFee","39"]'},
             "sweepPartition": {"S": "far#13"},
             "sweepAt": {"S": "2026-01-10T10:30:15.000Z"},
         }

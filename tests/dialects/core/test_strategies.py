@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -29,9 +29,17 @@ class Lagging(MemoryInstances):
     """An index that still lists instances under their former statuses."""
 
     def of_strategy(
-        self, strategy: StrategySid, _: Sequence[InstanceStatus], *, before: PageKey | None, limit: int
+        self,
+        strategy: StrategySid,
+        _: Sequence[InstanceStatus],
+        *,
+        before: PageKey | None,
+        limit: int,
+        since: datetime | None = None,
     ) -> list[PageKey]:
-        return MemoryInstances.of_strategy(self, strategy, list(InstanceStatus), before=before, limit=limit)
+        return MemoryInstances.of_strategy(
+            self, strategy, list(InstanceStatus), before=before, limit=limit, since=since
+        )
 
 
 def shorter(strategy: dict[str, Any]) -> dict[str, Any]:

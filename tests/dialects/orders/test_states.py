@@ -14,6 +14,7 @@ from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.instance.event import Event, EventPause, EventStatus, PausedFor
 from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Lease
 from shared.domain.instance.phase import Phase, phase_of
+from shared.domain.instance.reason import EventFailure
 from tests.dialects.orders.client import ACCOUNT, Joc
 from tests.dialects.wire import NOON
 from tests.factories import HOUR, a_running_event, a_stop, an_event, an_instance, an_intent, stop_of
@@ -216,7 +217,8 @@ class TestLastOutcome:
         assert decoded["lastOutcome"] == {"TYPE": "Failed", "message": "it said no"}
 
     def test_an_order_that_waits_for_its_retry_has_failed_so_far(self, joc: Joc) -> None:
-        event = dated(date=LATER, run=2, last_error="it said no", **BEGUN)
+        failure = EventFailure(message="it said no", error_class="http-402", at=NOON)
+        event = dated(date=LATER, run=2, failure=failure, **BEGUN)
 
         assert shown(joc, of(event))["lastOutcome"] == {"TYPE": "Failed", "message": "it said no"}
 

@@ -5,6 +5,7 @@ import pytest
 
 from shared.domain.instance.event import AnswerMark, Event, EventStatus
 from shared.domain.instance.journal import StepResult
+from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.replay import (
     chain,
     is_refused,
@@ -244,7 +245,12 @@ class TestStack:
         assert stack(event_history, an_event(), RECEIPT) == {
             "charge": StepResult(
                 success=False,
-                error=StepError(message="api/call returned HTTP 402", status=402, data={"code": "declined"}),
+                error=StepError(
+                    message="api/call returned HTTP 402",
+                    kind=ErrorKind.HTTP,
+                    status=402,
+                    data={"code": "declined"},
+                ),
             ),
             "mail": StepResult(success=True, response="sent"),
         }

@@ -9,6 +9,7 @@ from shared.domain.calendar.dates import ResetTo, Span, Unit, moment_at
 from shared.domain.instance.event import EventKind
 from shared.domain.instance.journal import StepResult
 from shared.domain.instance.model import CancelReason, InstanceStatus
+from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.run import StepError
 from shared.domain.instance.scope import directives, instant, is_true, scope, span_of, with_response
 from shared.domain.strategy.model import Delta
@@ -124,7 +125,9 @@ class TestScope:
         assert variables(event=an_event(), date=other, cycle=9)["cycle"] == 9
 
     def test_the_stack_has_a_result_for_each_step(self) -> None:
-        error = StepError(message="shop/charge returned HTTP 402", status=402, data={"code": 12})
+        error = StepError(
+            message="shop/charge returned HTTP 402", kind=ErrorKind.HTTP, status=402, data={"code": 12}
+        )
         stack = {
             "charge": StepResult(success=False, error=error),
             "quote": StepResult(success=True, response={"fee": 39}, from_cache=True),

@@ -8,6 +8,7 @@ from shared.domain.calendar.dates import DATE_FORMS, moment_at
 from shared.domain.instance.attributes import attribute_problem, merge_attributes
 from shared.domain.instance.event import Event, EventKind, EventStatus
 from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Stoppage
+from shared.domain.instance.reason import Cause, StopReason
 from shared.domain.instance.verdict import Change
 from shared.domain.lifecycle.apply_directives import apply_directives
 from shared.domain.steps.directives import DirectiveError, check_directives, has_room
@@ -400,7 +401,9 @@ class TestPauseInstance:
         assert after == replace(
             before,
             status=InstanceStatus.PAUSED,
-            stop=Stoppage(at=LATER, by="controller", note="check first"),
+            stop=Stoppage(
+                at=LATER, by="controller", reason=StopReason(cause=Cause.CONTROLLER), note="check first"
+            ),
             updated_at=LATER,
         )
         assert after.is_draining

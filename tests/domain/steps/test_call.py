@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from shared.domain.instance.journal import StepResult
+from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.run import StepError
 from shared.domain.instance.scope import Scope, scope
 from shared.domain.steps.call import CallNotPossibleError, Credential, ServiceRequest, method_of, prepare
@@ -63,7 +64,7 @@ def request(
 def refusal(action: dict[str, Any], **members: Any) -> str:
     with pytest.raises(CallNotPossibleError) as refused:
         request(action, **members)
-    assert refused.value.error == StepError(message=str(refused.value))
+    assert refused.value.error == StepError(message=str(refused.value), kind=ErrorKind.EXPRESSION)
     return str(refused.value)
 
 

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.run import Certainty, Outcome, StepError
 from shared.domain.steps.call import (
     AddressRefused,
@@ -194,26 +195,33 @@ class TestOutcomes:
         ],
     )
     def test_any_other_answer_is_an_error_with_the_body(self, status: int, certainty: Certainty) -> None:
-        error = StepError(message=f"api/call returned HTTP {status}", status=status, data={"code": 1})
+        error = StepError(
+            message=f"api/call returned HTTP {status}", kind=ErrorKind.HTTP, status=status, data={"code": 1}
+        )
 
         assert classified(Answered(status=status, body={"code": 1})) == Outcome(
             success=False, error=error, certainty=certainty
         )
 
     @pytest.mark.parametrize(
-        ("call", "message", "certainty"),
+        ("call", "message", "kind", "certainty"),
         [
-            (TimedOut(why="30 s have passed"), "no answer: 30 s have passed", Certainty.IN_DOUBT),
-            (Unreachable(why="no address"), "no address", Certainty.OPEN),
-            (AddressRefused(why="internal"), "internal", Certainty.OPEN),
-            (TokenRefused(why="no token: 429"), "no token: 429", Certainty.OPEN),
+            (
+                TimedOut(why="30 s have passed"),
+                "no answer: 30 s have passed",
+                ErrorKind.TIMEOUT,
+                Certainty.IN_DOUBT,
+            ),
+            (Unreachable(why="no address"), "no address", ErrorKind.UNREACHABLE, Certainty.OPEN),
+            (AddressRefused(why="internal"), "internal", ErrorKind.UNREACHABLE, Certainty.OPEN),
+            (TokenRefused(why="no token: 429"), "no token: 429", ErrorKind.UNREACHABLE, Certainty.OPEN),
         ],
     )
     def test_the_lack_of_an_answer_is_an_error(
-        self, call: CallOutcome, message: str, certainty: Certainty
+        self, call: CallOutcome, message: str, kind: ErrorKind, certainty: Certainty
     ) -> None:
         assert classified(call) == Outcome(
-            success=False, error=StepError(message=message), certainty=certainty
+            success=False, error=StepError(message=message, kind=kind), certainty=certainty
         )
 
 
@@ -233,7 +241,9 @@ class TestUnusableAnswers:
         message = f"api/call returned HTTP {status} with an unusable body: larger than 128 KB"
 
         assert classified(Answered(status=status, unusable="larger than 128 KB")) == Outcome(
-            success=False, error=StepError(message=message, status=status), certainty=certainty
+            success=False,
+            error=StepError(message=message, kind=ErrorKind.RESPONSE, status=status),
+            certainty=certainty,
         )
 
     @pytest.mark.parametrize(
@@ -251,7 +261,9 @@ class TestUnusableAnswers:
         message = f"api/call returned HTTP 200 with an unusable body: {why}"
 
         assert classified(Answered(status=200, body=body)) == Outcome(
-            success=False, error=StepError(message=message, status=200), certainty=Certainty.IN_DOUBT
+            success=False,
+            error=StepError(message=message, kind=ErrorKind.RESPONSE, status=200),
+            certainty=Certainty.IN_DOUBT,
         )
 
     @pytest.mark.parametrize("body", ["", "\x01", "\\u0000", "ñ€😀", {"a": ["\t"]}, None, 0, False])
@@ -269,6 +281,7 @@ class TestUnusableAnswers:
         assert (outcome.success, outcome.certainty) == (False, Certainty.IN_DOUBT)
         assert outcome.error == StepError(
             message="api/call returned HTTP 200 with an unusable body: /: must nest at most 128 levels deep",
+            kind=ErrorKind.RESPONSE,
             status=200,
         )
 
@@ -288,7 +301,9 @@ class TestUnusableAnswers:
     def test_the_body_of_an_error_is_not_validated(self) -> None:
         outcome = classified(Answered(status=402, body="no JSON"), response_validation=STATUS)
 
-        assert outcome.error == StepError(message="api/call returned HTTP 402", status=402, data="no JSON")
+        assert outcome.error == StepError(
+            message="api/call returned HTTP 402", kind=ErrorKind.HTTP, status=402, data="no JSON"
+        )
 
 
 class TestRepeats:

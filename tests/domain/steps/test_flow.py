@@ -3,6 +3,7 @@ from typing import Any
 
 from shared.domain.calendar.dates import DATE_FORMS
 from shared.domain.instance.model import InstanceStatus
+from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.run import Ending, Failure, Intent, Outcome, Path, StepError
 from shared.domain.steps.flow import fail, skip
 from shared.domain.strategy.model import NextStepRule, RuleKind
@@ -157,7 +158,9 @@ class TestARuleThatCannotBeEvaluated:
 
         assert run.at == "EXHAUSTED"
         assert run.end.failure == Failure(
-            step="charge", failed_at=NOON, error=StepError(message="api/call returned HTTP 503", status=503)
+            step="charge",
+            failed_at=NOON,
+            error=StepError(message="api/call returned HTTP 503", kind=ErrorKind.HTTP, status=503),
         )
         (note,) = run.last.notes
         assert note.startswith("rule of charge: ")
@@ -234,7 +237,9 @@ class TestAfterAnError:
 
         assert run.end.how is Ending.EXHAUSTED
         assert run.end.failure == Failure(
-            step="charge", failed_at=NOON, error=StepError(message="api/call returned HTTP 402", status=402)
+            step="charge",
+            failed_at=NOON,
+            error=StepError(message="api/call returned HTTP 402", kind=ErrorKind.HTTP, status=402),
         )
 
 
@@ -268,7 +273,7 @@ class TestBeforeARetry:
         failure = Failure(
             step="charge",
             failed_at=NOON,
-            error=StepError(message="api/call returned HTTP 402", status=402),
+            error=StepError(message="api/call returned HTTP 402", kind=ErrorKind.HTTP, status=402),
             retry_at=NOON + HOUR,
         )
         assert (run.at, run.intent.path, run.intent.failure) == ("mail", Path.BEFORE_RETRY, failure)
@@ -471,7 +476,9 @@ class TestBranches:
         run = self.branching(*["a"] * 34).succeeds()
 
         assert run.at == "EXHAUSTED"
-        assert run.last.error == StepError(message="rule of fork: more than 32 branches wait")
+        assert run.last.error == StepError(
+            message="rule of fork: more than 32 branches wait", kind=ErrorKind.EXPRESSION
+        )
 
 
 class TestVisits:
@@ -486,7 +493,9 @@ class TestVisits:
 
         assert run.end.how is Ending.RETRY
         assert run.end.failure is not None
-        assert run.end.failure.error == StepError(message="more than 200 steps in one run")
+        assert run.end.failure.error == StepError(
+            message="more than 200 steps in one run", kind=ErrorKind.LIMIT
+        )
 
     def test_the_side_path_beyond_the_limit_is_not_executed(self) -> None:
         poll = step(

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from shared.domain.instance.event import Resolution
+from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.run import Ending, Intent, RunEnd, StepError
 from shared.domain.steps.flow import StepContext
 from shared.domain.steps.in_doubt import AwaitOperator, EndStep, SendAgain, decide_doubt, end_in_doubt
@@ -93,7 +94,7 @@ class TestResolution:
         context, intent = cut_off(steps=steps, resolution=Resolution.SKIP)
         settled = decide_doubt(context, intent)
         assert isinstance(settled, EndStep)
-        assert settled.outcome.error == StepError(message="skipped by an operator")
+        assert settled.outcome.error == StepError(message="skipped by an operator", kind=ErrorKind.OPERATOR)
         assert not settled.outcome.success
         assert isinstance(settled.then, Intent)
         assert settled.then.step == "next"
@@ -106,7 +107,7 @@ class TestResolution:
         context, intent = cut_off(steps=steps, retry=retries(), resolution=Resolution.FAIL)
         settled = decide_doubt(context, intent)
         assert isinstance(settled, EndStep)
-        assert settled.outcome.error == StepError(message="failed by an operator")
+        assert settled.outcome.error == StepError(message="failed by an operator", kind=ErrorKind.OPERATOR)
         assert isinstance(settled.then, RunEnd)
         assert settled.then.how is Ending.RETRY
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from shared.domain.instance.journal import Answer, JournalEntry
+from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.run import Certainty, Intent, Outcome, StepError
 from shared.domain.steps.call import (
     AddressRefused,
@@ -113,8 +114,10 @@ class TestCalls:
         assert fail_call(an_intent(repeat=True), CallNotPossibleError(why)).in_doubt
 
     def test_a_call_in_doubt_is_marked(self) -> None:
-        assert in_doubt("the runner died") == Outcome(
-            success=False, error=StepError(message="the runner died"), certainty=Certainty.IN_DOUBT
+        error = StepError(message="the runner crashed", kind=ErrorKind.CRASH)
+
+        assert in_doubt("the runner crashed", ErrorKind.CRASH) == Outcome(
+            success=False, error=error, certainty=Certainty.IN_DOUBT
         )
 
     def test_a_step_without_a_call_succeeds(self) -> None:
@@ -271,7 +274,9 @@ class TestController:
 
     def test_fail_fails_the_step_without_directives(self) -> None:
         assert controlled('{"fail": "declined: " + string(response.n), "cancelInstance": "x"}') == Outcome(
-            success=False, response={"n": 1}, error=StepError(message="declined: 1")
+            success=False,
+            response={"n": 1},
+            error=StepError(message="declined: 1", kind=ErrorKind.CONTROLLER),
         )
 
     @pytest.mark.parametrize(
@@ -352,7 +357,7 @@ class TestANamedController:
             ("raises", "controller raises: LookupError: no such customer"),
             ("odd", "controller odd: a controller must return an object of directives"),
         ):
-            assert self.judge_call(name).error == StepError(message=why)
+            assert self.judge_call(name).error == StepError(message=why, kind=ErrorKind.CONTROLLER)
 
     def test_an_unregistered_controller_fails(self) -> None:
         with pytest.raises(ControllerError, match="controller 'x' is not registered"):
@@ -380,7 +385,8 @@ class TestRoom:
         assert outcome == Outcome(
             success=False,
             error=StepError(
-                message="RESPONSE_TOO_LARGE: the responses of one event must take at most 192 KB"
+                message="RESPONSE_TOO_LARGE: the responses of one event must take at most 192 KB",
+                kind=ErrorKind.RESPONSE,
             ),
             certainty=Certainty.IN_DOUBT,
         )

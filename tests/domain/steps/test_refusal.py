@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from shared.domain.instance.event import Event
+from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.run import Certainty, Failure, Intent, Outcome, Path, Refusal, StepError
 from shared.domain.steps.call import Answered, CallOutcome, TimedOut, TokenRefused
 from shared.domain.steps.flow import StepContext
@@ -321,7 +322,7 @@ class TestWhatIsKept:
         assert refused is not None
         assert refused.outcome == Outcome(
             success=False,
-            error=StepError(message="api/post returned HTTP 503", status=503),
+            error=StepError(message="api/post returned HTTP 503", kind=ErrorKind.HTTP, status=503),
             certainty=Certainty.OPEN,
         )
 

@@ -6,13 +6,14 @@ import pytest
 from shared.domain.calendar.dates import DATE_FORMS, ResetTo, Unit
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.run import Failure, StepError
 from shared.domain.instance.scope import scope
 from shared.domain.steps.retry import NO_RETRY, FailedStep, delay_of, failure, policy_of
 from shared.domain.strategy.model import Delta, RetryConfig
 from tests.factories import HOUR, NOON, a_definition, a_step, a_strategy, a_task, an_event, an_instance
 
-ERROR = StepError(message="shop/charge returned HTTP 503", status=503)
+ERROR = StepError(message="shop/charge returned HTTP 503", kind=ErrorKind.HTTP, status=503)
 MADRID = a_strategy(definition=a_definition(timezone="Europe/Madrid"))
 
 

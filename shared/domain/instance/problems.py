@@ -1,0 +1,106 @@
+"""What is wrong with an instance: everything that needs a person, as its stored state shows it.
+
+Source: docs/contracts/core.md section 5 (``GET /problems``).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from shared.domain.instance.due import next_event
+from shared.domain.instance.event import Event, EventKind, PausedFor
+from shared.domain.instance.model import FailedEvent, Instance
+from shared.domain.instance.reason import Cause, ErrorKind, EventFailure
+
+LATE_SWEEPS = 4
+"""After this many wakeups without effect an event is more than ten minutes late."""
+
+
+class ProblemKind(StrEnum):
+    """The kinds of problems."""
+
+    EXHAUSTED = "EXHAUSTED"
+    """The attempts of an event are used up: the instance is paused or canceled for it."""
+    IN_DOUBT = "IN_DOUBT"
+    """A call may have taken effect, and its method leaves the decision to an operator."""
+    POISONED = "POISONED"
+    """Runners crashed at an event again and again."""
+    FAILED_EVENT = "FAILED_EVENT"
+    """An event has FAILED, and its instance continues: a side task, or a run of a schedule that goes on."""
+    CREATE_CYCLE_ERROR = "CREATE_CYCLE_ERROR"
+    """The instance was canceled because its next cycle could not be dated."""
+    LATE = "LATE"
+    """An event is due, and the sweeper's wakeups have had no effect."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenProblem:
+    """One problem of an instance.
+
+    ``seq`` is the event it is about, None if it is about the instance. ``failure`` is the event's last failed attempt.
+    ``why`` is text for users. ``is_final`` means that nothing repairs it by itself: a redrive or ``dismiss`` ends it.
+    """
+
+    kind: ProblemKind
+    since: datetime
+    why: str
+    seq: int | None = None
+    failure: EventFailure | None = None
+    is_final: bool = False
+
+
+def problems_of(instance: Instance) -> tuple[OpenProblem, ...]:
+    """Return the problems of an instance, newest first."""
+    paused = (_of_paused(event) for event in instance.events)
+    failed = (_of_failed(instance, event) for event in instance.failed_events)
+    others = (_of_plan(instance), _of_lateness(instance))
+    problems = [problem for problem in (*paused, *failed, *others) if problem is not None]
+    return tuple(sorted(problems, key=lambda problem: problem.since, reverse=True))
+
+
+def problem_at(instance: Instance) -> datetime | None:
+    """Return when the newest problem of the instance began, or None if it has none."""
+    return max((problem.since for problem in problems_of(instance)), default=None)
+
+
+def _of_paused(event: Event) -> OpenProblem | None:
+    kinds = {
+        PausedFor.EXHAUSTED: ProblemKind.EXHAUSTED,
+        PausedFor.IN_DOUBT: ProblemKind.IN_DOUBT,
+        PausedFor.POISONED: ProblemKind.POISONED,
+    }
+    kind = None if event.paused_for is None else kinds.get(event.paused_for)
+    if kind is None or event.failure is None:
+        return None
+    failure = event.failure
+    return OpenProblem(kind=kind, since=failure.at, why=failure.message, seq=event.seq, failure=failure)
+
+
+def _of_failed(instance: Instance, failed: FailedEvent) -> OpenProblem:
+    has_ended = instance.stop is not None and instance.stop.reason.cause is Cause.EXHAUSTED
+    if failed.failure.error_class == ErrorKind.CRASH.value:
+        kind = ProblemKind.POISONED
+    elif failed.kind is EventKind.MAIN and has_ended and instance.status.is_final:
+        kind = ProblemKind.EXHAUSTED
+    else:
+        kind = ProblemKind.FAILED_EVENT
+    failure = failed.failure
+    return OpenProblem(
+        kind=kind, since=failure.at, why=failure.message, seq=failed.seq, failure=failure, is_final=True
+    )
+
+
+def _of_plan(instance: Instance) -> OpenProblem | None:
+    stop = instance.stop
+    if stop is None or stop.reason.cause is not Cause.PLAN or stop.dismissed_at is not None:
+        return None
+    why = stop.note or "the next cycle could not be dated"
+    return OpenProblem(kind=ProblemKind.CREATE_CYCLE_ERROR, since=stop.at, why=why, is_final=True)
+
+
+def _of_lateness(instance: Instance) -> OpenProblem | None:
+    event = instance.executing or next_event(instance)
+    if event is None or instance.sweep.attempts < LATE_SWEEPS:
+        return None
+    why = "runners were woken for it and did not run it"
+    return OpenProblem(kind=ProblemKind.LATE, since=event.due_at, why=why, seq=event.seq)

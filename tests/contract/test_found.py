@@ -1,0 +1,223 @@
+"""The contract of the sparse lists of instances, on every engine: by reference, attribute, phase and problem."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from shared.application.ports import PageKey, PhaseRange, PhaseWindow
+from shared.domain.ids import AccountId, StrategySid
+from shared.domain.instance.event import EventKind
+from shared.domain.instance.model import FailedEvent, Instance, InstanceStatus, Stoppage
+from shared.domain.instance.phase import Phase
+from shared.domain.instance.reason import Cause, EventFailure, StopReason
+from tests import full
+from tests.contract.instances import an_instance, changed
+from tests.engines import Stores
+from tests.full import at
+
+OTHER = AccountId("other")
+OTHER_STRATEGY = StrategySid("other-strategy")
+STUCK = PhaseRange(phase=Phase.STUCK)
+
+
+def made(stores: Stores, *instances: Instance) -> list[Instance]:
+    """Store instances, each a second younger than the one before, in different shards."""
+    found = [
+        replace(instance, created_at=at(1) + timedelta(seconds=number), shard=number % 16)
+        for number, instance in enumerate(instances)
+    ]
+    for instance in found:
+        stores.instances.create(instance)
+    return found
+
+
+def stuck(name: str, error: str, *, strategy: StrategySid = full.STRATEGY) -> Instance:
+    reason = StopReason(cause=Cause.EXHAUSTED, detail=error)
+    stop = Stoppage(at=at(2), by="engine", reason=reason, for_event=1)
+    return replace(an_instance(name), status=InstanceStatus.PAUSED, stop=stop, strategy_sid=strategy)
+
+
+def paused(name: str, by: str) -> Instance:
+    stop = Stoppage(at=at(2), by=by, reason=StopReason(cause=Cause.OPERATOR, detail=by))
+    return replace(an_instance(name), status=InstanceStatus.PAUSED, stop=stop)
+
+
+def with_failed_event(name: str, seconds: int) -> Instance:
+    since = at(3) + timedelta(seconds=seconds)
+    failure = EventFailure(message="no answer", error_class="timeout", at=since)
+    failed = FailedEvent(seq=7, kind=EventKind.ON_CREATE, task="welcome", failure=failure)
+    return replace(an_instance(name), failed_events=(failed,))
+
+
+def referring(name: str, reference: str) -> Instance:
+    instance = an_instance(name)
+    return replace(instance, origin=replace(instance.origin, reference=reference))
+
+
+def customer(name: str, value: object, *, searchable: tuple[str, ...] = ("customerId",)) -> Instance:
+    return replace(an_instance(name), attributes={"customerId": value}, searchable=searchable)
+
+
+def names(found: list[PageKey]) -> list[str]:
+    return [place.sid for place in found]
+
+
+class TestReference:
+    """Instances with a reference are listed, youngest first, page by page."""
+
+    def test_instances_with_the_reference_are_found(self, stores: Stores) -> None:
+        made(stores, referring("a", "o-1"), referring("b", "o-2"), referring("c", "o-1"), an_instance("d"))
+        find = stores.instances.with_reference
+
+        first = find(full.ACCOUNT, "o-1", before=None, limit=1)
+        rest = find(full.ACCOUNT, "o-1", before=first[-1], limit=9)
+
+        assert (names(first), names(rest)) == (["c"], ["a"])
+        assert find(full.ACCOUNT, "o", before=None, limit=9) == []
+        assert find(OTHER, "o-1", before=None, limit=9) == []
+
+
+class TestAttributes:
+    """Instances are found by a searchable attribute, at whatever position their strategy declares it."""
+
+    def test_instances_with_the_value_are_found(self, stores: Stores) -> None:
+        two = ("plan", "customerId")
+        made(stores, customer("a", "c-1"), customer("b", "c-2"), customer("c", "c-1", searchable=two))
+        find = stores.instances.with_attribute
+
+        assert names(find(full.ACCOUNT, "customerId", "c-1", before=None, limit=9)) == ["c", "a"]
+        assert names(find(full.ACCOUNT, "customerId", "c-1", before=None, limit=1)) == ["c"]
+        assert find(full.ACCOUNT, "plan", "c-1", before=None, limit=9) == []
+        assert find(OTHER, "customerId", "c-1", before=None, limit=9) == []
+
+    def test_an_attribute_that_is_not_searchable_is_not_found(self, stores: Stores) -> None:
+        made(stores, customer("a", "c-1", searchable=()))
+
+        assert stores.instances.with_attribute(full.ACCOUNT, "customerId", "c-1", before=None, limit=9) == []
+
+    def test_a_changed_attribute_is_found_under_its_new_value(self, stores: Stores) -> None:
+        (instance,) = made(stores, customer("a", "c-1"))
+        stores.instances.commit(changed(instance, attributes={"customerId": "c-2"}))
+        find = stores.instances.with_attribute
+
+        assert find(full.ACCOUNT, "customerId", "c-1", before=None, limit=9) == []
+        assert names(find(full.ACCOUNT, "customerId", "c-2", before=None, limit=9)) == ["a"]
+
+    @pytest.mark.parametrize("text", ["", "x" * 256, "x" * 257, "é" * 5000, 'a"#]b'])
+    def test_any_text_is_found(self, stores: Stores, text: str) -> None:
+        made(stores, customer("a", text), customer("b", f"{text}y"))
+        find = stores.instances.with_attribute
+
+        assert names(find(full.ACCOUNT, "customerId", text, before=None, limit=9)) == ["a"]
+
+
+class TestPhases:
+    """Instances are listed by phase, cause, detail and strategy; among equal ones by age."""
+
+    def listed(
+        self, stores: Stores, *ranges: PhaseRange, limit: int = 9, window: PhaseWindow | None = None
+    ) -> list[str]:
+        found = stores.instances.in_phases(full.ACCOUNT, ranges, window=window or PhaseWindow(), limit=limit)
+        return [entry.sid for entry in found]
+
+    def test_instances_are_listed_by_phase(self, stores: Stores) -> None:
+        made(stores, stuck("a", "http-402"), paused("b", "ann"), an_instance("c"))
+
+        assert self.listed(stores, STUCK) == ["a"]
+        assert self.listed(stores, PhaseRange(phase=Phase.PAUSED)) == ["b"]
+        assert self.listed(stores, STUCK, PhaseRange(phase=Phase.PAUSED)) == ["b", "a"]
+        assert self.listed(stores, PhaseRange(phase=Phase.FAULTED)) == []
+
+    def test_a_cause_includes_all_its_details(self, stores: Stores) -> None:
+        made(stores, stuck("a", "http-402"), stuck("b", "http-40"), stuck("c", "timeout"))
+
+        def of(detail: str | None) -> list[str]:
+            return self.listed(stores, replace(STUCK, cause=Cause.EXHAUSTED, detail=detail))
+
+        assert of(None) == ["c", "a", "b"]
+        assert of("http-402") == ["a"]
+        assert of("http-40") == ["b"]
+        assert of("http") == []
+        assert self.listed(stores, replace(STUCK, cause=Cause.IN_DOUBT)) == []
+
+    def test_a_strategy_narrows_a_reason(self, stores: Stores) -> None:
+        made(stores, stuck("a", "timeout"), stuck("b", "timeout", strategy=OTHER_STRATEGY))
+        by_reason = replace(STUCK, cause=Cause.EXHAUSTED, detail="timeout")
+
+        assert self.listed(stores, replace(by_reason, strategy=OTHER_STRATEGY)) == ["b"]
+        assert self.listed(stores, replace(by_reason, strategy=full.STRATEGY)) == ["a"]
+        assert self.listed(stores, replace(by_reason, strategy=StrategySid("o"))) == []
+
+    def test_instances_that_leave_their_phase_leave_the_list(self, stores: Stores) -> None:
+        (instance,) = made(stores, stuck("a", "timeout"))
+        stores.instances.commit(changed(instance, status=InstanceStatus.ACTIVE, stop=None))
+
+        assert self.listed(stores, STUCK) == []
+
+    @pytest.mark.parametrize("is_ascending", [True, False])
+    def test_pages_continue_after_a_position(self, stores: Stores, *, is_ascending: bool) -> None:
+        made(stores, *(stuck(f"i-{n}", f"http-{500 + n % 3}") for n in range(20)))
+        everything = self.listed(stores, STUCK, limit=99, window=PhaseWindow(is_ascending=is_ascending))
+        pages: list[str] = []
+        window = PhaseWindow(is_ascending=is_ascending)
+        while page := stores.instances.in_phases(full.ACCOUNT, [STUCK], window=window, limit=3):
+            pages += [entry.sid for entry in page]
+            window = replace(window, after=page[-1].order)
+
+        assert len(everything) == 20
+        assert pages == everything
+        by_reason = replace(STUCK, cause=Cause.EXHAUSTED, detail="http-501")
+        assert self.listed(stores, by_reason, window=window) == []
+
+    def test_instances_of_another_account_are_excluded(self, stores: Stores) -> None:
+        made(stores, stuck("a", "timeout"))
+
+        assert stores.instances.in_phases(OTHER, [STUCK], window=PhaseWindow(), limit=9) == []
+
+
+class TestProblems:
+    """Instances with problems are listed, newest problem first."""
+
+    def test_the_newest_problem_comes_first(self, stores: Stores) -> None:
+        made(
+            stores,
+            with_failed_event("a", 2),
+            with_failed_event("b", 3),
+            an_instance("c"),
+            with_failed_event("d", 1),
+        )
+        find = stores.instances.with_problems
+
+        first = find(full.ACCOUNT, before=None, limit=2)
+        rest = find(full.ACCOUNT, before=first[-1], limit=2)
+
+        assert (names(first), names(rest)) == (["b", "a"], ["d"])
+        assert first[0].created_at == at(3) + timedelta(seconds=3)
+        assert find(OTHER, before=None, limit=9) == []
+
+    def test_a_solved_problem_leaves_the_list(self, stores: Stores) -> None:
+        (instance,) = made(stores, with_failed_event("a", 2))
+        stores.instances.commit(changed(instance, failed_events=()))
+
+        assert stores.instances.with_problems(full.ACCOUNT, before=None, limit=9) == []
+
+
+class TestCreationRange:
+    """A list by age may end at an instant."""
+
+    def test_older_instances_are_excluded(self, stores: Stores) -> None:
+        instances = made(stores, *(an_instance(name) for name in "abcd"))
+        since = instances[2].created_at
+        every = list(InstanceStatus)
+        of_strategy, of_account = stores.instances.of_strategy, stores.instances.of_account
+
+        assert names(of_strategy(full.STRATEGY, every, before=None, limit=9, since=since)) == ["d", "c"]
+        assert names(of_account(full.ACCOUNT, before=None, limit=9, since=since)) == ["d", "c"]
+        youngest = PageKey(created_at=instances[3].created_at, sid="d")
+        assert names(of_strategy(full.STRATEGY, every, before=youngest, limit=9, since=since)) == ["c"]
+        assert names(of_strategy(full.STRATEGY, every, before=youngest, limit=1, since=since)) == ["c"]
+        later = since + timedelta(microseconds=1)
+        assert names(of_account(full.ACCOUNT, before=None, limit=9, since=later)) == ["d"]
+        oldest = PageKey(created_at=instances[0].created_at, sid="a")
+        assert of_account(full.ACCOUNT, before=oldest, limit=9, since=since) == []
