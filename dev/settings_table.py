@@ -86,8 +86,9 @@ def _type(field: Field) -> str:
             return ", ".join(f"`{value}`" for value in field.choices)
         case Kind.PART:
             return _link(field.shape)
-        case Kind.PARTS:
-            return f"list of {_link(field.shape)}{_entries(field)}"
+        case Kind.PARTS | Kind.NAMES:
+            entries = _link(field.shape) if field.kind is Kind.PARTS else "names"
+            return f"list of {entries}{_entries(field)}"
         case kind:
             return _PLAIN_TYPES[kind]
 

@@ -18,6 +18,8 @@ from shared.application.ports import (
     PhaseEntry,
     PhaseRange,
     PhaseWindow,
+    Reservation,
+    ReservedError,
     SavedSettings,
     SealedSettings,
     StaleRevError,
@@ -33,7 +35,7 @@ from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.lookup import searched_attributes
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
-from shared.domain.instance.phase import reason_of, stored_phase
+from shared.domain.instance.phase import Phase, list_label, list_labels, reason_of, stored_phase
 from shared.domain.instance.problems import problem_at
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
@@ -68,6 +70,7 @@ class MemoryInstances:
     answers: dict[tuple[InstanceSid, int, str], Answer] = field(default_factory=dict)
     audit: list[AuditEntry] = field(default_factory=list)
     postponements: Postponements = field(default_factory=Postponements)
+    reserved: dict[tuple[StrategySid, str | None], InstanceSid] = field(default_factory=dict)
 
     def load(self, sid: InstanceSid) -> Instance | None:
         return self.instances.get(sid)
@@ -78,9 +81,16 @@ class MemoryInstances:
         *,
         records: Sequence[EventRecord] = (),
         audit: AuditEntry | None = None,
+        reservation: Reservation | None = None,
     ) -> None:
         if instance.sid in self.instances:
             raise StaleRevError
+        if reservation is not None:
+            key = (instance.strategy_sid, instance.origin.reference)
+            holder = self.reserved.get(key)
+            if holder is not None and holder != reservation.instead_of:
+                raise ReservedError(holder)
+            self.reserved[key] = instance.sid
         self._store(instance, records)
         self.audit += [] if audit is None else [audit]
 
@@ -184,25 +194,25 @@ class MemoryInstances:
     def of_strategy(
         self,
         strategy: StrategySid,
-        statuses: Sequence[InstanceStatus],
+        statuses: Sequence[InstanceStatus | Phase],
         *,
         before: PageKey | None,
         limit: int,
         since: datetime | None = None,
     ) -> list[PageKey]:
-        found = [i for i in self.instances.values() if i.strategy_sid == strategy and i.status in statuses]
+        found = self._of_strategy(strategy, statuses)
         return _youngest([_page_key(i) for i in found], before, limit, since)
 
     def oldest_of_strategy(
         self,
         strategy: StrategySid,
-        statuses: Sequence[InstanceStatus],
+        statuses: Sequence[InstanceStatus | Phase],
         *,
         after: PageKey | None,
         until: datetime,
         limit: int,
     ) -> list[PageKey]:
-        found = [i for i in self.instances.values() if i.strategy_sid == strategy and i.status in statuses]
+        found = self._of_strategy(strategy, statuses)
         places = sorted(_page_key(i) for i in found if i.created_at <= until)
         return [place for place in places if after is None or place > after][:limit]
 
@@ -256,6 +266,12 @@ class MemoryInstances:
             if (since := problem_at(instance)) is not None
         ]
         return _youngest(found, before, limit)
+
+    def _of_strategy(
+        self, strategy: StrategySid, statuses: Sequence[InstanceStatus | Phase]
+    ) -> list[Instance]:
+        labels = {label for status in statuses for label in list_labels(status)}
+        return [i for i in self.instances.values() if i.strategy_sid == strategy and list_label(i) in labels]
 
     def _owned(self, account: AccountId) -> list[Instance]:
         return [instance for instance in self.instances.values() if instance.account_id == account]

@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from shared.domain.access import AccessKey, Session
 from shared.domain.bulk.operation import BulkOperation
 from shared.domain.bulk.release import ReleaseJob
+from shared.domain.calendar.dates import format_instant, parse_instant
 from shared.domain.errors import RitornelloError, StoredShapeError
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.due_entries import DueEntry
@@ -48,6 +49,17 @@ class PageKey:
 
     created_at: datetime
     sid: str
+
+
+def page_key_text(place: PageKey) -> str:
+    """Return a position in a list that is sorted by age, as text."""
+    return f"{format_instant(place.created_at)}#{place.sid}"
+
+
+def page_key_of(text: str) -> PageKey:
+    """Return the position of a text that ``page_key_text`` made."""
+    at, _, sid = text.partition("#")
+    return PageKey(created_at=parse_instant(at), sid=sid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +126,24 @@ def all_readable(found: Iterable[Result | Unreadable[object]]) -> list[Result]:
     return items
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """Reserves the reference of a new instance within its strategy.
+
+    ``instead_of`` is the instance that may hold it until now, None if no instance may.
+    """
+
+    instead_of: InstanceSid | None = None
+
+
+class ReservedError(Exception):
+    """Another instance of the strategy holds the reference. Nothing was written."""
+
+    def __init__(self, holder: InstanceSid) -> None:
+        self.holder = holder
+        super().__init__(holder)
+
+
 Operation = ReleaseJob | BulkOperation
 """Work on many instances."""
 
@@ -130,10 +160,11 @@ class InstanceStore(Protocol):
         *,
         records: Sequence[EventRecord] = (),
         audit: AuditEntry | None = None,
+        reservation: Reservation | None = None,
     ) -> None:
-        """Store a new instance, its records and its audit entry, all or nothing.
+        """Store a new instance, its records, its audit entry and the reservation of its reference, all or nothing.
 
-        Raises: StaleRevError: an instance with that sid exists. Nothing was written.
+        Raises: StaleRevError: an instance with that sid exists. ReservedError. Nothing was written.
         """
 
     def commit(
@@ -214,7 +245,7 @@ class InstanceStore(Protocol):
     def of_strategy(
         self,
         strategy: StrategySid,
-        statuses: Sequence[InstanceStatus],
+        statuses: Sequence[InstanceStatus | Phase],
         *,
         before: PageKey | None,
         limit: int,
@@ -222,14 +253,14 @@ class InstanceStore(Protocol):
     ) -> list[PageKey]:
         """Return the youngest instances of a strategy with one of these statuses, older than ``before``.
 
-        They are not older than ``since``. The index is eventually consistent: for a moment it may list an instance
-        under a status it has left.
+        A status may also be the phase of a stop, which is a part of a status. The instances are not older than
+        ``since``. The index is eventually consistent: for a moment it may list an instance under a status it has left.
         """
 
     def oldest_of_strategy(
         self,
         strategy: StrategySid,
-        statuses: Sequence[InstanceStatus],
+        statuses: Sequence[InstanceStatus | Phase],
         *,
         after: PageKey | None,
         until: datetime,

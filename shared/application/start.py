@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.application.commit import schedule_wakeup
-from shared.application.ports import Ports, StaleRevError
+from shared.application.commit import MAX_RACES, ContentionError, schedule_wakeup
+from shared.application.ports import Ports, Reservation, ReservedError, StaleRevError
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, order_sid, sid_of_request
@@ -21,6 +21,16 @@ class KeyReusedError(RitornelloError):
     code = "KEY_REUSED"
 
 
+class ReferenceTakenError(RitornelloError):
+    """An unfinished instance of the strategy has the same reference. Nothing was stored. ``holder`` is its sid."""
+
+    code = "REFERENCE_TAKEN"
+
+    def __init__(self, holder: InstanceSid) -> None:
+        self.holder = holder
+        super().__init__(f"reference is that of the unfinished instance {holder}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeatable:
     """The identity of a creating request that may be sent again: the caller's ``key``, and a hash of the body."""
@@ -34,7 +44,8 @@ class StartInstance:
     """A request to start an instance.
 
     ``start_date`` is None for now. ``by`` is the id of the caller's access key. The instance's sid is derived from
-    ``order_id`` if it is given. If ``actor`` is given, an audit entry is stored.
+    ``order_id`` if it is given. ``reference`` is the caller's business key. If ``actor`` is given, an audit entry is
+    stored.
     """
 
     strategy_id: str
@@ -46,6 +57,7 @@ class StartInstance:
     repeatable: Repeatable | None = None
     schedule: OwnSchedule | None = None
     order_id: str | None = None
+    reference: str | None = None
     worker: str | None = None
     actor: Actor | None = None
 
@@ -54,7 +66,7 @@ def start_instance(ports: Ports, strategy: Strategy, request: StartInstance) -> 
     """Store an instance with its first events and schedule its first wakeup.
 
     If a repeatable request was received before, return AlreadyThere with the instance as it is now.
-    Raises: InvalidInputError; KeyReusedError. Nothing was stored.
+    Raises: InvalidInputError; KeyReusedError; ReferenceTakenError. Nothing was stored.
     """
     sid = _sid(ports, strategy.account_id, request)
     if request.repeatable is not None:
@@ -69,6 +81,7 @@ def start_instance(ports: Ports, strategy: Strategy, request: StartInstance) -> 
             request_hash=None if request.repeatable is None else request.repeatable.body_hash,
             order_id=request.order_id,
             worker=request.worker,
+            reference=request.reference,
         ),
         shard=ports.ids.shard(),
         attributes=request.attributes,
@@ -79,9 +92,7 @@ def start_instance(ports: Ports, strategy: Strategy, request: StartInstance) -> 
     )
     started = start(strategy, new, now=ports.clock.now())
     try:
-        ports.instances.create(
-            started.instance, records=started.records, audit=_audit(started.instance, request.actor)
-        )
+        _create(ports, started, unique=strategy.definition.unique_reference, actor=request.actor)
     except StaleRevError:
         if ports.instances.load(sid) != started.instance:  # else only the reply was lost
             known = None if request.repeatable is None else _known(ports, sid, request.repeatable)
@@ -90,6 +101,34 @@ def start_instance(ports: Ports, strategy: Strategy, request: StartInstance) -> 
             return known
     schedule_wakeup(ports, started.instance)
     return started
+
+
+def _create(ports: Ports, started: Applied, *, unique: bool, actor: Actor | None) -> None:
+    """Store the instance. With ``unique``, its reference must not be that of an unfinished instance.
+
+    Raises: StaleRevError: an instance with that sid exists. ReferenceTakenError.
+    """
+    instance = started.instance
+    reservation = Reservation() if unique and instance.origin.reference is not None else None
+    for _ in range(MAX_RACES):
+        try:
+            ports.instances.create(
+                instance,
+                records=started.records,
+                audit=_audit(instance, actor),
+                reservation=reservation,
+            )
+        except ReservedError as error:
+            holder = ports.instances.load(error.holder)
+            if holder is not None and not holder.status.is_final:
+                raise ReferenceTakenError(error.holder) from error
+            # A finished instance keeps its reservation until another instance takes it over.
+            reservation = Reservation(instead_of=error.holder)
+        else:
+            return
+    raise ContentionError(
+        f"the reference of {instance.sid} changed hands {MAX_RACES} times; repeat the request"
+    )
 
 
 def _sid(ports: Ports, account: AccountId, request: StartInstance) -> InstanceSid:

@@ -12,6 +12,7 @@ from shared.application.find_instances import InstanceQuery, TooManyScannedError
 from shared.application.ports import PageKey, Unreadable
 from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.phase import Phase
 from shared.domain.lifecycle.commands import Pause
 from tests.application.bulk.bulk_worlds import ANN, GYM, NOON, a_world, joined
 
@@ -24,7 +25,7 @@ class Lagging(MemoryInstances):
     def of_strategy(
         self,
         strategy: StrategySid,
-        statuses: Sequence[InstanceStatus],
+        statuses: Sequence[InstanceStatus | Phase],
         *,
         before: PageKey | None,
         limit: int,

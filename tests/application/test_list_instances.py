@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from dev.memory.stores import MemoryInstances
-from shared.application.list_instances import page_of_account, page_of_strategy
-from shared.application.ports import PageKey, Unreadable
+from shared.application.list_instances import ByAccount, ByStrategy, page_of
+from shared.application.ports import Unreadable
 from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.model import Instance, InstanceStatus
 from tests.application.bulk.bulk_worlds import ACCOUNT, NOON
@@ -38,12 +38,12 @@ def found(statuses: list[InstanceStatus], limit: int) -> list[list[str]]:
         )
         ports.instances.create(instance)
     pages: list[list[str]] = []
-    before: PageKey | None = None
+    after: str | None = None
     while True:
-        page = page_of_account(ports, ACCOUNT, PAUSED, before=before, limit=limit)
+        page = page_of(ports, ACCOUNT, ByAccount(status=PAUSED), after=after, limit=limit)
         pages.append([instance.sid for instance in page.instances])
-        before = page.after
-        if before is None:
+        after = page.after
+        if after is None:
             return pages
 
 
@@ -71,11 +71,11 @@ class TestPagesOfAStatus:
         ports = a_world(Emptied())
         ports.instances.create(replace(an_instance("i-1"), account_id=ACCOUNT))
 
-        page = page_of_account(ports, ACCOUNT, None, before=None, limit=9)
+        page = page_of(ports, ACCOUNT, ByAccount(), after=None, limit=9)
 
         assert page.instances == ()
 
     def test_a_strategy_without_instances_has_an_empty_page(self) -> None:
-        page = page_of_strategy(a_world(), StrategySid("none"), None, before=None, limit=9)
+        page = page_of(a_world(), ACCOUNT, ByStrategy(strategy=StrategySid("none")), after=None, limit=9)
 
         assert (page.instances, page.after) == ((), None)

@@ -11,7 +11,7 @@ from dev.memory.world import ManualClock, MemoryPorts
 from shared.adapters.crypto import SecretHasher
 from shared.application.commit import ContentionError
 from shared.application.flags import pause_strategy, resume_strategy
-from shared.application.ports import StaleRevError
+from shared.application.ports import Reservation, StaleRevError
 from shared.application.start import KeyReusedError, Repeatable, StartInstance, start_instance
 from shared.application.strategies import (
     ChangedMeanwhileError,
@@ -53,9 +53,14 @@ class Beaten(MemoryInstances):
         *,
         records: Sequence[EventRecord] = (),
         audit: AuditEntry | None = None,
+        reservation: Reservation | None = None,
     ) -> None:
         MemoryInstances.create(
-            self, replace(instance, description="the other one"), records=records, audit=audit
+            self,
+            replace(instance, description="the other one"),
+            records=records,
+            audit=audit,
+            reservation=reservation,
         )
         raise StaleRevError
 
@@ -180,8 +185,9 @@ class Vanishing(MemoryInstances):
         *,
         records: Sequence[EventRecord] = (),
         audit: AuditEntry | None = None,
+        reservation: Reservation | None = None,
     ) -> None:
-        raise StaleRevError(instance.sid, records, audit)
+        raise StaleRevError(instance.sid, records, audit, reservation)
 
     def load(self, sid: InstanceSid) -> Instance | None:
         return MemoryInstances.load(MemoryInstances(), sid)

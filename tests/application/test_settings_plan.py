@@ -4,15 +4,19 @@ Each test runs the same instance under two settings that differ only in the mark
 tests/docs/test_settings_table.py checks that every setting has such a test.
 """
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from shared.application.start import ReferenceTakenError, StartInstance, start_instance
 from shared.domain.errors import InvalidInputError
+from shared.domain.ids import AccountId, StrategySid
 from shared.domain.lifecycle.commands import Cancel, Pause, Resume
 from tests.application.lives import (
     ANN,
+    ATTRIBUTES,
     DAY,
     DECLINED,
     ON,
@@ -68,6 +72,29 @@ class TestConfig:
         before, after = lives
         assert before.calls == ["01-01 12:00 /charges", "03-12 12:00 /charges"]
         assert after.calls == ["01-01 12:00 /charges", "03-12 12:00 /charges", "03-12 12:00 /charges"]
+
+    @pytest.mark.setting("Config.searchable")
+    def test_searchable_attributes_find_their_instance(self) -> None:
+        name, text = next((name, text) for name, text in ATTRIBUTES.items() if isinstance(text, str))
+        before, after = (
+            life.ports.instances.with_attribute(AccountId("a-1"), name, text, before=None, limit=9)
+            for life in both("/config/searchable", [name])
+        )
+        assert (before, [place.sid for place in after]) == ([], [Life(base()).sid])
+
+    @pytest.mark.setting("Config.uniqueReference")
+    def test_a_unique_reference_is_refused_to_a_second_instance(self) -> None:
+        request = StartInstance(strategy_id="shop", attributes=ATTRIBUTES, reference="o-1")
+
+        def starts(life: Life) -> int:
+            strategy = life.ports.strategies.load(StrategySid("s-1"), 1)
+            for _ in range(2):
+                with suppress(ReferenceTakenError):
+                    start_instance(life.ports, strategy, request)
+            return len(life.ports.instances.instances)
+
+        before, after = both("/config/uniqueReference", ON)
+        assert (starts(before), starts(after)) == (3, 2)
 
     @pytest.mark.setting("Settings.instanceValidation")
     def test_attributes_of_an_instance_must_be_valid(self) -> None:

@@ -6,51 +6,36 @@ DynamoDB is moto with our own meter; calls of Scheduler and Lambda are counted b
 import base64
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dev.gateway import HttpRequest, event_of
-from dev.memory.world import ManualClock, SequentialIds
-from dev.metering.meter import Meter
 from functions.core_api.handler import lambda_handler as core_api
 from shared import bootstrap
-from shared.adapters.controllers import NoControllers
-from shared.adapters.wakeups import AwsWakeups, WakeupTargets
 from shared.application.bulk.select import SelectionScan, next_batch
 from shared.application.bulk.start import BulkRequest, begin_bulk
 from shared.application.control import control
 from shared.application.explain import explain_at
 from shared.application.flags import pause_queue, resume_queue
 from shared.application.history import history_page
-from shared.application.list_instances import page_of_account, page_of_strategy
-from shared.application.ports import (
-    AccessStore,
-    AuditStore,
-    Controllers,
-    InstanceStore,
-    OperationStore,
-    StrategyStore,
-)
+from shared.application.list_instances import ByAccount, ByStrategy, page_of
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.access import AccessKey, Role
 from shared.domain.bulk.selection import OfIds, OfStrategy
-from shared.domain.ids import AccountId, InstanceSid, StrategySid
+from shared.domain.ids import AccountId
 from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import Cancel, Command, Pause, Resume
-from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
-from shared.domain.strategy.model import StrategyHead
 from tests.application.sweeps import swept
+from tests.bench.rig import NOON, Rig
 from tests.dialects.core.client import WATER
 from tests.dialects.wire import TEMPLATE, Context
-from tests.engines import DynamoDb, on_dynamodb
 
 DOC, REST = (Path(__file__).parents[2] / "docs" / "performance.md").read_text().split("## Whatever the size")
 WHATEVER_THE_SIZE, REQUESTS_TEXT = REST.split("## Requests of the core dialect")
@@ -65,122 +50,7 @@ READS, REQUESTS = (
     for text in (WHATEVER_THE_SIZE, REQUESTS_TEXT)
 )
 TABLE = {m["what"]: (int(m["writes"]), int(m["trips"]), int(m["schedules"])) for m in ROW.finditer(DOC)}
-NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 ANN = Actor(name="key-1")
-
-
-@dataclass
-class Counted:
-    """A client that counts its calls, for Scheduler, Lambda and the services of strategies."""
-
-    times: int = 0
-
-    def create_schedule(self, **_: Any) -> None:
-        self.times += 1
-
-    def invoke(self, **_: Any) -> None:
-        self.times += 1
-
-    def call(self, request: ServiceRequest) -> CallOutcome:
-        self.times += 1
-        return Answered(status=201, body={"id": request.call_key})
-
-
-@dataclass
-class Rig:
-    """The ports on moto, metered."""
-
-    instances: InstanceStore
-    strategies: StrategyStore
-    access: AccessStore
-    operations: OperationStore
-    audit: AuditStore
-    meter: Meter
-    clock: ManualClock = field(default_factory=lambda: ManualClock(NOON))
-    ids: SequentialIds = field(default_factory=SequentialIds)
-    controllers: Controllers = field(default_factory=NoControllers)
-    caller: Counted = field(default_factory=Counted)
-    scheduler: Counted = field(default_factory=Counted)
-    invoker: Counted = field(default_factory=Counted)
-
-    @property
-    def wakeups(self) -> AwsWakeups:
-        targets = WakeupTargets(
-            group="g",
-            runner_arn="r",
-            bulk_runner_arn="bulk",
-            role_arn="o",
-            dead_letter_arn="d",
-            report=lambda *_: pytest.fail("a wakeup failed"),
-        )
-        return AwsWakeups(
-            targets, scheduler=lambda: self.scheduler, invoker=lambda: self.invoker, clock=self.clock
-        )
-
-    def saved(self, steps: int) -> StrategySid:
-        """Save a strategy whose task has that number of steps."""
-        keys = [f"step-{number}" for number in range(1, steps + 1)]
-        settings = {
-            "schedule": {
-                "calendars": [
-                    {"key": "monthly", "task": "main", "scheduleAfter": {"unit": "months", "amount": 1}}
-                ]
-            },
-            "services": [
-                {
-                    "key": "shop",
-                    "baseUrls": [{"environment": "dev", "url": "https://shop.example.test"}],
-                    "methods": [{"key": "order", "url": "/orders", "method": "post"}],
-                }
-            ],
-            "actions": [
-                {"key": "order", "service": "shop", "method": "order", "data": {"of": "{{instance.sid}}"}}
-            ],
-            "tasks": [
-                {
-                    "key": "main",
-                    "initialStep": keys[0],
-                    "steps": [
-                        {"key": key, "action": "order", **({"nextStep": after} if after else {})}
-                        for key, after in zip(keys, [*keys[1:], ""], strict=True)
-                    ],
-                }
-            ],
-        }
-        sid = StrategySid(f"s-{steps}")
-        head = StrategyHead(
-            sid=sid,
-            account_id=AccountId("a-1"),
-            name=f"n-{steps}",
-            version=1,
-            created_at=NOON,
-            updated_at=NOON,
-        )
-        self.strategies.create(head, settings)
-        return sid
-
-    def started(self, steps: int, at: datetime) -> InstanceSid:
-        """Start an instance of the strategy."""
-        strategy = self.strategies.load(self.saved(steps), 1)
-        asked = StartInstance(strategy_id=strategy.name, attributes={"customer": "c-1"}, start_date=at)
-        return start_instance(self, strategy, asked).instance.sid
-
-    def reads(self, does: Callable[[], object]) -> tuple[float, int, int]:
-        """Return read units, write units and trips to DynamoDB of an action."""
-        with self.meter.counting() as usage:
-            does()
-        return usage.read_units, usage.write_units, sum(usage.trips.values())
-
-    @contextmanager
-    def measuring(self) -> Iterator[Callable[[], tuple[int, int, int]]]:
-        """Return write units, round trips to AWS and Scheduler calls during the block."""
-        schedules, invokes = self.scheduler.times, self.invoker.times
-        with self.meter.counting() as usage:
-            yield lambda: (
-                usage.write_units,
-                sum(usage.trips.values()) + self.scheduler.times - schedules + self.invoker.times - invokes,
-                self.scheduler.times - schedules,
-            )
 
 
 @dataclass
@@ -225,21 +95,6 @@ def requests(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[Requests]:
     )
     yield Requests(rig)
     bootstrap.forget()
-
-
-@pytest.fixture
-def rig(moto: DynamoDb) -> Rig:
-    meter = Meter(moto.tables)
-    meter.watch(moto.client)
-    stores = on_dynamodb(moto)
-    return Rig(
-        instances=stores.instances,
-        strategies=stores.strategies,
-        access=stores.access,
-        operations=stores.operations,
-        audit=stores.audit,
-        meter=meter,
-    )
 
 
 class TestTheTable:
@@ -304,17 +159,18 @@ class TestTheTable:
         instance = rig.instances.load(sid)
         assert instance is not None
         account = strategy.account_id
+        active = ByStrategy(strategy=strategy.sid, statuses=(InstanceStatus.ACTIVE,))
 
         measured = {
             "get an instance": rig.reads(lambda: rig.instances.load(sid)),
             "list 25 instances of a strategy and status": rig.reads(
-                lambda: page_of_strategy(rig, strategy.sid, InstanceStatus.ACTIVE, before=None, limit=25)
+                lambda: page_of(rig, account, active, after=None, limit=25)
             ),
             "list 25 instances of a strategy": rig.reads(
-                lambda: page_of_strategy(rig, strategy.sid, None, before=None, limit=25)
+                lambda: page_of(rig, account, ByStrategy(strategy=strategy.sid), after=None, limit=25)
             ),
             "list 25 instances of an account": rig.reads(
-                lambda: page_of_account(rig, account, None, before=None, limit=25)
+                lambda: page_of(rig, account, ByAccount(), after=None, limit=25)
             ),
             "list 25 events of an instance": rig.reads(
                 lambda: history_page(rig, instance, before=None, limit=25)

@@ -5,14 +5,21 @@ from datetime import timedelta
 
 import pytest
 
-from shared.application.ports import PageKey, PhaseRange, PhaseWindow
-from shared.domain.ids import AccountId, StrategySid
+from shared.application.ports import (
+    PageKey,
+    PhaseRange,
+    PhaseWindow,
+    Reservation,
+    ReservedError,
+    StaleRevError,
+)
+from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.event import EventKind
 from shared.domain.instance.model import FailedEvent, Instance, InstanceStatus, Stoppage
 from shared.domain.instance.phase import Phase
 from shared.domain.instance.reason import Cause, EventFailure, StopReason
 from tests import full
-from tests.contract.instances import an_instance, changed
+from tests.contract.instances import a_record, an_audit, an_instance, changed
 from tests.engines import Stores
 from tests.full import at
 
@@ -76,6 +83,45 @@ class TestReference:
         assert (names(first), names(rest)) == (["c"], ["a"])
         assert find(full.ACCOUNT, "o", before=None, limit=9) == []
         assert find(OTHER, "o-1", before=None, limit=9) == []
+
+
+class TestReservations:
+    """A reference is reserved together with the instance, or nothing is stored."""
+
+    def test_a_reserved_reference_is_refused_with_its_holder(self, stores: Stores) -> None:
+        stores.instances.create(referring("a", "o-1"), reservation=Reservation())
+
+        with pytest.raises(ReservedError) as refused:
+            stores.instances.create(referring("b", "o-1"), reservation=Reservation())
+
+        assert refused.value.holder == "a"
+        assert stores.instances.load(InstanceSid("b")) is None
+        stores.instances.create(referring("c", "o-2"), reservation=Reservation())
+
+    def test_a_reservation_passes_from_its_holder_only(self, stores: Stores) -> None:
+        stores.instances.create(referring("a", "o-1"), reservation=Reservation())
+        instead = Reservation(instead_of=InstanceSid("a"))
+        stores.instances.create(referring("b", "o-1"), reservation=instead)
+
+        with pytest.raises(ReservedError) as refused:
+            stores.instances.create(referring("c", "o-1"), reservation=instead)
+
+        assert refused.value.holder == "b"
+
+    def test_an_instance_that_exists_is_stale_whatever_its_reservation(self, stores: Stores) -> None:
+        stores.instances.create(referring("a", "o-1"), reservation=Reservation())
+
+        with pytest.raises(StaleRevError):
+            stores.instances.create(referring("a", "o-1"), reservation=Reservation())
+
+    def test_records_and_audit_are_stored_with_a_reservation(self, stores: Stores) -> None:
+        instance = referring("a", "o-1")
+        record = a_record(instance)
+        stores.instances.create(
+            instance, records=(record,), audit=an_audit(instance), reservation=Reservation()
+        )
+
+        assert stores.instances.event_history(instance.sid, 1).record == record
 
 
 class TestAttributes:

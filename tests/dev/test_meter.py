@@ -103,7 +103,7 @@ class TestIndexes:
 
     def instance(self, at: str | None, status: str = "ACTIVE") -> dict[str, Any]:
         sweep = {} if at is None else {"sweepPartition": "1", "sweepAt": at}
-        return weighing(500, sid="i", strategyStatus=f"s#{status}", createdSid="c", ownerShard="a#1", **sweep)
+        return weighing(500, sid="i", strategyPhase=f"s#{status}", createdSid="c", ownerShard="a#1", **sweep)
 
     @pytest.mark.parametrize(
         ("before", "after", "units"),

@@ -68,6 +68,15 @@ def target_of(name: str, value: Any, beside: Mapping[str, Any]) -> tuple[str, Js
     """
     given = {name: value} if name.startswith("?") or "." not in name else value
     members = {key: one for key, one in {**beside, **given}.items() if one is not MISSING}
-    query = {key[1:]: one for key, one in members.items() if key.startswith("?")}
+    query = {
+        name: text
+        for key, one in members.items()
+        if key.startswith("?")
+        for name, text in (
+            {f"{key[1:]}[{inner}]": text for inner, text in one.items()}
+            if isinstance(one, Mapping)
+            else {key[1:]: one}
+        ).items()
+    }
     body = {key: one for key, one in members.items() if not key.startswith("?")}
     return (f"?{urlencode(query)}" if query else ""), body

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from dev.memory.stores import MemoryInstances
-from shared.application.ports import PageKey, PhaseEntry, PhaseRange, PhaseWindow, Unreadable
+from shared.application.ports import PageKey, PhaseEntry, PhaseRange, PhaseWindow, Reservation, Unreadable
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.due import SHARDS, far_partition, partition, swept_partition
 from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.phase import Phase
 from shared.domain.instance.verdict import AuditEntry
 from tests.simulation.index import LaggingIndex
 from tests.simulation.points import Points
@@ -55,9 +56,10 @@ class Instances(Points):
         *,
         records: Sequence[EventRecord] = (),
         audit: AuditEntry | None = None,
+        reservation: Reservation | None = None,
     ) -> None:
         self.io("create")
-        self.store.create(instance, records=records, audit=audit)
+        self.store.create(instance, records=records, audit=audit, reservation=reservation)
         self.show(instance)
         self.written("created")
 
@@ -150,7 +152,7 @@ class Instances(Points):
     def of_strategy(
         self,
         strategy: StrategySid,
-        statuses: Sequence[InstanceStatus],
+        statuses: Sequence[InstanceStatus | Phase],
         *,
         before: PageKey | None,
         limit: int,
@@ -161,7 +163,7 @@ class Instances(Points):
     def oldest_of_strategy(
         self,
         strategy: StrategySid,
-        statuses: Sequence[InstanceStatus],
+        statuses: Sequence[InstanceStatus | Phase],
         *,
         after: PageKey | None,
         until: datetime,

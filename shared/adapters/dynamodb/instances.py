@@ -21,6 +21,7 @@ from shared.adapters.dynamodb.items import (
     entry_item,
     instance_item,
     instance_of,
+    item_of,
     journal_of,
     read_each,
     record_item,
@@ -52,16 +53,27 @@ from shared.adapters.dynamodb.tables import (
     reason_prefix,
     record_key,
     reference_key,
-    strategy_status,
+    reservation_key,
+    strategy_phase,
     sweep_instant,
 )
-from shared.application.ports import PageKey, PhaseEntry, PhaseRange, PhaseWindow, StaleRevError, Unreadable
+from shared.application.ports import (
+    PageKey,
+    PhaseEntry,
+    PhaseRange,
+    PhaseWindow,
+    Reservation,
+    ReservedError,
+    StaleRevError,
+    Unreadable,
+)
 from shared.domain.calendar.dates import format_instant
 from shared.domain.ids import AccountId, InstanceSid, StrategySid, event_sid
 from shared.domain.instance.due import SHARDS
 from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.phase import Phase, list_labels
 from shared.domain.instance.reason import StopReason
 from shared.domain.instance.verdict import AuditEntry
 
@@ -90,13 +102,40 @@ class DynamoDbInstances:
         *,
         records: Sequence[EventRecord] = (),
         audit: AuditEntry | None = None,
+        reservation: Reservation | None = None,
     ) -> None:
         put = {
             "TableName": self.tables.instances,
             "Item": instance_item(instance),
             "ConditionExpression": "attribute_not_exists(sid)",
         }
-        self._write(put, self._beside(instance, records, audit))
+        beside = self._beside(instance, records, audit)
+        if reservation is None:
+            self._write(put, beside)
+            return
+        reserve = self._reserving(instance, reservation)
+        try:
+            self._write(put, [reserve, *beside])
+        except ClientError as error:
+            if failed_conditions(error)[1:2] != [True]:
+                raise
+            key = reservation_key(instance)
+            item = self.client.get_item(
+                TableName=self.tables.strategies, Key=to_attributes(key), ConsistentRead=True
+            )["Item"]
+            raise ReservedError(InstanceSid(item["holder"]["S"])) from error
+
+    def _reserving(self, instance: Instance, reservation: Reservation) -> dict[str, Any]:
+        """Return the write that reserves the instance's reference."""
+        put: dict[str, Any] = {
+            "TableName": self.tables.strategies,
+            "Item": item_of(instance.account_id, reservation_key(instance), holder=instance.sid),
+            "ConditionExpression": "attribute_not_exists(sid)",
+        }
+        if reservation.instead_of is not None:
+            put["ConditionExpression"] += " OR holder = :former"
+            put["ExpressionAttributeValues"] = to_attributes({":former": reservation.instead_of})
+        return {"Put": put}
 
     def commit(
         self,
@@ -220,13 +259,13 @@ class DynamoDbInstances:
     def of_strategy(
         self,
         strategy: StrategySid,
-        statuses: Sequence[InstanceStatus],
+        statuses: Sequence[InstanceStatus | Phase],
         *,
         before: PageKey | None,
         limit: int,
         since: datetime | None = None,
     ) -> list[PageKey]:
-        partitions = [strategy_status(strategy, status) for status in statuses]
+        partitions = _strategy_phases(strategy, statuses)
         return self._youngest(BY_STRATEGY, partitions, before, limit, since=since)
 
     def of_account(
@@ -295,7 +334,7 @@ class DynamoDbInstances:
     def oldest_of_strategy(
         self,
         strategy: StrategySid,
-        statuses: Sequence[InstanceStatus],
+        statuses: Sequence[InstanceStatus | Phase],
         *,
         after: PageKey | None,
         until: datetime,
@@ -306,14 +345,14 @@ class DynamoDbInstances:
         if first > last:
             return []
         found: set[PageKey] = set()
-        for status in statuses:
-            values = {":status": strategy_status(strategy, status), ":first": first or "0", ":last": last}
+        for partition in _strategy_phases(strategy, statuses):
+            values = {":partition": partition, ":first": first or "0", ":last": last}
             items = query_all(
                 self.client,
                 most=limit + 1,  # BETWEEN includes ``after`` itself
                 TableName=self.tables.instances,
                 IndexName=BY_STRATEGY,
-                KeyConditionExpression="strategyStatus = :status AND createdSid BETWEEN :first AND :last",
+                KeyConditionExpression="strategyPhase = :partition AND createdSid BETWEEN :first AND :last",
                 ExpressionAttributeValues=to_attributes(values),
             )
             found |= {place_of(item["createdSid"]["S"]) for item in items}
@@ -424,6 +463,11 @@ def prefix_of(phase_range: PhaseRange) -> str:
         return cause_prefix(phase_range.cause)
     reason = reason_prefix(StopReason(cause=phase_range.cause, detail=phase_range.detail))
     return reason if phase_range.strategy is None else f"{reason}{phase_range.strategy}#"
+
+
+def _strategy_phases(strategy: StrategySid, statuses: Sequence[InstanceStatus | Phase]) -> list[str]:
+    labels = dict.fromkeys(label for status in statuses for label in list_labels(status))
+    return [strategy_phase(strategy, label) for label in labels]
 
 
 def _owner_shards(account: AccountId) -> list[str]:

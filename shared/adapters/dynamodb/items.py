@@ -40,7 +40,7 @@ from shared.adapters.dynamodb.tables import (
     record_key,
     reference_key,
     session_key,
-    strategy_status,
+    strategy_phase,
     sweep_instant,
 )
 from shared.application.ports import AuditPosition, Operation, PageKey, Unreadable
@@ -54,7 +54,7 @@ from shared.domain.instance.due import partition, sweep_at
 from shared.domain.instance.journal import Answer, EventRecord, JournalEntry
 from shared.domain.instance.lookup import searched_attributes
 from shared.domain.instance.model import Instance
-from shared.domain.instance.phase import reason_of, stored_phase
+from shared.domain.instance.phase import list_label, reason_of, stored_phase
 from shared.domain.instance.problems import problem_at
 from shared.domain.instance.verdict import AuditEntry
 
@@ -110,7 +110,7 @@ def instance_item(instance: Instance) -> Attributes:
     place = PageKey(created_at=instance.created_at, sid=instance.sid)
     members: dict[str, str | int] = {
         "rev": instance.rev,
-        "strategyStatus": strategy_status(instance.strategy_sid, instance.status),
+        "strategyPhase": strategy_phase(instance.strategy_sid, list_label(instance)),
         "ownerShard": owner_shard(instance.account_id, instance.shard),
         "createdSid": place_text(place),
         **_found_by(instance, place),
@@ -144,14 +144,14 @@ def _found_by(instance: Instance, place: PageKey) -> dict[str, str]:
 
 def instance_of(item: Mapping[str, AttributeValue]) -> Instance:
     """Return the instance of an item."""
-    found = read(item, "sid", "rev", "strategyStatus", "createdSid", "doc")
+    found = read(item, "sid", "rev", "strategyPhase", "createdSid", "doc")
     return INSTANCE.read(
         from_text(found["doc"]),
         found["sid"],
         sid=found["sid"],
         account_id=found["accountId"],
         rev=found["rev"],
-        strategy_sid=found["strategyStatus"].rpartition("#")[0],
+        strategy_sid=found["strategyPhase"].rpartition("#")[0],
         created_at=place_of(found["createdSid"]).created_at,
     )
 

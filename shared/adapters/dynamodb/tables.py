@@ -12,7 +12,7 @@ from shared.adapters.dynamodb.forms import instant_text, read_instant, to_text
 from shared.application.ports import AuditPosition, PageKey
 from shared.domain.calendar.dates import format_instant
 from shared.domain.ids import AccountId, StrategySid
-from shared.domain.instance.model import InstanceStatus
+from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import Phase
 from shared.domain.instance.reason import Cause, StopReason
 
@@ -76,7 +76,7 @@ LAYOUTS = {
         key=("sid",),
         indexes=(
             (DUE, ("sweepPartition", "sweepAt")),
-            (BY_STRATEGY, ("strategyStatus", "createdSid")),
+            (BY_STRATEGY, ("strategyPhase", "createdSid")),
             (BY_OWNER, ("ownerShard", "createdSid")),
             (BY_PHASE, ("phaseShard", "phaseOrder")),
             (BY_PROBLEM, ("problemShard", "problemAt")),
@@ -250,15 +250,20 @@ def reference_key(account: AccountId, reference: str) -> str:
     return f"{account}#{reference}"
 
 
+def reservation_key(instance: Instance) -> dict[str, str]:
+    """Return the key under which an instance's reference is reserved within its strategy."""
+    return {"sid": instance.strategy_sid, "sk": f"reference#{instance.origin.reference}"}
+
+
 def attribute_value_key(account: AccountId, name: str, text: str) -> str:
     """Return the partition of an account's instances with a value of a searchable attribute."""
     short = text if len(text) <= MAX_KEY_TEXT else f"sha256:{sha256(text.encode()).hexdigest()}"
     return f"{account}#{to_text([name, short])}"
 
 
-def strategy_status(strategy: StrategySid, status: InstanceStatus) -> str:
-    """Return the partition of a strategy's instances with a status."""
-    return f"{strategy}#{status.value}"
+def strategy_phase(strategy: StrategySid, label: str) -> str:
+    """Return the partition of a strategy's instances with a label (``list_label``)."""
+    return f"{strategy}#{label}"
 
 
 def account_month(account: AccountId, month: date, shard: int) -> str:

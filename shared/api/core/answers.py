@@ -167,6 +167,7 @@ class InstanceMembers(TypedDict):
     strategyId: str
     strategyVersion: int
     status: InstanceStatus
+    phase: Phase
     cycle: int
     startDate: Date
     draining: bool
@@ -177,6 +178,7 @@ class InstanceMembers(TypedDict):
     executionDay: NotRequired[int | None]
     nextEvent: NotRequired[NextEvent | None]
     cancelReason: NotRequired[CancelReason | None]
+    reason: NotRequired[str | None]
     note: NotRequired[str | None]
     stoppedAt: NotRequired[Date | None]
     stoppedBy: NotRequired[str | None]
@@ -185,6 +187,7 @@ class InstanceMembers(TypedDict):
     createdBy: NotRequired[str | None]
     outputs: NotRequired[dict[str, Any] | None]
     schedule: NotRequired[ScheduleShown | None]
+    reference: NotRequired[str | None]
     orderId: NotRequired[str | None]
     worker: NotRequired[str | None]
 

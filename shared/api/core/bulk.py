@@ -27,13 +27,12 @@ from shared.api.core.bulk_schemas import (
 from shared.api.core.errors import CoreError, bad_request
 from shared.api.core.paging import Paging
 from shared.api.core.schemas import MAX_STRATEGY_ID, PageQuery
-from shared.api.http.cursor import page_key_of, page_key_text
 from shared.api.http.models import read_as, read_json
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
 from shared.application.bulk.select import MAX_LOADED, load_readable
 from shared.application.bulk.start import BulkRequest, begin_bulk, command_operation, dry_run
-from shared.application.ports import PageKey
+from shared.application.ports import PageKey, page_key_of, page_key_text
 from shared.domain.access import Role
 from shared.domain.bulk.operation import BulkCommand, BulkOperation, BulkStatus, MigrateTo, OperationCommand
 from shared.domain.bulk.selection import OfFolder, OfIds, OfStrategy, Selection

@@ -19,7 +19,7 @@ from shared.application.bulk.start import OperationOverError
 from shared.application.commit import ContentionError
 from shared.application.keys import OwnKeyError
 from shared.application.ports import ConnectionLostError, NameTakenError, OverloadedError
-from shared.application.start import KeyReusedError
+from shared.application.start import KeyReusedError, ReferenceTakenError
 from shared.application.strategies import ChangedMeanwhileError, StillInUseError
 from shared.domain.errors import InvalidInputError, Problem, Problems
 from shared.domain.instance.verdict import AlreadyThere, Applied, RefusalRule, Refused, Verdict
@@ -88,6 +88,7 @@ ERRORS = ErrorTable(
         InvalidInputError: lambda error: bad_request(error.problems),
         NameTakenError: lambda _: CoreError(HTTPStatus.CONFLICT, "a strategy with this name already exists"),
         KeyReusedError: lambda error: CoreError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)),
+        ReferenceTakenError: lambda error: CoreError(HTTPStatus.CONFLICT, str(error)),
         ChangedMeanwhileError: lambda error: CoreError(HTTPStatus.CONFLICT, str(error)),
         StillInUseError: lambda error: CoreError(HTTPStatus.CONFLICT, str(error)),
         OwnKeyError: lambda error: CoreError(HTTPStatus.CONFLICT, str(error)),

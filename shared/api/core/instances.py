@@ -8,6 +8,7 @@ from shared.api.core import answers
 from shared.api.core.authorizer import Authorizer, NamedInstance
 from shared.api.core.days import instant_in_strategy, instant_on_instance
 from shared.api.core.errors import bad_request, not_found, unless_refused
+from shared.api.core.instance_filter import InstanceFilter, list_of
 from shared.api.core.paging import Paging
 from shared.api.core.render import (
     event_shape,
@@ -30,12 +31,11 @@ from shared.api.core.schemas import (
     TasksQuery,
     UpdateInstance,
 )
-from shared.api.http.cursor import page_key_of, page_key_text
 from shared.api.http.models import read_as, read_json
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
 from shared.application.control import control
-from shared.application.list_instances import page_of_account, page_of_strategy
+from shared.application.list_instances import page_of
 from shared.application.migrate import migrate_instance
 from shared.application.ports import SavedSettings, UnknownStrategyError
 from shared.application.start import StartInstance, start_instance
@@ -43,6 +43,7 @@ from shared.domain.errors import RitornelloError
 from shared.domain.instance.event import EventKind
 from shared.domain.instance.journal import EventHistory
 from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.phase import Phase
 from shared.domain.instance.verdict import AlreadyThere, Applied
 from shared.domain.lifecycle.add_event import added_by
 from shared.domain.lifecycle.commands import AddEvent, Cancel, CancelTasks, Command, Pause, Resume, Update
@@ -74,6 +75,7 @@ def post_instance(request: Request, body: Creation) -> Answer[answers.CreatedSha
         end_date=instant_in_strategy(strategy, sent.endDate, pointer="/endDate"),
         by=request.principal.key_id,
         repeatable=request.repeatable(),
+        reference=sent.reference,
     )
     started = start_instance(request.ports, strategy, new)
     instance = started.instance
@@ -87,33 +89,47 @@ def post_instance(request: Request, body: Creation) -> Answer[answers.CreatedSha
         events["mainEvent"] = main[0]
     status = HTTPStatus.CREATED if isinstance(started, Applied) else HTTPStatus.OK
     return Answer(
-        body={"executionInstance": instance_shape(instance), "createdEvents": events}, status=status
+        body={"executionInstance": _shown(request, instance), "createdEvents": events}, status=status
     )
 
 
 def list_instances(request: Request, query: InstancesQuery) -> Answer[answers.InstancePageShape]:
-    """List instances, youngest first: those of one strategy, or all of the account without their attributes."""
-    status = None if query.status is None else InstanceStatus(query.status)
-    # No secret guards this list, so it must not show attributes.
-    if query.strategyId is None:
-        paging = Paging(request, f"instances {query.status}", query)
-        before = paging.before(page_key_of)
-        account = request.principal.account_id
-        page = page_of_account(request.ports, account, status, before=before, limit=query.limit)
-        shapes: list[answers.InstanceSummaryShape] = [summary_shape(instance) for instance in page.instances]
-    else:
-        head = Authorizer(request).strategy_named(query.strategyId)
-        paging = Paging(request, f"instances {query.status} of {head.sid}", query)
-        before = paging.before(page_key_of)
-        page = page_of_strategy(request.ports, head.sid, status, before=before, limit=query.limit)
-        shapes = [{**instance_shape(instance)} for instance in page.instances]
-    after = None if page.after is None else page_key_text(page.after)
-    return Answer(body=paging.page_up_to(shapes, after, page.unreadable))
+    """List instances: those of one strategy, or of all strategies without their attributes.
+
+    Lists by phase, reason or who stopped them are ordered by reason, those of a folder by strategy, others by age.
+    """
+    head = None if query.strategyId is None else Authorizer(request).strategy_named(query.strategyId)
+    which = list_of(_filter(query, head))
+    paging = Paging(request, f"instances {which}", query)
+    after = paging.before(str)
+    page = page_of(request.ports, request.principal.account_id, which, after=after, limit=query.limit)
+    now = request.ports.clock.now()
+    # Without a strategy no secret guards the list, so it must not show attributes.
+    shapes: list[answers.InstanceSummaryShape] = [
+        summary_shape(instance, now=now) if head is None else {**instance_shape(instance, now=now)}
+        for instance in page.instances
+    ]
+    return Answer(body=paging.page_up_to(shapes, page.after, page.unreadable))
 
 
-def get_instance(_: Request, named: NamedInstance) -> Answer[answers.InstanceShape]:
+def _filter(query: InstancesQuery, head: StrategyHead | None) -> InstanceFilter:
+    return InstanceFilter(
+        strategy=None if head is None else head.sid,
+        folder=query.folder,
+        status=None if query.status is None else InstanceStatus(query.status),
+        phase=None if query.phase is None else Phase(query.phase),
+        reason=query.reason,
+        stopped_by=query.stoppedBy,
+        created_from=query.createdFrom,
+        created_to=query.createdTo,
+        reference=query.reference,
+        attribute=None if query.attribute is None else next(iter(query.attribute.items())),
+    )
+
+
+def get_instance(request: Request, named: NamedInstance) -> Answer[answers.InstanceShape]:
     """Return an instance (I2)."""
-    return Answer(body=instance_shape(named.instance))
+    return Answer(body=_shown(request, named.instance))
 
 
 def patch_instance(
@@ -127,7 +143,7 @@ def patch_instance(
         sets_end_date="endDate" in body.model_fields_set,
         end_date=instant_on_instance(request, named.instance, body.endDate, pointer="/endDate"),
     )
-    return Answer(body=instance_shape(_execute(request, named, command).instance))
+    return Answer(body=_shown(request, _execute(request, named, command).instance))
 
 
 def get_forecast(
@@ -151,7 +167,7 @@ def cancel_tasks(
     """Cancel the unfinished events of some tasks; other events continue (I6)."""
     tasks = tuple(filter(None, (key.strip() for key in query.tasks.split(","))))
     verdict = _execute(request, named, CancelTasks(tasks=tasks, by=request.actor))
-    shape = instance_shape(verdict.instance)
+    shape = _shown(request, verdict.instance)
     return Answer(body={"executionInstance": shape, "numCanceledEvents": _canceled(verdict)})
 
 
@@ -184,7 +200,7 @@ def pause_instance(request: Request, named: NamedInstance) -> Answer[answers.Pau
     with suppress(RitornelloError, UnknownStrategyError):
         # The instance may be on an older version than the latest one.
         saved = request.ports.strategies.settings(named.head.sid, instance.strategy_version)
-    return Answer(body=paused_shape(instance, named.head, saved))
+    return Answer(body=paused_shape(instance, named.head, saved, now=request.ports.clock.now()))
 
 
 def resume_instance(
@@ -195,9 +211,10 @@ def resume_instance(
     verdict = _execute(request, named, Resume(by=request.actor, on_late=on_late))
     instance = verdict.instance
     # The command has just read the version, so the store returns it without a second read.
-    late = overdue(_strategy_of(request, instance), instance, now=request.ports.clock.now())
+    now = request.ports.clock.now()
+    late = overdue(_strategy_of(request, instance), instance, now=now)
     skipped = verdict.skipped if isinstance(verdict, Applied) else None
-    return Answer(body=resumed_shape(instance, late, skipped))
+    return Answer(body=resumed_shape(instance, late, skipped, now=now))
 
 
 def migrate_an_instance(
@@ -214,7 +231,7 @@ def migrate_an_instance(
     verdict = unless_refused(None if migration is None else migration.verdict, "instance")
     if migration is None:
         raise not_found("instance")
-    changes, shape = migration_shape(migration, instance.sid), instance_shape(verdict.instance)
+    changes, shape = migration_shape(migration, instance.sid), _shown(request, verdict.instance)
     return Answer(body={**changes, "executionInstance": shape, "dryRun": body.dryRun})
 
 
@@ -224,7 +241,7 @@ def cancel_instance(request: Request, named: NamedInstance) -> Answer[answers.Ca
     instance = verdict.instance
     return Answer(
         body={
-            "executionInstance": instance_shape(instance),
+            "executionInstance": _shown(request, instance),
             "createdEvents": {"onCancelEvents": _events(request, instance, EventKind.ON_CANCEL)},
             "numCanceledEvents": _canceled(verdict),
         }
@@ -249,6 +266,10 @@ def read_creation(request: Request, model: type[CreateInstance]) -> Creation:
     if isinstance(attributes, dict):
         problems += attribute_problems(_latest(request, head), attributes)
     raise bad_request(problems)
+
+
+def _shown(request: Request, instance: Instance) -> answers.InstanceShape:
+    return instance_shape(instance, now=request.ports.clock.now())
 
 
 def _execute(request: Request, named: NamedInstance, command: Command) -> Applied | AlreadyThere:

@@ -18,6 +18,7 @@ from shared.domain.ids import InstanceSid, event_sid
 from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance
+from shared.domain.instance.phase import phase_of, reason_of
 from shared.domain.instance.replay import chain, is_refused, last_run, position
 from shared.domain.instance.run import Intent, Refusal, StepError
 from shared.domain.instance.skipped import Skipped
@@ -121,10 +122,12 @@ def _planned_date(date: PlannedDate) -> answers.PlannedDateShown:
 
 
 @omit_unset
-def resumed_shape(instance: Instance, late: Sequence[Event], skipped: Skipped | None) -> answers.ResumedShape:
+def resumed_shape(
+    instance: Instance, late: Sequence[Event], skipped: Skipped | None, *, now: datetime
+) -> answers.ResumedShape:
     """Return a resumed instance, with overdue main events that still run, and the cycles that were skipped."""
     return {
-        **instance_shape(instance),
+        **instance_shape(instance, now=now),
         "overdueEvents": [
             {"cycle": event.created_cycle, "task": event.task, "date": format_instant(event.date)}
             for event in late
@@ -188,24 +191,26 @@ def audit_shape(entry: AuditEntry) -> answers.AuditEntryShape:
     }
 
 
-def summary_shape(instance: Instance) -> answers.InstanceSummaryShape:
+def summary_shape(instance: Instance, *, now: datetime) -> answers.InstanceSummaryShape:
     """Return an instance without its attributes, for callers that need not know its strategy's secret."""
     # Attributes are for callers that know the strategy's secret.
-    shape: answers.InstanceSummaryShape = {**instance_shape(instance)}
+    shape: answers.InstanceSummaryShape = {**instance_shape(instance, now=now)}
     del shape["attributes"]
     return shape
 
 
 @omit_unset
-def instance_shape(instance: Instance) -> answers.InstanceShape:
-    """Return an instance."""
-    main, stop = instance.main_event, instance.stop
+def instance_shape(instance: Instance, *, now: datetime) -> answers.InstanceShape:
+    """Return an instance as it is at an instant."""
+    main, stop, reason = instance.main_event, instance.stop, reason_of(instance)
     return answers.InstanceShape(
         sid=instance.sid,
         description=instance.description,
         strategyId=instance.origin.strategy_id,
         strategyVersion=instance.strategy_version,
         status=instance.status,
+        phase=phase_of(instance, now=now),
+        reason=None if reason is None else reason.text,
         cycle=instance.plan.cycle,
         startDate=format_instant(instance.start_date),
         endDate=date_text(instance.plan.end_date),
@@ -214,6 +219,7 @@ def instance_shape(instance: Instance) -> answers.InstanceShape:
         attributes=dict(instance.attributes),
         outputs=dict(instance.outputs) or None,
         schedule=None if instance.plan.schedule is None else schedule_shape(instance.plan.schedule),
+        reference=instance.origin.reference,
         orderId=instance.origin.order_id,
         worker=instance.origin.worker,
         nextEvent=None
@@ -247,7 +253,9 @@ def schedule_shape(schedule: OwnSchedule) -> answers.ScheduleShown:
     )
 
 
-def paused_shape(instance: Instance, head: StrategyHead, saved: SavedSettings | None) -> answers.PausedShape:
+def paused_shape(
+    instance: Instance, head: StrategyHead, saved: SavedSettings | None, *, now: datetime
+) -> answers.PausedShape:
     """Return a paused instance with its strategy, in the version the instance is on.
 
     ``saved`` is None if the settings of that version cannot be read. Then the answer has none.
@@ -264,7 +272,7 @@ def paused_shape(instance: Instance, head: StrategyHead, saved: SavedSettings | 
             "hash": sealed.hash,
             "encryptedText": sealed.encrypted_text,
         }
-    return {**instance_shape(instance), "strategy": strategy}
+    return {**instance_shape(instance, now=now), "strategy": strategy}
 
 
 @omit_unset

@@ -1,14 +1,24 @@
 """Requests of the core dialect. Unknown fields are refused. Source: docs/contracts/core.md section 1.1."""
 
+import re
 from collections.abc import Callable
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from shared.domain.calendar.dates import parse_date, parse_day_or_instant, zone_named
 from shared.domain.errors import DateError
+from shared.domain.instance.reason import Cause, StopReason, read_reason
 
 D = TypeVar("D")
 
@@ -51,6 +61,12 @@ Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
 
 StrategyId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_STRATEGY_ID)]
 """The name or sid of a strategy."""
+
+
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+"""The caller's business key of an instance."""
+
+_ATTRIBUTE = re.compile(r"attribute(?:\.(.+)|\[(.+)\])", re.DOTALL)
 
 
 class Body(BaseModel):
@@ -105,13 +121,17 @@ class SimulateExecution(Body):
 
 
 class CreateInstance(Body):
-    """A new instance (I1). ``strategyId`` is a strategy's name or sid; ``startDate`` is now by default."""
+    """A new instance (I1). ``strategyId`` is a strategy's name or sid; ``startDate`` is now by default.
+
+    ``reference`` is the caller's business key, which the instance is found by.
+    """
 
     strategyId: StrategyId  # noqa: N815 - the wire's spelling
     attributes: dict[str, Any] = {}
     description: Description = ""
     startDate: Day | None = None  # noqa: N815 - the wire's spelling
     endDate: Day | None = None  # noqa: N815 - the wire's spelling
+    reference: Reference | None = None
 
 
 class UpdateInstance(Body):
@@ -173,14 +193,56 @@ class PageQuery(Query):
     """A part of a list."""
 
     limit: Limit = 25
-    cursor: Annotated[str, Field(max_length=512)] | None = None
+    cursor: Annotated[str, Field(max_length=1024)] | None = None
+
+
+def _reason(value: object) -> StopReason:
+    try:
+        return read_reason(value if isinstance(value, str) else "")
+    except ValueError as error:
+        causes = ", ".join(cause.value for cause in Cause)
+        why = f"must be one of {causes}, or one of them with a colon and a detail, as exhausted:http-402"
+        raise PydanticCustomError("which", "{why}", {"why": why}) from error
+
+
+Reason = Annotated[
+    StopReason,
+    PlainValidator(_reason),
+    WithJsonSchema({"type": "string", "pattern": f"^({'|'.join(Cause)})(:.+)?$"}),
+]
+"""The cause of a stop, as ``exhausted``, or a cause with its detail, as ``exhausted:http-402``."""
 
 
 class InstancesQuery(PageQuery):
-    """Filters of a list of instances: a strategy (name or sid), and a status."""
+    """Filters of a list of instances. Those that one index serves can be combined; others are refused.
+
+    ``attribute.<name>`` selects by a searchable attribute; ``attribute[<name>]`` is the same.
+    """
 
     strategyId: StrategyId | None = None  # noqa: N815 - the wire's spelling
     status: Literal["ACTIVE", "PAUSED", "CANCELED", "COMPLETED"] | None = None
+    phase: Literal["PAUSED", "STUCK", "CANCELED", "FAULTED", "COMPLETED", "RETRYING"] | None = None
+    reason: Reason | None = None
+    stoppedBy: Annotated[str, Field(min_length=1, max_length=100)] | None = None  # noqa: N815 - the wire's spelling
+    folder: Folder | None = None
+    createdFrom: Instant | None = None  # noqa: N815 - the wire's spelling
+    createdTo: Instant | None = None  # noqa: N815 - the wire's spelling
+    reference: Reference | None = None
+    attribute: Annotated[dict[str, str], Field(min_length=1, max_length=1)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _collect_attributes(cls, query: dict[str, Any]) -> dict[str, Any]:
+        """Return the query with ``attribute.<name>`` and ``attribute[<name>]`` in one object."""
+        found: dict[str, Any] = {}
+        others: dict[str, Any] = {}
+        for name, value in query.items():
+            match = _ATTRIBUTE.fullmatch(name)
+            if match is None:
+                others[name] = value
+            else:
+                found[match[1] or match[2]] = value
+        return {**others, "attribute": found} if found else others
 
 
 class ForecastQuery(Query):

@@ -18,12 +18,11 @@ from shared.api.core.schemas import (
     SimulateExecution,
     UpdateStrategy,
 )
-from shared.api.http.cursor import page_key_of, page_key_text
 from shared.api.http.models import M, read_any_json, read_as, read_json
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
 from shared.application.flags import pause_strategy, resume_strategy
-from shared.application.ports import PageKey, UnknownStrategyError
+from shared.application.ports import PageKey, UnknownStrategyError, page_key_of, page_key_text
 from shared.application.strategies import (
     NewStrategy,
     NewVersion,

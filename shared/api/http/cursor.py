@@ -9,7 +9,7 @@ import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hmac import compare_digest
 
-from shared.application.ports import AuditPosition, PageKey, SecretHasher
+from shared.application.ports import AuditPosition, SecretHasher
 from shared.domain.calendar.dates import format_instant, parse_instant
 from shared.domain.errors import InvalidInputError, Problem
 
@@ -35,17 +35,6 @@ def place_in(cursor: str, *, list_name: str, hasher: SecretHasher) -> str:
         problem = Problem(pointer="/cursor", rule="cursor", message="is not a cursor of this list")
         raise InvalidInputError((problem,))
     return place
-
-
-def page_key_text(place: PageKey) -> str:
-    """Return a place in a list that is sorted by age, as text."""
-    return f"{format_instant(place.created_at)}#{place.sid}"
-
-
-def page_key_of(text: str) -> PageKey:
-    """Return the place of a text that ``page_key_text`` made."""
-    at, _, sid = text.partition("#")
-    return PageKey(created_at=parse_instant(at), sid=sid)
 
 
 def audit_position_text(place: AuditPosition) -> str:

@@ -213,10 +213,16 @@ def _query(reference: Reference, route: Route, example: Json) -> list[Json]:
             "in": "query",
             "required": name in schema.get("required", ()),
             "schema": _inlined(member, known),
+            **({"style": "deepObject", "explode": True} if _is_object(member) else {}),
         }
         | ({"example": _value(examples[name], member, reference)} if name in examples else {})
         for name, member in schema["properties"].items()
     ]
+
+
+def _is_object(schema: Json) -> bool:
+    """Return whether a parameter is an object, whose members are ``name[member]`` in the query."""
+    return any(option.get("type") == "object" for option in schema.get("anyOf", (schema,)))
 
 
 def _inlined(schema: Json, known: Json) -> Json:

@@ -69,6 +69,9 @@ class Phase(StrEnum):
         return self in _OPEN
 
 
+STOPPED_PHASES = (Phase.PAUSED, Phase.STUCK, Phase.CANCELED, Phase.FAULTED, Phase.COMPLETED)
+"""The phases of stopped instances."""
+
 _OPEN = (Phase.RUNNING, Phase.BETWEEN_STEPS, Phase.RETRYING, Phase.DELAYED, Phase.AWAITING_ANSWER)
 
 
@@ -90,6 +93,19 @@ def stored_phase(instance: Instance) -> Phase | None:
     if stopped is None and retrying_event(instance) is not None:
         return Phase.RETRYING
     return stopped
+
+
+def list_label(instance: Instance) -> str:
+    """Return under which label an instance is in the list of its strategy: ACTIVE, or the phase of its stop."""
+    return (_of_stop(instance) or InstanceStatus.ACTIVE).value
+
+
+def list_labels(status: InstanceStatus | Phase) -> tuple[str, ...]:
+    """Return the labels of the instances with a status, or in the phase of a stop."""
+    if isinstance(status, Phase):
+        return (status.value,)
+    stopped = tuple(phase.value for phase in STOPPED_PHASES if phase.status is status)
+    return stopped or (status.value,)
 
 
 def retrying_event(instance: Instance) -> Event | None:

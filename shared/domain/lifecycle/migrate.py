@@ -64,7 +64,8 @@ def migrate(strategy: Strategy, instance: Instance, command: Migrate, *, now: da
     if problem is not None:
         why = f"the attributes do not fit version {to.version}: {problem}"
         return Refused(instance=instance, why=why, rule=RefusalRule.ATTRIBUTES)
-    moved = replace(instance, strategy_version=to.version, updated_at=now)
+    searchable = to.definition.searchable
+    moved = replace(instance, strategy_version=to.version, searchable=searchable, updated_at=now)
     # The anchor day and time are local, so they are computed again in another zone.
     if to.definition.timezone != strategy.definition.timezone and instance.plan.moment is not None:
         moment = moment_at(instance.plan.moment.at, to.definition.zone)

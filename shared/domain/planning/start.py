@@ -124,6 +124,7 @@ def blank_instance(strategy: Strategy, new: NewInstance, *, now: datetime) -> In
         description=new.description,
         start_date=new.start_date or now,
         attributes=dict(new.attributes),
+        searchable=strategy.definition.searchable,
         shard=new.shard,
         plan=Plan(schedule=new.schedule, end_date=new.end_date),
         created_at=now,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from shared.domain.strategy.model import Json
-from shared.domain.strategy.shapes import Field, Kind
+from shared.domain.strategy.shapes import MAX_KEY_LENGTH, Field, Kind, text
 from shared.domain.validation.pointers import escaped
 
 
@@ -64,6 +64,22 @@ def _wholes(field: Field, value: Json) -> Sequence[FieldFault]:
     ]
     if not faults and len(set(value)) < len(value):
         faults.append(FieldFault("repeated", "must hold each number once"))
+    return faults
+
+
+def _names(field: Field, value: Json) -> Sequence[FieldFault]:
+    if not isinstance(value, list):
+        return (FieldFault("type", "must be a list"),)
+    if len(value) > field.high:
+        return (FieldFault("too-many", f"must hold at most {field.high} names"),)
+    name = text("", high=MAX_KEY_LENGTH)
+    faults = [
+        FieldFault(fault.rule, fault.message, f"/{index}")
+        for index, entry in enumerate(value)
+        for fault in _text(name, entry)
+    ]
+    if not faults and len(set(value)) < len(value):
+        faults.append(FieldFault("repeated", "must hold each name once"))
     return faults
 
 
@@ -126,6 +142,7 @@ _CHECKS: Mapping[Kind, Callable[[Field, Json], Sequence[FieldFault]]] = {
     Kind.FLAG: _flag,
     Kind.WHOLE: _whole,
     Kind.WHOLES: _wholes,
+    Kind.NAMES: _names,
     Kind.CHOICE: _choice,
     Kind.PART: _part,
     Kind.PARTS: _parts,

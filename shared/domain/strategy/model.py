@@ -244,7 +244,8 @@ class Definition:
     """The settings of a strategy, parsed and checked.
 
     ``names_timezone`` is False if the settings name no time zone and UTC applies. With ``any_attributes``, attributes
-    may be any JSON values instead of only strings, numbers and booleans.
+    may be any JSON values instead of only strings, numbers and booleans. ``searchable`` are the attributes that
+    instances are found by. With ``unique_reference``, no two unfinished instances have the same reference.
     """
 
     calendars: tuple[Calendar, ...]
@@ -257,6 +258,8 @@ class Definition:
     manual_trigger: bool = False
     any_attributes: bool = False
     on_resume: OnResume = OnResume.LAST
+    searchable: tuple[str, ...] = ()
+    unique_reference: bool = False
     instance_validation: Mapping[str, Json] | None = None
     initial_delay: Delta | None = None
     on_create_tasks: tuple[LifecycleTask, ...] = ()

@@ -118,6 +118,8 @@ class _Config(TypedDict, total=False):
     manual_trigger: bool
     any_attributes: bool
     on_resume: OnResume
+    searchable: tuple[str, ...]
+    unique_reference: bool
 
 
 def _config(reader: Reader) -> _Config:
@@ -133,4 +135,6 @@ def _config(reader: Reader) -> _Config:
         "manual_trigger": reader.flag("manualTrigger"),
         "any_attributes": reader.flag("anyAttributes"),
         "on_resume": reader.choice("onResume", OnResume),
+        "searchable": reader.names("searchable"),
+        "unique_reference": reader.flag("uniqueReference"),
     }

@@ -145,6 +145,10 @@ class Reader:
         value = self._value(name)
         return () if value is None else tuple(int(number) for number in value)
 
+    def names(self, name: str) -> tuple[str, ...]:
+        """Return a list of names; empty if it is missing or wrong."""
+        return tuple(self._value(name) or ())
+
     def choice(self, name: str, choices: type[E]) -> E:
         """Return a choice that is required or has a default; the first one if it is missing."""
         value = self._value(name)

@@ -20,6 +20,7 @@ from shared.domain.strategy.shapes import (
     flag,
     json,
     key,
+    names,
     optional_flag,
     part,
     parts,
@@ -38,6 +39,8 @@ MAX_CYCLE = 1_000_000_000
 MAX_AMOUNT = 1_000_000
 """The largest amount of a distance in time, in its unit."""
 MAX_RETRIES = 1000
+MAX_SEARCHABLE = 3
+"""How many attributes of a strategy are searchable: there are as many indexes."""
 MAX_REFUSED_HOURS = 7 * 24
 """The longest time that a service may refuse a call for now before that is an error."""
 MAX_URL_LENGTH = 1000
@@ -168,6 +171,11 @@ CONFIG = shape(
             default=OnResume.LAST,
             hint="; shift is for a single resume",
         ),
+        "searchable": names(
+            "Attributes that instances are found by, in `GET /execution-instance?attribute.<name>=`.",
+            high=MAX_SEARCHABLE,
+        ),
+        "uniqueReference": flag("No two unfinished instances have the same `reference`."),
     },
 )
 

@@ -20,6 +20,7 @@ class Kind(StrEnum):
     FLAG = auto()  # a boolean
     WHOLE = auto()  # a whole number within the bounds
     WHOLES = auto()  # a list of whole numbers within the bounds, each once
+    NAMES = auto()  # a list of names, each once; the bounds count them
     CHOICE = auto()  # one of a few strings
     PART = auto()  # an object of a declared shape
     PARTS = auto()  # a list of objects of a declared shape; the bounds count its entries
@@ -138,6 +139,11 @@ def whole(low: int, high: int, does: str, *, default: int | None = None) -> Fiel
 def wholes(low: int, high: int, does: str) -> Field:
     """Declare a list of whole numbers within bounds."""
     return Field(Kind.WHOLES, does, low=low, high=high)
+
+
+def names(does: str, *, high: int) -> Field:
+    """Declare a list of names."""
+    return Field(Kind.NAMES, does, high=high)
 
 
 def choice(

@@ -165,7 +165,7 @@ class TestItems:
             "accountId": {"S": "acme"},
             "schema": {"N": "1"},
             "rev": {"N": "21"},
-            "strategyStatus": {"S": f"{full.STRATEGY}#PAUSED"},
+            "strategyPhase": {"S": f"{full.STRATEGY}#STUCK"},
             "ownerShard": {"S": "acme#5"},
             "createdSid": {"S": f"2026-01-01T10:30:15.001Z#{full.SID}"},
             "phaseShard": {"S": "acme#STUCK#5"},

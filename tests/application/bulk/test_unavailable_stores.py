@@ -20,6 +20,7 @@ from shared.application.ports import (
 from shared.domain.bulk.operation import BATCH_SIZE, BulkStatus, Counts
 from shared.domain.ids import OperationSid, StrategySid
 from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.phase import Phase
 from shared.domain.instance.verdict import Actor, AuditEntry
 from shared.domain.lifecycle.commands import Pause
 from tests.application.bulk.bulk_worlds import A_LIFE, a_world, begun, joined, progress, stored
@@ -48,7 +49,7 @@ class Refusing(MemoryInstances):
     def oldest_of_strategy(
         self,
         strategy: StrategySid,
-        statuses: Sequence[InstanceStatus],
+        statuses: Sequence[InstanceStatus | Phase],
         *,
         after: PageKey | None,
         until: datetime,

@@ -10,7 +10,7 @@ from dev.memory.stores import MemoryInstances, MemoryStrategies
 from dev.memory.world import ManualClock, MemoryPorts, MemoryWakeups
 from shared.application.commit import ContentionError, execute, schedule_wakeup
 from shared.application.control import control
-from shared.application.ports import StaleRevError, UnknownStrategyError
+from shared.application.ports import Reservation, StaleRevError, UnknownStrategyError
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.ids import InstanceSid, StrategySid
@@ -516,8 +516,9 @@ class Forgetful(Shared):
         *,
         records: Sequence[EventRecord] = (),
         audit: AuditEntry | None = None,
+        reservation: Reservation | None = None,
     ) -> None:
-        super().create(instance, records=records, audit=audit)
+        super().create(instance, records=records, audit=audit, reservation=reservation)
         raise StaleRevError
 
     def commit(

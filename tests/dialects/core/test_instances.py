@@ -56,7 +56,12 @@ class TestStarting:
 
     def test_a_repeated_request_starts_no_instance(self, client: Client) -> None:
         client.saved()
-        body = {"strategyId": WATER["name"], "attributes": {"customerId": "c-1"}}
+        # Its phase changes when its date comes.
+        body = {
+            "strategyId": WATER["name"],
+            "attributes": {"customerId": "c-1"},
+            "startDate": "2030-01-01T12:00:00Z",
+        }
         key = {"idempotency-key": "order-17"}
         first = client("POST", "/execution-instance", body, more=key)
         client.ports.clock.at += timedelta(seconds=9)

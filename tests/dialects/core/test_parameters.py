@@ -31,7 +31,7 @@ FLOW = changed(
         of=settings(
             task("charge", step("pay", nextStep="send"), step("send")),
             task("mail", step("only")),
-            config={"anyAttributes": True},
+            config={"anyAttributes": True, "searchable": ["city"]},
         ),
     ),
 )
@@ -53,7 +53,9 @@ class Account:
         self.two = self.started("flow", "2026-01-05T12:00:00Z")
         folder = {"name": "other", "secret": SECRET, "settings": FLOW, "folder": "/a"}
         self.other = post("/execution-strategy", folder)["sid"]
-        self.three = self.started("other", "2026-01-05T12:00:00Z")
+        self.three = self.started(
+            "other", "2026-01-05T12:00:00Z", reference="o-1", attributes={"city": "Bonn"}
+        )
         post(f"/execution-instance/{self.two}/pause")
         post(f"/execution-instance/{self.one}/events", {"task": "mail", "manualTrigger": True})
         self.services.answers = [Answered(status=201), Answered(status=402)]
@@ -73,8 +75,8 @@ class Account:
         assert status in (200, 201), answer
         return answer
 
-    def started(self, strategy: str, start: str | None = None) -> str:
-        body = {"strategyId": strategy, **({} if start is None else {"startDate": start})}
+    def started(self, strategy: str, start: str | None = None, **more: Any) -> str:
+        body = {"strategyId": strategy, **({} if start is None else {"startDate": start}), **more}
         return str(self.post("/execution-instance", body)["executionInstance"]["sid"])
 
     def cursor(self, path: str) -> str:
@@ -155,8 +157,20 @@ TABLE: Mapping[str, Mapping[str, Pair]] = {
         "description": Pair(*TEXTS, OF_FLOW),
         "startDate": Pair(DATES.one, DATES.other, OF_FLOW),
         "endDate": Pair(DATES.one, MISSING, OF_FLOW),
+        "reference": Pair("o-1", "o-2", OF_FLOW),
     },
-    "GET /execution-instance": _list(strategyId=Pair("flow", "other"), status=Pair("ACTIVE", "PAUSED")),
+    "GET /execution-instance": _list(
+        strategyId=Pair("flow", "other"),
+        status=Pair("ACTIVE", "PAUSED"),
+        phase=Pair("PAUSED", "STUCK"),
+        reason=Pair("operator", "in-doubt"),
+        stoppedBy=Pair("admin", "engine"),
+        folder=Pair("/", "/a"),
+        createdFrom=Pair(EARLY, LATE),
+        createdTo=Pair(EARLY, LATE),
+        reference=Pair("o-1", "o-2"),
+        attribute=Pair({"city": "Bonn"}, {"city": "Ulm"}),
+    ),
     "PATCH /execution-instance/{one}": {
         "description": Pair(*TEXTS),
         "attributes": Pair({"n": 1}, {"n": 2}),

@@ -11,6 +11,7 @@ from dev.memory.stores import MemoryInstances
 from shared.application.ports import PageKey
 from shared.domain.ids import StrategySid
 from shared.domain.instance.model import InstanceStatus
+from shared.domain.instance.phase import Phase
 from tests.dialects.core.client import GYM, WATER, Client
 
 NEW_SECRET = "another pass-phrase"
@@ -31,7 +32,7 @@ class Lagging(MemoryInstances):
     def of_strategy(
         self,
         strategy: StrategySid,
-        _: Sequence[InstanceStatus],
+        _: Sequence[InstanceStatus | Phase],
         *,
         before: PageKey | None,
         limit: int,
