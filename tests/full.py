@@ -15,10 +15,22 @@ from shared.domain.bulk.operation import (
     ItemOutcome,
     ItemResult,
     MigrateTo,
+    ResolveDoubt,
+    RetryFailed,
     RunWaiting,
 )
 from shared.domain.bulk.release import ReleaseJob
-from shared.domain.bulk.selection import Cursor, Filter, OfAny, OfFolder, OfIds, OfStrategy
+from shared.domain.bulk.selection import (
+    Cursor,
+    Filter,
+    OfAny,
+    OfAttribute,
+    OfFolder,
+    OfIds,
+    OfPhases,
+    OfReference,
+    OfStrategy,
+)
 from shared.domain.calendar.dates import Anchor, Moment
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import (
@@ -61,7 +73,7 @@ from shared.domain.instance.model import (
     Stoppage,
     Sweep,
 )
-from shared.domain.instance.phase import Phase, Waiting
+from shared.domain.instance.phase import Phase, PhaseRange, Waiting
 from shared.domain.instance.reason import Cause, ErrorKind, EventFailure, StopReason
 from shared.domain.instance.run import (
     Certainty,
@@ -75,7 +87,7 @@ from shared.domain.instance.run import (
     StepError,
 )
 from shared.domain.instance.verdict import Actor, AuditEntry
-from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume
+from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume, Update
 from shared.domain.strategy.model import OnResume, StrategyHead, StrategyVersion
 
 SID = InstanceSid("01890a5d-ac96-774b-bcce-b302099a8057")
@@ -362,6 +374,8 @@ BY = Actor(
 
 REFUSED = ItemResult(sid=SID, outcome=ItemOutcome.REFUSED, why="the instance is COMPLETED")
 
+PHASE_RANGE = PhaseRange(phase=Phase.STUCK, cause=Cause.EXHAUSTED, detail="http-402", strategy=STRATEGY)
+
 BULK = BulkOperation(
     sid=BULK_SID,
     account_id=ACCOUNT,
@@ -372,7 +386,9 @@ BULK = BulkOperation(
     sweep_at=at(3),
     rev=17,
     status=BulkStatus.PAUSED,
-    cursor=Cursor(part=2, passed=3, folder_name="/de#gym", strategy=STRATEGY, created_at=at(4), sid=SID),
+    cursor=Cursor(
+        part=2, passed=3, folder_name="/de#gym", strategy=STRATEGY, created_at=at(4), sid=SID, order="a#b"
+    ),
     at_end=True,
     batch_sids=(SID, InstanceSid("i-2")),
     worker="t0ken",
@@ -394,6 +410,7 @@ _THOSE: dict[str, Any] = {
         planned_from=at(3, microsecond=7),
         planned_until=at(4),
         at_rest=True,
+        ranges=(PHASE_RANGE,),
     ),
 }
 
@@ -421,6 +438,21 @@ BULKS = (
     ),
     replace(BULK, command=Pause(by=BY, kill=True)),
     replace(BULK, command=MigrateTo(by=BY, version=4)),
+    replace(
+        BULK,
+        selection=OfPhases(ranges=(PHASE_RANGE,)),
+        command=RetryFailed(by=BY, from_step="pay"),
+    ),
+    replace(
+        BULK,
+        selection=OfReference(reference="o-1"),
+        command=ResolveDoubt(by=BY, resolution=Resolution.FAIL),
+    ),
+    replace(
+        BULK,
+        selection=OfAttribute(name="customerId", text="c-1"),
+        command=Update(by=BY, description="d", attributes={"a": None}, sets_end_date=True, end_date=at(6)),
+    ),
 )
 """Bulk operations with every selection and every command."""
 

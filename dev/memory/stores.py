@@ -16,7 +16,6 @@ from shared.application.ports import (
     Operation,
     PageKey,
     PhaseEntry,
-    PhaseRange,
     PhaseWindow,
     Reservation,
     ReservedError,
@@ -35,7 +34,7 @@ from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.lookup import searched_attributes
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
-from shared.domain.instance.phase import Phase, list_label, list_labels, reason_of, stored_phase
+from shared.domain.instance.phase import Phase, PhaseRange, list_label, list_labels, reason_of, stored_phase
 from shared.domain.instance.problems import problem_at
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion

@@ -21,6 +21,10 @@ MAX_RACES = 20
 """After this many lost races in a row, something else is wrong."""
 
 
+CommandFor = Callable[[Instance], Command | Refused]
+"""Returns the command for an instance as it is now, or refuses it."""
+
+
 class ContentionError(Exception):
     """An instance kept changing while a command was decided. Nothing was written; the command may be repeated."""
 
@@ -28,13 +32,14 @@ class ContentionError(Exception):
 def execute(
     ports: Ports,
     sid: InstanceSid,
-    command: Command,
+    command: Command | CommandFor,
     *,
     known: Instance | None = None,
     is_meant: Callable[[Instance], bool] | None = None,
 ) -> Verdict | None:
     """Load, decide and commit, until no other writer is faster. Return None if there is no such instance.
 
+    A function as ``command`` returns the command for the instance as it is now, or refuses it.
     ``known`` is the instance if it was loaded before. If ``is_meant`` returns False for the instance as it is now,
     the command is Refused.
     Raises: ContentionError. UnknownStrategyError, RitornelloError: the settings cannot be read, unless the command is a
@@ -51,7 +56,10 @@ def execute(
                 why="the instance no longer matches the selection",
                 rule=RefusalRule.SELECTION,
             )
-        verdict = decide_loaded(ports, instance, command)
+        current = command(instance) if callable(command) else command
+        if isinstance(current, Refused):
+            return current
+        verdict = decide_loaded(ports, instance, current)
         if not isinstance(verdict, Applied) or save(ports, verdict):
             return verdict
     raise ContentionError(f"instance {sid} changed {MAX_RACES} times during one command; repeat it")

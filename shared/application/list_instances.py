@@ -13,7 +13,6 @@ from typing import assert_never
 from shared.application.ports import (
     FolderEntry,
     PageKey,
-    PhaseRange,
     PhaseWindow,
     Ports,
     Unreadable,
@@ -23,7 +22,7 @@ from shared.application.ports import (
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.lookup import searched_attributes
 from shared.domain.instance.model import Instance, InstanceStatus
-from shared.domain.instance.phase import Phase, list_label, list_labels, reason_of, stored_phase
+from shared.domain.instance.phase import Phase, PhaseRange, is_in_range, list_label, list_labels
 
 MAX_SCANNED = 500
 """How many instances are scanned for one page that filters an account's instances by status."""
@@ -282,18 +281,6 @@ def _in_phases(ports: Ports, account: AccountId, which: ByPhase, *, after: str |
         lambda instance: any(is_in_range(phase_range, instance) for phase_range in which.ranges),
     )
     return _page(found, chosen[-1].order if len(page_keys) > limit else None)
-
-
-def is_in_range(phase_range: PhaseRange, instance: Instance) -> bool:
-    """Return whether an instance is in a phase, and stopped or retrying for the reason, that a range names."""
-    reason = reason_of(instance)
-    return (
-        reason is not None
-        and stored_phase(instance) is phase_range.phase
-        and phase_range.cause in (None, reason.cause)
-        and phase_range.detail in (None, reason.detail)
-        and phase_range.strategy in (None, instance.strategy_sid)
-    )
 
 
 def _loaded(ports: Ports, page_keys: Sequence[PageKey], belongs: _Belongs) -> list[_Entry]:

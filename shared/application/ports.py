@@ -17,8 +17,7 @@ from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
-from shared.domain.instance.phase import Phase
-from shared.domain.instance.reason import Cause
+from shared.domain.instance.phase import Phase, PhaseRange
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.steps.call import CallOutcome, ServiceRequest
 from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
@@ -60,19 +59,6 @@ def page_key_of(text: str) -> PageKey:
     """Return the position of a text that ``page_key_text`` made."""
     at, _, sid = text.partition("#")
     return PageKey(created_at=parse_instant(at), sid=sid)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhaseRange:
-    """Instances in a phase: all, those with a cause, with a reason, or with a reason and of a strategy.
-
-    ``detail`` is used with ``cause``, and ``strategy`` with both.
-    """
-
-    phase: Phase
-    cause: Cause | None = None
-    detail: str | None = None
-    strategy: StrategySid | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True, kw_only=True)

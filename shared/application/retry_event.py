@@ -31,7 +31,11 @@ def retry_event(ports: Ports, request: RetryEvent, *, known: Instance | None = N
     """
     for _ in range(MAX_RACES):
         instance, known = known or ports.instances.load(request.sid), None
-        command = None if instance is None else _redrive(ports, instance, request)
+        command = (
+            None
+            if instance is None
+            else redrive_of(ports, instance, request.seq, by=request.by, from_step=request.from_step)
+        )
         if instance is None or command is None:
             return None
         strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
@@ -41,19 +45,19 @@ def retry_event(ports: Ports, request: RetryEvent, *, known: Instance | None = N
     raise ContentionError(f"instance {request.sid} changed {MAX_RACES} times during one command; repeat it")
 
 
-def _redrive(ports: Ports, instance: Instance, request: RetryEvent) -> Redrive | None:
+def redrive_of(
+    ports: Ports, instance: Instance, seq: int, *, by: Actor, from_step: str | None
+) -> Redrive | None:
     """Return the command, with the stored history of the event, or None if there is no event with that number."""
-    event_history = ports.instances.event_history(request.sid, request.seq)
-    event = instance.event(request.seq)
+    event_history = ports.instances.event_history(instance.sid, seq)
+    event = instance.event(seq)
     if event is None and event_history.record is not None:
         event = event_history.record.event
     if event is None:
         return None
     steps = frozenset[str]()
-    if request.from_step is not None:
+    if from_step is not None:
         version = event.claim.version or instance.strategy_version
         task = ports.strategies.load(instance.strategy_sid, version).definition.tasks.get(event.task)
         steps = frozenset(task.steps if task else ())
-    return Redrive(
-        seq=request.seq, event_history=event_history, by=request.by, from_step=request.from_step, steps=steps
-    )
+    return Redrive(seq=seq, event_history=event_history, by=by, from_step=from_step, steps=steps)

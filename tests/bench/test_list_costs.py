@@ -20,11 +20,10 @@ from shared.application.list_instances import (
     InstanceList,
     page_of,
 )
-from shared.application.ports import PhaseRange
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.event import EventKind, EventStatus
 from shared.domain.instance.model import FailedEvent, Instance, InstanceStatus, Stoppage
-from shared.domain.instance.phase import Phase
+from shared.domain.instance.phase import Phase, PhaseRange
 from shared.domain.instance.reason import Cause, EventFailure, StopReason
 from shared.domain.strategy.model import StrategyHead
 from tests.bench.rig import Rig, rig_on

@@ -7,7 +7,6 @@ import pytest
 
 from shared.application.ports import (
     PageKey,
-    PhaseRange,
     PhaseWindow,
     Reservation,
     ReservedError,
@@ -16,7 +15,7 @@ from shared.application.ports import (
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.event import EventKind
 from shared.domain.instance.model import FailedEvent, Instance, InstanceStatus, Stoppage
-from shared.domain.instance.phase import Phase
+from shared.domain.instance.phase import Phase, PhaseRange
 from shared.domain.instance.reason import Cause, EventFailure, StopReason
 from tests import full
 from tests.contract.instances import a_record, an_audit, an_instance, changed

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from dev.memory.stores import MemoryInstances
-from shared.application.ports import PageKey, PhaseEntry, PhaseRange, PhaseWindow, Reservation, Unreadable
+from shared.application.ports import PageKey, PhaseEntry, PhaseWindow, Reservation, Unreadable
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.due import SHARDS, far_partition, partition, swept_partition
 from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance, InstanceStatus
-from shared.domain.instance.phase import Phase
+from shared.domain.instance.phase import Phase, PhaseRange
 from shared.domain.instance.verdict import AuditEntry
 from tests.simulation.index import LaggingIndex
 from tests.simulation.points import Points

@@ -8,7 +8,7 @@ import pytest
 
 import shared.application.bulk.worker
 import shared.domain.lifecycle.decide
-from shared.application.bulk.select import command_for
+from shared.application.bulk.item_command import command_for
 from shared.application.commit import execute
 from shared.application.ports import Ports
 from shared.domain.bulk.operation import (

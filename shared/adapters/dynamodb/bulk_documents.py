@@ -1,6 +1,6 @@
 """The stored document of a bulk operation, in the form of ``documents.py``."""
 
-from shared.adapters.dynamodb.forms import FLAG, INSTANT, TEXT, WHOLE, named, several
+from shared.adapters.dynamodb.forms import FLAG, INSTANT, OBJECT, TEXT, WHOLE, named, several
 from shared.adapters.dynamodb.shapes import Member, Shape, either
 from shared.domain.bulk.operation import (
     BulkOperation,
@@ -9,13 +9,27 @@ from shared.domain.bulk.operation import (
     ItemOutcome,
     ItemResult,
     MigrateTo,
+    ResolveDoubt,
+    RetryFailed,
     RunWaiting,
 )
-from shared.domain.bulk.selection import Cursor, Filter, OfAny, OfFolder, OfIds, OfStrategy
+from shared.domain.bulk.selection import (
+    Cursor,
+    Filter,
+    OfAny,
+    OfAttribute,
+    OfFolder,
+    OfIds,
+    OfPhases,
+    OfReference,
+    OfStrategy,
+)
+from shared.domain.instance.event import Resolution
 from shared.domain.instance.model import InstanceStatus
-from shared.domain.instance.phase import Phase, Waiting
+from shared.domain.instance.phase import Phase, PhaseRange, Waiting
+from shared.domain.instance.reason import Cause
 from shared.domain.instance.verdict import Actor
-from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume
+from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume, Update
 from shared.domain.strategy.model import OnResume
 
 ACTOR = Shape(
@@ -49,6 +63,23 @@ MIGRATE_TO = Shape(MigrateTo, {"by": Member("by", ACTOR), "version": Member("ver
 
 RUN_WAITING = Shape(RunWaiting, {"by": Member("by", ACTOR), "what": Member("what", named(Waiting))})
 
+RETRY_FAILED = Shape(RetryFailed, {"by": Member("by", ACTOR), "from_step": Member("fromStep", TEXT)})
+
+RESOLVE_DOUBT = Shape(
+    ResolveDoubt, {"by": Member("by", ACTOR), "resolution": Member("resolution", named(Resolution))}
+)
+
+UPDATE = Shape(
+    Update,
+    {
+        "by": Member("by", ACTOR),
+        "description": Member("description", TEXT),
+        "attributes": Member("attributes", OBJECT),
+        "sets_end_date": Member("setsEnd", FLAG),
+        "end_date": Member("end", INSTANT),
+    },
+)
+
 BULK_COMMAND = either(
     pause=(Pause, PAUSE),
     resume=(Resume, RESUME),
@@ -56,6 +87,19 @@ BULK_COMMAND = either(
     cancelTasks=(CancelTasks, CANCEL_TASKS),
     migrate=(MigrateTo, MIGRATE_TO),
     execute=(RunWaiting, RUN_WAITING),
+    retry=(RetryFailed, RETRY_FAILED),
+    resolve=(ResolveDoubt, RESOLVE_DOUBT),
+    update=(Update, UPDATE),
+)
+
+PHASE_RANGE = Shape(
+    PhaseRange,
+    {
+        "phase": Member("phase", named(Phase)),
+        "cause": Member("cause", named(Cause)),
+        "detail": Member("detail", TEXT),
+        "strategy": Member("strategy", TEXT),
+    },
 )
 
 FILTER = Shape(
@@ -65,6 +109,7 @@ FILTER = Shape(
         "planned_from": Member("plannedFrom", INSTANT),
         "planned_until": Member("plannedUntil", INSTANT),
         "at_rest": Member("atRest", FLAG),
+        "ranges": Member("ranges", several(PHASE_RANGE)),
     },
 )
 
@@ -87,8 +132,20 @@ PART = either(strategy=(OfStrategy, OF_STRATEGY), folder=(OfFolder, OF_FOLDER))
 
 OF_ANY = Shape(OfAny, {"parts": Member("parts", several(PART))})
 
+OF_PHASES = Shape(OfPhases, {"ranges": Member("ranges", several(PHASE_RANGE))})
+
+OF_REFERENCE = Shape(OfReference, {"reference": Member("reference", TEXT)})
+
+OF_ATTRIBUTE = Shape(OfAttribute, {"name": Member("name", TEXT), "text": Member("text", TEXT)})
+
 SELECTION = either(
-    ids=(OfIds, OF_IDS), strategy=(OfStrategy, OF_STRATEGY), folder=(OfFolder, OF_FOLDER), any=(OfAny, OF_ANY)
+    ids=(OfIds, OF_IDS),
+    strategy=(OfStrategy, OF_STRATEGY),
+    folder=(OfFolder, OF_FOLDER),
+    any=(OfAny, OF_ANY),
+    phases=(OfPhases, OF_PHASES),
+    reference=(OfReference, OF_REFERENCE),
+    attribute=(OfAttribute, OF_ATTRIBUTE),
 )
 
 CURSOR = Shape(
@@ -100,6 +157,7 @@ CURSOR = Shape(
         "strategy": Member("strategy", TEXT),
         "created_at": Member("created", INSTANT),
         "sid": Member("sid", TEXT),
+        "order": Member("order", TEXT),
     },
 )
 

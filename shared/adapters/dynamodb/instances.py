@@ -60,7 +60,6 @@ from shared.adapters.dynamodb.tables import (
 from shared.application.ports import (
     PageKey,
     PhaseEntry,
-    PhaseRange,
     PhaseWindow,
     Reservation,
     ReservedError,
@@ -73,7 +72,7 @@ from shared.domain.instance.due import SHARDS
 from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance, InstanceStatus
-from shared.domain.instance.phase import Phase, list_labels
+from shared.domain.instance.phase import Phase, PhaseRange, list_labels
 from shared.domain.instance.reason import StopReason
 from shared.domain.instance.verdict import AuditEntry
 

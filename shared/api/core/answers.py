@@ -9,7 +9,7 @@ from shared.api.http.shapes import ErrorId, Keywords
 from shared.domain.access import Role
 from shared.domain.bulk.operation import BulkStatus, ItemOutcome
 from shared.domain.explain.reasons import Reason
-from shared.domain.instance.event import EventStatus, PausedFor
+from shared.domain.instance.event import EventStatus, PausedFor, Resolution
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import BlockedBy, CancelReason, InstanceStatus
 from shared.domain.instance.phase import Phase, Waiting
@@ -472,13 +472,37 @@ class SelectionPart(TypedDict):
     filter: NotRequired[PhaseFilter | None]
 
 
+class PhaseRangeShown(TypedDict):
+    phase: Phase
+    reason: NotRequired[str | None]
+    strategySid: NotRequired[str | None]
+
+
 class SelectionShown(SelectionPart):
     anyOf: NotRequired[list[SelectionPart] | None]
+    ranges: NotRequired[list[PhaseRangeShown]]
+    reference: NotRequired[str]
+    attribute: NotRequired[dict[str, str]]
 
 
 class CommandShown(TypedDict):
     name: Annotated[
-        str, Keywords({"enum": ["pause", "resume", "cancel", "cancel-tasks", "migrate", "execute"]})
+        str,
+        Keywords(
+            {
+                "enum": [
+                    "pause",
+                    "resume",
+                    "cancel",
+                    "cancel-tasks",
+                    "migrate",
+                    "execute",
+                    "retry",
+                    "resolve",
+                    "update",
+                ]
+            }
+        ),
     ]
     onResume: NotRequired[OnResume | None]
     version: NotRequired[int]
@@ -486,6 +510,9 @@ class CommandShown(TypedDict):
     kill: NotRequired[bool | None]
     unlessBegun: NotRequired[bool | None]
     waiting: NotRequired[Waiting]
+    fromStep: NotRequired[str | None]
+    decision: NotRequired[Resolution]
+    attributeNames: NotRequired[list[str]]
 
 
 class CountsShown(TypedDict):

@@ -3,7 +3,7 @@
 Source: docs/contracts/core.md section 5; docs/design.md section 8.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, assert_never
@@ -19,28 +19,38 @@ from shared.api.core.bulk_schemas import (
     Commanded,
     MigrateMany,
     PauseMany,
+    ResolveMany,
     ResumeMany,
-    SelectFolder,
+    RetryMany,
+    SelectFound,
     SelectIds,
-    SelectStrategy,
+    UpdateMany,
 )
-from shared.api.core.errors import CoreError, bad_request
+from shared.api.core.bulk_selection import selection_of
+from shared.api.core.errors import bad_request
 from shared.api.core.paging import Paging
 from shared.api.core.schemas import MAX_STRATEGY_ID, PageQuery
 from shared.api.http.models import read_as, read_json
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
-from shared.application.bulk.select import MAX_LOADED, load_readable
 from shared.application.bulk.start import BulkRequest, begin_bulk, command_operation, dry_run
 from shared.application.ports import PageKey, page_key_of, page_key_text
-from shared.domain.access import Role
-from shared.domain.bulk.operation import BulkCommand, BulkOperation, BulkStatus, MigrateTo, OperationCommand
-from shared.domain.bulk.selection import OfFolder, OfIds, OfStrategy, Selection
+from shared.domain.bulk.operation import (
+    BulkCommand,
+    BulkOperation,
+    BulkStatus,
+    MigrateTo,
+    OperationCommand,
+    ResolveDoubt,
+    RetryFailed,
+)
+from shared.domain.bulk.selection import (
+    Selection,
+)
 from shared.domain.errors import Problem
-from shared.domain.ids import InstanceSid, StrategySid
-from shared.domain.instance.model import UNFINISHED, InstanceStatus
+from shared.domain.instance.event import Resolution
 from shared.domain.instance.verdict import Actor
-from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume
+from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume, Update
 from shared.domain.strategy.model import OnResume
 
 
@@ -130,7 +140,7 @@ def read_beginning(request: Request, model: type[BeginOperation]) -> Beginning:
         if name is not None:
             Authorizer(request).strategy_named(name)
         raise bad_request(problems)
-    return Beginning(body=body, selection=_selection(request, body))
+    return Beginning(body=body, selection=selection_of(request, body.selection))
 
 
 def _strategy_named(value: Any) -> str | None:  # noqa: ANN401 - any JSON value
@@ -152,83 +162,34 @@ def _in_document(problem: Problem) -> Problem:
 
 def _range_problems(body: BeginOperation) -> Iterable[Problem]:
     selection = body.selection
-    if isinstance(selection, SelectIds) or selection.createdFrom is None or selection.createdTo is None:
+    if isinstance(selection, SelectIds | SelectFound):
+        return
+    if selection.createdFrom is None or selection.createdTo is None:
         return
     if selection.createdTo < selection.createdFrom:
         message = "must not be before createdFrom"
         yield Problem(pointer="/selection/createdTo", rule="range", message=message)
 
 
-def _selection(request: Request, body: BeginOperation) -> Selection:
-    """Return the selection.
-
-    A strategy needs its secret. Instances by id need the secrets of all their strategies, unless the caller is an
-    administrator. A folder needs an administrator.
-    Raises: CoreError: 404 or 403 if the caller may not command the selection.
-    """
-    is_admin = request.principal.role is Role.ADMIN
-    match body.selection:
-        case SelectIds(ids=ids):
-            # A repeated id would be commanded twice.
-            named = tuple(InstanceSid(sid) for sid in dict.fromkeys(ids))
-            if not is_admin:
-                _check_secrets(request, named)
-            return OfIds(ids=named)
-        case SelectFolder() as select:
-            if not is_admin:
-                why = "a folder needs the role admin, because its strategies have different secrets"
-                raise CoreError(HTTPStatus.FORBIDDEN, why)
-            return OfFolder(
-                folder=select.folder,
-                statuses=_statuses(select.statuses),
-                created_from=select.createdFrom,
-                created_to=select.createdTo,
-            )
-        case SelectStrategy() as select:
-            return OfStrategy(
-                strategy=Authorizer(request).strategy_named(select.strategyId).sid,
-                version=select.version,
-                statuses=_statuses(select.statuses),
-                created_from=select.createdFrom,
-                created_to=select.createdTo,
-            )
-        case _:
-            assert_never(body.selection)
-
-
-def _check_secrets(request: Request, named: Sequence[InstanceSid]) -> None:
-    """Check that the Strategy-Secret matches the strategies of all these instances of the account.
-
-    Raises: CoreError (403): if one does not match.
-    """
-    authorizer = Authorizer(request)
-    opened: set[StrategySid] = set()
-    for start in range(0, len(named), MAX_LOADED):
-        # Ids of other accounts are reported as unknown by the operation, so they need no secret.
-        for instance in load_readable(request.ports, named[start : start + MAX_LOADED]).values():
-            if instance.account_id != request.principal.account_id or instance.strategy_sid in opened:
-                continue
-            if not authorizer.knows_secret_of(instance):
-                why = f"the header Strategy-Secret does not match the strategy of {instance.sid}"
-                raise CoreError(HTTPStatus.FORBIDDEN, why)
-            opened.add(instance.strategy_sid)
-
-
-def _statuses(statuses: Sequence[str] | None) -> tuple[InstanceStatus, ...]:
-    return UNFINISHED if statuses is None else tuple(map(InstanceStatus, dict.fromkeys(statuses)))
-
-
-def _command(command: Commanded, by: Actor) -> BulkCommand:
-    match command:
+def _command(sent: Commanded, by: Actor) -> BulkCommand:
+    command: BulkCommand
+    match sent:
         case PauseMany():
-            return Pause(by=by)
+            command = Pause(by=by)
         case ResumeMany(onResume=on_resume):
-            return Resume(by=by, on_late=None if on_resume is None else OnResume(on_resume))
+            command = Resume(by=by, on_late=None if on_resume is None else OnResume(on_resume))
         case CancelMany():
-            return Cancel(by=by)
+            command = Cancel(by=by)
         case CancelTasksOfMany(tasks=tasks):
-            return CancelTasks(tasks=tuple(dict.fromkeys(tasks)), by=by)
+            command = CancelTasks(tasks=tuple(dict.fromkeys(tasks)), by=by)
         case MigrateMany(version=version):
-            return MigrateTo(version=version, by=by)
+            command = MigrateTo(version=version, by=by)
+        case RetryMany(fromStep=from_step):
+            command = RetryFailed(by=by, from_step=from_step)
+        case ResolveMany(decision=decision):
+            command = ResolveDoubt(by=by, resolution=Resolution(decision))
+        case UpdateMany(attributes=attributes):
+            command = Update(by=by, attributes=attributes)
         case _:
-            assert_never(command)
+            assert_never(sent)
+    return command

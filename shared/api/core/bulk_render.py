@@ -1,7 +1,7 @@
 """The answers about bulk operations."""
 
 from collections.abc import Sequence
-from typing import assert_never
+from typing import assert_never, cast
 
 from shared.api.core import answers
 from shared.api.core.render import date_text
@@ -12,12 +12,28 @@ from shared.domain.bulk.operation import (
     BulkOperation,
     ItemResult,
     MigrateTo,
+    ResolveDoubt,
+    RetryFailed,
     RunWaiting,
     name_of,
 )
-from shared.domain.bulk.selection import Cursor, Filter, OfAny, OfFolder, OfIds, OfStrategy, Part, Selection
+from shared.domain.bulk.selection import (
+    Cursor,
+    Filter,
+    OfAny,
+    OfAttribute,
+    OfFolder,
+    OfIds,
+    OfPhases,
+    OfReference,
+    OfStrategy,
+    Part,
+    Selection,
+)
 from shared.domain.calendar.dates import format_instant
-from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume
+from shared.domain.instance.phase import PhaseRange
+from shared.domain.instance.reason import StopReason
+from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume, Update
 
 
 @omit_unset
@@ -70,9 +86,27 @@ def _result(result: ItemResult) -> answers.ResultShown:
 
 @omit_unset
 def _selection(selection: Selection) -> answers.SelectionShown:
-    if isinstance(selection, OfAny):
-        return {"anyOf": [_part(part) for part in selection.parts]}
-    return {**_part(selection), "anyOf": None}
+    match selection:
+        case OfAny(parts=parts):
+            return {"anyOf": [_part(part) for part in parts]}
+        case OfPhases(ranges=ranges):
+            return {"ranges": [_range(phase_range) for phase_range in ranges]}
+        case OfReference(reference=reference):
+            return {"reference": reference}
+        case OfAttribute(name=name, text=text):
+            return {"attribute": {name: text}}
+        case OfIds() | OfStrategy() | OfFolder():
+            return cast("answers.SelectionShown", _part(selection))
+        case _:
+            assert_never(selection)
+
+
+@omit_unset
+def _range(phase_range: PhaseRange) -> answers.PhaseRangeShown:
+    reason = None
+    if phase_range.cause is not None:
+        reason = StopReason(cause=phase_range.cause, detail=phase_range.detail).text
+    return answers.PhaseRangeShown(phase=phase_range.phase, reason=reason, strategySid=phase_range.strategy)
 
 
 @omit_unset
@@ -107,23 +141,30 @@ def _filter(instance_filter: Filter) -> answers.PhaseFilter:
 
 @omit_unset
 def _command(command: BulkCommand) -> answers.CommandShown:
+    shape = answers.CommandShown(name=name_of(command))
     match command:
         case Resume(on_late=on_late):
-            return answers.CommandShown(name=name_of(command), onResume=on_late)
+            shape["onResume"] = on_late
         case CancelTasks(tasks=tasks):
-            return {"name": name_of(command), "tasks": list(tasks)}
+            shape["tasks"] = list(tasks)
         case MigrateTo(version=version):
-            return {"name": name_of(command), "version": version}
+            shape["version"] = version
         case Cancel(kill=kill, unless_begun=unless_begun):
-            return answers.CommandShown(
-                name=name_of(command), kill=kill or None, unlessBegun=unless_begun or None
-            )
+            shape |= {"kill": kill or None, "unlessBegun": unless_begun or None}
         case Pause(kill=kill):
-            return answers.CommandShown(name=name_of(command), kill=kill or None)
+            shape["kill"] = kill or None
         case RunWaiting(what=what):
-            return {"name": name_of(command), "waiting": what}
+            shape["waiting"] = what
+        case RetryFailed(from_step=from_step):
+            shape["fromStep"] = from_step
+        case ResolveDoubt(resolution=resolution):
+            shape["decision"] = resolution
+        case Update(attributes=attributes):
+            # Whoever may read operations need not know the strategies' secrets, so the values are not shown.
+            shape["attributeNames"] = sorted(attributes or {})
         case _:
             assert_never(command)
+    return shape
 
 
 def _cursor(cursor: Cursor) -> str:
@@ -133,5 +174,5 @@ def _cursor(cursor: Cursor) -> str:
     """
     if cursor.passed:
         return str(cursor.passed)
-    position = (cursor.folder_name, date_text(cursor.created_at), cursor.sid)
+    position = (cursor.folder_name, cursor.order or date_text(cursor.created_at), cursor.sid)
     return " ".join(part for part in position if part)

@@ -4,7 +4,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
-from shared.api.core.schemas import Body, Folder, Instant, StrategyId
+from shared.api.core.schemas import (
+    Body,
+    Folder,
+    Instant,
+    OneAttribute,
+    Reason,
+    Reference,
+    StoppedBy,
+    StoredPhase,
+    StrategyId,
+)
 from shared.domain.bulk.operation import MAX_IDS
 
 MAX_TASKS = 50
@@ -29,6 +39,9 @@ class SelectStrategy(Body):
     statuses: Statuses | None = None
     createdFrom: Instant | None = None  # noqa: N815 - the wire's spelling
     createdTo: Instant | None = None  # noqa: N815 - the wire's spelling
+    phase: StoredPhase | None = None
+    reason: Reason | None = None
+    stoppedBy: StoppedBy | None = None  # noqa: N815 - the wire's spelling
 
 
 class SelectFolder(Body):
@@ -38,6 +51,20 @@ class SelectFolder(Body):
     statuses: Statuses | None = None
     createdFrom: Instant | None = None  # noqa: N815 - the wire's spelling
     createdTo: Instant | None = None  # noqa: N815 - the wire's spelling
+    phase: StoredPhase | None = None
+
+
+class SelectFound(Body):
+    """Instances of all strategies in a phase, stopped for a reason or by someone, or with a reference or attribute.
+
+    ``attribute`` is an object with the name of one searchable attribute and its text.
+    """
+
+    phase: StoredPhase | None = None
+    reason: Reason | None = None
+    stoppedBy: StoppedBy | None = None  # noqa: N815 - the wire's spelling
+    reference: Reference | None = None
+    attribute: OneAttribute | None = None
 
 
 class PauseMany(Body):
@@ -76,10 +103,34 @@ class MigrateMany(Body):
     version: Annotated[int, Field(ge=1, le=99_999_999)]
 
 
+class RetryMany(Body):
+    """Redrive the failed event of each instance. Steps from ``fromStep`` on are executed again."""
+
+    name: Literal["retry"]
+    fromStep: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None  # noqa: N815 - the wire's spelling
+
+
+class ResolveMany(Body):
+    """Decide the call in doubt of each instance."""
+
+    name: Literal["resolve"]
+    decision: Literal["retry", "skip", "fail"]
+
+
+class UpdateMany(Body):
+    """Merge attributes into those of each instance; null removes one."""
+
+    name: Literal["update"]
+    attributes: Annotated[dict[str, Any], Field(min_length=1)]
+
+
 def _by_what(selection: Any) -> str | None:  # noqa: ANN401 - any JSON value
     """Return the member by which a selection is made, or None if it has no known one."""
     known = ("ids", "strategyId", "folder")
-    return next((name for name in known if isinstance(selection, dict) and name in selection), None)
+    if not isinstance(selection, dict):
+        return None
+    named = next((name for name in known if name in selection), None)
+    return named or ("found" if set(SelectFound.model_fields) & set(selection) else None)
 
 
 def _called(command: Any) -> str | None:  # noqa: ANN401 - any JSON value
@@ -91,11 +142,14 @@ def _called(command: Any) -> str | None:  # noqa: ANN401 - any JSON value
 Selected = Annotated[
     Annotated[SelectIds, Tag("ids")]
     | Annotated[SelectStrategy, Tag("strategyId")]
-    | Annotated[SelectFolder, Tag("folder")],
+    | Annotated[SelectFolder, Tag("folder")]
+    | Annotated[SelectFound, Tag("found")],
     Discriminator(
         _by_what,
         custom_error_type="required",
-        custom_error_message="must be an object with ids, strategyId or folder",
+        custom_error_message=(
+            "must be an object with ids, strategyId, folder, phase, reason, stoppedBy, reference or attribute"
+        ),
     ),
 ]
 
@@ -104,11 +158,16 @@ Commanded = Annotated[
     | Annotated[ResumeMany, Tag("resume")]
     | Annotated[CancelMany, Tag("cancel")]
     | Annotated[CancelTasksOfMany, Tag("cancel-tasks")]
-    | Annotated[MigrateMany, Tag("migrate")],
+    | Annotated[MigrateMany, Tag("migrate")]
+    | Annotated[RetryMany, Tag("retry")]
+    | Annotated[ResolveMany, Tag("resolve")]
+    | Annotated[UpdateMany, Tag("update")],
     Discriminator(
         _called,
         custom_error_type="which",
-        custom_error_message="must be an object whose name is pause, resume, cancel, cancel-tasks or migrate",
+        custom_error_message=(
+            "must be an object whose name is pause, resume, cancel, cancel-tasks, migrate, retry, resolve or update"
+        ),
     ),
 ]
 

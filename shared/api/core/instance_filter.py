@@ -17,11 +17,10 @@ from shared.application.list_instances import (
     CreationRange,
     InstanceList,
 )
-from shared.application.ports import PhaseRange
 from shared.domain.errors import InvalidInputError, Problem
 from shared.domain.ids import StrategySid
 from shared.domain.instance.model import InstanceStatus
-from shared.domain.instance.phase import STOPPED_PHASES, Phase
+from shared.domain.instance.phase import STOPPED_PHASES, Phase, PhaseRange
 from shared.domain.instance.reason import Cause, StopReason
 from shared.domain.instance.verdict import ENGINE
 
@@ -133,7 +132,7 @@ def _ranges(criteria: InstanceFilter, below: str) -> tuple[PhaseRange, ...]:
     causes = _causes(criteria, below)
     if causes is None:
         if criteria.strategy is not None:
-            raise _combination(f"{below}/strategyId")
+            raise combination_problem(f"{below}/strategyId")
         return tuple(PhaseRange(phase=phase) for phase in phases)
     ranges = tuple(
         PhaseRange(phase=phase, cause=reason.cause, detail=reason.detail, strategy=criteria.strategy)
@@ -146,7 +145,7 @@ def _ranges(criteria: InstanceFilter, below: str) -> tuple[PhaseRange, ...]:
         why = f"does not occur in this phase; the causes of its instances are {possible}"
         raise _invalid(f"{below}/{'reason' if criteria.reason else 'stoppedBy'}", "combination", why)
     if criteria.strategy is not None and any(phase_range.detail is None for phase_range in ranges):
-        raise _combination(f"{below}/strategyId")
+        raise combination_problem(f"{below}/strategyId")
     return ranges
 
 
@@ -181,10 +180,11 @@ def _stops_by(by: str) -> tuple[StopReason, ...]:
 def _check(used: Sequence[str], allowed: set[str], below: str) -> None:
     others = [name for name in used if name not in allowed]
     if others:
-        raise _combination(f"{below}/{others[0]}")
+        raise combination_problem(f"{below}/{others[0]}")
 
 
-def _combination(pointer: str) -> InvalidInputError:
+def combination_problem(pointer: str) -> InvalidInputError:
+    """Return the error of a filter that cannot be combined with the others."""
     possible = "; ".join(COMBINATIONS)
     return _invalid(
         pointer, "combination", f"cannot be combined with the other filters; possible are: {possible}"

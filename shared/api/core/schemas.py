@@ -213,6 +213,11 @@ Reason = Annotated[
 """The cause of a stop, as ``exhausted``, or a cause with its detail, as ``exhausted:http-402``."""
 
 
+StoredPhase = Literal["PAUSED", "STUCK", "CANCELED", "FAULTED", "COMPLETED", "RETRYING"]
+StoppedBy = Annotated[str, Field(min_length=1, max_length=100)]
+OneAttribute = Annotated[dict[str, str], Field(min_length=1, max_length=1)]
+
+
 class InstancesQuery(PageQuery):
     """Filters of a list of instances. Those that one index serves can be combined; others are refused.
 
@@ -221,14 +226,14 @@ class InstancesQuery(PageQuery):
 
     strategyId: StrategyId | None = None  # noqa: N815 - the wire's spelling
     status: Literal["ACTIVE", "PAUSED", "CANCELED", "COMPLETED"] | None = None
-    phase: Literal["PAUSED", "STUCK", "CANCELED", "FAULTED", "COMPLETED", "RETRYING"] | None = None
+    phase: StoredPhase | None = None
     reason: Reason | None = None
-    stoppedBy: Annotated[str, Field(min_length=1, max_length=100)] | None = None  # noqa: N815 - the wire's spelling
+    stoppedBy: StoppedBy | None = None  # noqa: N815 - the wire's spelling
     folder: Folder | None = None
     createdFrom: Instant | None = None  # noqa: N815 - the wire's spelling
     createdTo: Instant | None = None  # noqa: N815 - the wire's spelling
     reference: Reference | None = None
-    attribute: Annotated[dict[str, str], Field(min_length=1, max_length=1)] | None = None
+    attribute: OneAttribute | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -10,36 +10,39 @@ from datetime import datetime
 from itertools import islice
 from typing import assert_never
 
+from shared.application.bulk.item_command import command_for
 from shared.application.commit import decide_loaded
-from shared.application.ports import PageKey, Ports, UnknownStrategyError, Unreadable
+from shared.application.ports import PageKey, PhaseWindow, Ports, UnknownStrategyError, Unreadable
 from shared.domain.bulk.operation import (
     BulkCommand,
     ItemOutcome,
     ItemResult,
-    MigrateTo,
-    RunWaiting,
     result_of,
 )
 from shared.domain.bulk.selection import (
     START,
     Batch,
     Cursor,
+    Found,
     OfAny,
+    OfAttribute,
     OfFolder,
     OfIds,
+    OfPhases,
+    OfReference,
     OfStrategy,
     Part,
     Selection,
     created_since,
     created_until,
     is_selected,
+    is_still_selected,
+    scanned_statuses,
 )
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.model import Instance
-from shared.domain.instance.phase import waiting_event
-from shared.domain.instance.verdict import RefusalRule, Refused
-from shared.domain.lifecycle.commands import Command, Execute, Migrate
+from shared.domain.instance.verdict import Refused
 
 MAX_SCANNED = 500
 """How many instances, or strategies of a folder, are scanned before the cursor is saved."""
@@ -134,30 +137,6 @@ def count(ports: Ports, scan: SelectionScan, *, most: int) -> SelectionCount:
     return SelectionCount(count=number, is_exact=True, first=tuple(first))
 
 
-def command_for(ports: Ports, command: BulkCommand, instance: Instance) -> Command | Refused:
-    """Return a bulk operation's command in the form for one instance.
-
-    It is Refused if the instance's strategy has no such version, or if no event of the instance waits as named.
-    """
-    match command:
-        case MigrateTo(version=version, by=by):
-            try:
-                return Migrate(to=ports.strategies.load(instance.strategy_sid, version), by=by)
-            except UnknownStrategyError:
-                return Refused(
-                    instance=instance, why=f"the strategy has no version {version}", rule=RefusalRule.STATE
-                )
-        case RunWaiting(what=what, by=by):
-            event = waiting_event(instance, what, now=ports.clock.now())
-            if event is None:
-                return Refused(
-                    instance=instance, why="no event of the instance waits for that", rule=RefusalRule.STATE
-                )
-            return Execute(seq=event.seq, by=by)
-        case _:
-            return command
-
-
 def preview(ports: Ports, instance: Instance, command: BulkCommand, operation: OperationSid) -> ItemResult:
     """Return the result that a command would have on an instance now. Nothing is stored."""
     try:
@@ -186,6 +165,8 @@ def _steps(ports: Ports, scan: SelectionScan, *, page: int) -> Iterator[_Candida
             yield from _of_part(ports, part, scan, page=page)
         case OfAny(parts=parts):
             yield from _of_parts(ports, parts, scan, page=page)
+        case OfPhases() | OfReference() | OfAttribute() as found:
+            yield from _of_found(ports, found, scan, page=page)
         case _:
             assert_never(scan.selection)
 
@@ -209,6 +190,53 @@ def _of_part(ports: Ports, part: Part, scan: SelectionScan, *, page: int) -> Ite
             yield from _of_folder(ports, part, scan, page=page if instance_filter is None else MAX_LOADED)
         case _:
             assert_never(part)
+
+
+def _of_found(ports: Ports, selection: Found, scan: SelectionScan, *, page: int) -> Iterator[_Candidate]:
+    """Yield the instances of a selection by what instances are found by.
+
+    An instance that cannot be read counts as selected, so that its failure is reported.
+    """
+    cursor = scan.cursor
+    while True:
+        cursors = _cursors(ports, scan, selection, cursor, page)
+        loaded = load_readable(ports, [each.sid for each in cursors if each.sid is not None])
+        for cursor in cursors:
+            instance = None if cursor.sid is None else loaded.get(cursor.sid)
+            if instance is None or (
+                instance.created_at <= scan.begun_at
+                and is_still_selected(selection, instance, now=ports.clock.now())
+            ):
+                yield _Candidate(cursor=cursor, sid=cursor.sid, instance=instance)
+            else:
+                yield _Candidate(cursor=cursor)
+        if len(cursors) < page:
+            return
+
+
+def _cursors(ports: Ports, scan: SelectionScan, selection: Found, after: Cursor, page: int) -> list[Cursor]:
+    """Return the positions of the next instances after a position."""
+    account = scan.account
+    match selection:
+        case OfPhases(ranges=ranges):
+            window = PhaseWindow(after=after.order or None, is_ascending=True)
+            entries = ports.instances.in_phases(account, ranges, window=window, limit=page)
+            return [Cursor(order=entry.order, sid=entry.sid) for entry in entries]
+        case OfReference(reference=reference):
+            before = _before(after)
+            keys = ports.instances.with_reference(account, reference, before=before, limit=page)
+        case OfAttribute(name=name, text=text):
+            before = _before(after)
+            keys = ports.instances.with_attribute(account, name, text, before=before, limit=page)
+        case _:
+            assert_never(selection)
+    return [Cursor(created_at=key.created_at, sid=InstanceSid(key.sid)) for key in keys]
+
+
+def _before(cursor: Cursor) -> PageKey | None:
+    if cursor.created_at is None or cursor.sid is None:
+        return None
+    return PageKey(created_at=cursor.created_at, sid=cursor.sid)
 
 
 def _of_ids(
@@ -254,7 +282,7 @@ def _of_strategy(
     after = _start_key(selection, scan.cursor)
     while True:
         page_keys = ports.instances.oldest_of_strategy(
-            strategy, selection.statuses, after=after, until=until, limit=page
+            strategy, scanned_statuses(selection), after=after, until=until, limit=page
         )
         loaded = load_readable(ports, [InstanceSid(key.sid) for key in page_keys])
         for after in page_keys:
@@ -271,7 +299,5 @@ def _of_strategy(
 
 def _start_key(selection: Part, cursor: Cursor) -> PageKey | None:
     """Return the key after which the scan continues: the cursor's, or the one before the first date."""
-    if cursor.created_at is not None and cursor.sid is not None:
-        return PageKey(created_at=cursor.created_at, sid=cursor.sid)
     since = created_since(selection)
-    return None if since is None else PageKey(created_at=since, sid="")
+    return _before(cursor) or (None if since is None else PageKey(created_at=since, sid=""))

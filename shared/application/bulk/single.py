@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from shared.application.bulk.select import command_for
+from shared.application.bulk.item_command import command_for
 from shared.application.commit import ContentionError, execute
 from shared.application.control import wake_runner
 from shared.application.ports import Ports, UnknownStrategyError

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 
+from shared.application.bulk.item_command import command_for
 from shared.application.bulk.progress import RESERVE, BatchProgress
-from shared.application.bulk.select import SelectionScan, command_for, next_batch
+from shared.application.bulk.select import SelectionScan, next_batch
 from shared.application.commit import MAX_RACES, ContentionError, execute, schedule_wakeup
 from shared.application.ports import Ports, StaleRevError, UnavailableError, UnknownStrategyError
 from shared.application.runner.patience import MAX_PAUSE, patiently
@@ -30,7 +31,7 @@ from shared.domain.bulk.selection import Batch, is_still_selected
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.model import Instance
-from shared.domain.instance.verdict import AlreadyThere, Refused, Verdict
+from shared.domain.instance.verdict import AlreadyThere, Verdict
 from shared.domain.lifecycle.takeover import CRASH_WINDOW
 
 BREATHER_SECONDS = 5.0
@@ -241,10 +242,13 @@ def _command(
 def _execute(ports: Ports, bulk: BulkOperation, instance: Instance) -> Verdict | None:
     if bulk.sid in instance.operations:
         return AlreadyThere(instance=instance)
-    command = command_for(ports, bulk.command, instance)
-    if isinstance(command, Refused):
-        return command
-    return execute(ports, instance.sid, command, known=instance, is_meant=partial(_is_meant, ports, bulk))
+    return execute(
+        ports,
+        instance.sid,
+        partial(command_for, ports, bulk.command),
+        known=instance,
+        is_meant=partial(_is_meant, ports, bulk),
+    )
 
 
 def _is_meant(ports: Ports, bulk: BulkOperation, instance: Instance) -> bool:

@@ -6,7 +6,7 @@ operations that changed it (``Instance.operations``), so no command is applied t
 Source: docs/design.md section 8; docs/decisions/0019-bulk-operations.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,10 +15,11 @@ from typing import assert_never
 from shared.domain.bulk.selection import START, Batch, Cursor, Selection
 from shared.domain.errors import shortened
 from shared.domain.ids import AccountId, InstanceSid, OperationSid
+from shared.domain.instance.event import Resolution
 from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import Waiting
 from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, Refused, Verdict
-from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume
+from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume, Update
 from shared.domain.lifecycle.takeover import CRASH_WINDOW
 
 BATCH_SIZE = 25
@@ -65,7 +66,25 @@ class RunWaiting:
     by: Actor
 
 
-BulkCommand = Pause | Resume | Cancel | CancelTasks | MigrateTo | RunWaiting
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryFailed:
+    """Redrive each instance's failed event, from a step if one is given."""
+
+    by: Actor
+    from_step: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolveDoubt:
+    """Decide each instance's call in doubt."""
+
+    resolution: Resolution
+    by: Actor
+
+
+BulkCommand = (
+    Pause | Resume | Cancel | CancelTasks | MigrateTo | RunWaiting | RetryFailed | ResolveDoubt | Update
+)
 """The commands of a bulk operation. Their actor names the operation."""
 
 
@@ -309,21 +328,20 @@ def result_of(sid: InstanceSid, verdict: Verdict | None, operation: OperationSid
 
 def name_of(command: BulkCommand) -> str:
     """Return the command's name on the wire and in the audit trail."""
-    match command:
-        case Pause():
-            return "pause"
-        case Resume():
-            return "resume"
-        case Cancel():
-            return "cancel"
-        case CancelTasks():
-            return "cancel-tasks"
-        case MigrateTo():
-            return "migrate"
-        case RunWaiting():
-            return "execute"
-        case _:
-            assert_never(command)
+    return _NAMES[type(command)]
+
+
+_NAMES: Mapping[type[BulkCommand], str] = {
+    Pause: "pause",
+    Resume: "resume",
+    Cancel: "cancel",
+    CancelTasks: "cancel-tasks",
+    MigrateTo: "migrate",
+    RunWaiting: "execute",
+    RetryFailed: "retry",
+    ResolveDoubt: "resolve",
+    Update: "update",
+}
 
 
 def _with_results(bulk: BulkOperation, results: Sequence[ItemResult]) -> BulkOperation:

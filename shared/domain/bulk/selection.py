@@ -12,8 +12,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.domain.ids import InstanceSid, StrategySid
+from shared.domain.instance.lookup import searched_attributes
 from shared.domain.instance.model import UNFINISHED, Instance, InstanceStatus
-from shared.domain.instance.phase import Phase, phase_of, planned_date, waits_for_call
+from shared.domain.instance.phase import (
+    STOPPED_PHASES,
+    Phase,
+    PhaseRange,
+    is_in_range,
+    phase_of,
+    planned_date,
+    waits_for_call,
+)
 
 _ONE_MILLISECOND = timedelta(milliseconds=1)
 
@@ -25,12 +34,14 @@ class Filter:
     ``phases`` are the allowed phases, None for all. ``planned_from`` (inclusive) and ``planned_until`` (exclusive)
     bound its planned date, None for no bound. With a bound, an instance that waits on call, and so has no date, does
     not pass. An instance that never had a date passes. ``at_rest`` excludes stopped instances with a step in flight.
+    ``ranges`` are the allowed phases with their reasons, empty for all.
     """
 
     phases: tuple[Phase, ...] | None = None
     planned_from: datetime | None = None
     planned_until: datetime | None = None
     at_rest: bool = False
+    ranges: tuple[PhaseRange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +83,7 @@ class OfFolder:
 
 
 Part = OfStrategy | OfFolder
-"""A selection that is scanned along one index."""
+"""A selection that is scanned along one index, from the oldest instance on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +93,36 @@ class OfAny:
     parts: tuple[Part, ...]
 
 
-Selection = OfIds | OfStrategy | OfFolder | OfAny
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfPhases:
+    """Instances in some phases or stopped for some reasons, of all strategies or of one.
+
+    They are scanned by reason and strategy. An instance that comes back into its phase during the scan may be selected
+    again; the operation changes it only once.
+    """
+
+    ranges: tuple[PhaseRange, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfReference:
+    """Instances with a reference, scanned from the youngest on."""
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfAttribute:
+    """Instances with a value of a searchable attribute, scanned from the youngest on."""
+
+    name: str
+    text: str
+
+
+Found = OfPhases | OfReference | OfAttribute
+"""A selection by what instances are found by."""
+
+Selection = OfIds | OfStrategy | OfFolder | OfAny | Found
 """The instances of a bulk operation."""
 
 
@@ -118,7 +158,7 @@ class Cursor:
 
     ``part`` is the index of the current part, and ``passed`` the number of ids passed. In a folder, ``folder_name``
     is the folder and name of the last strategy reached, and ``strategy`` its sid while its instances are scanned.
-    ``created_at`` and ``sid`` belong to the last instance scanned.
+    ``created_at`` and ``sid`` belong to the last instance scanned; in a scan by phase, ``order`` is its position.
     """
 
     part: int = 0
@@ -127,6 +167,7 @@ class Cursor:
     strategy: StrategySid | None = None
     created_at: datetime | None = None
     sid: InstanceSid | None = None
+    order: str = ""
 
 
 START = Cursor()
@@ -156,6 +197,8 @@ def is_selected(selection: Part, instance: Instance, *, now: datetime) -> bool:
 
 def is_still_selected(selection: Selection, instance: Instance, *, now: datetime) -> bool:
     """Return whether a selected instance still passes the selection's filter."""
+    if isinstance(selection, OfAttribute):
+        return (selection.name, selection.text) in searched_attributes(instance)
     instance_filter = filter_of(selection)
     return instance_filter is None or passes(instance_filter, instance, now=now)
 
@@ -163,8 +206,10 @@ def is_still_selected(selection: Selection, instance: Instance, *, now: datetime
 def filter_of(selection: Selection) -> Filter | None:
     """Return the filter of a selection, or None. All parts of a selection have the same one."""
     match selection:
-        case OfIds():
+        case OfIds() | OfReference() | OfAttribute():
             return None
+        case OfPhases(ranges=ranges):
+            return Filter(ranges=ranges)
         case OfAny(parts=parts):
             return next((part.instance_filter for part in parts), None)
         case _:
@@ -178,6 +223,8 @@ def passes(instance_filter: Filter, instance: Instance, *, now: datetime) -> boo
         return False
     if instance_filter.at_rest and instance.is_draining:
         return False
+    if instance_filter.ranges and not any(is_in_range(each, instance) for each in instance_filter.ranges):
+        return False
     if instance_filter.planned_from is None and instance_filter.planned_until is None:
         return True
     planned, is_undated = planned_date(instance), phase is Phase.UNDATED or waits_for_call(instance)
@@ -187,6 +234,15 @@ def passes(instance_filter: Filter, instance: Instance, *, now: datetime) -> boo
     return is_late_enough and (
         instance_filter.planned_until is None or planned < instance_filter.planned_until
     )
+
+
+def scanned_statuses(selection: Part) -> Sequence[InstanceStatus | Phase]:
+    """Return the statuses, or the phases of stops, whose instances are scanned."""
+    phases = None if selection.instance_filter is None else selection.instance_filter.phases
+    # The list of a strategy is divided by the phases of stops, so a scan of those meets no other instance.
+    if phases is not None and set(phases) <= set(STOPPED_PHASES):
+        return phases
+    return selection.statuses
 
 
 def created_since(selection: Part) -> datetime | None:

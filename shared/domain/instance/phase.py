@@ -3,10 +3,12 @@
 Source: docs/contracts/mapping.md D.3.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
 
+from shared.domain.ids import StrategySid
 from shared.domain.instance.due import next_event
 from shared.domain.instance.event import Event, EventStatus, PausedFor
 from shared.domain.instance.model import CancelReason, Instance, InstanceStatus
@@ -106,6 +108,31 @@ def list_labels(status: InstanceStatus | Phase) -> tuple[str, ...]:
         return (status.value,)
     stopped = tuple(phase.value for phase in STOPPED_PHASES if phase.status is status)
     return stopped or (status.value,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseRange:
+    """Instances in a phase: all, those with a cause, with a reason, or with a reason and of a strategy.
+
+    ``detail`` is used with ``cause``, and ``strategy`` with both.
+    """
+
+    phase: Phase
+    cause: Cause | None = None
+    detail: str | None = None
+    strategy: StrategySid | None = None
+
+
+def is_in_range(phase_range: PhaseRange, instance: Instance) -> bool:
+    """Return whether an instance is in a phase, and stopped or retrying for the reason, that a range names."""
+    reason = reason_of(instance)
+    return (
+        reason is not None
+        and stored_phase(instance) is phase_range.phase
+        and phase_range.cause in (None, reason.cause)
+        and phase_range.detail in (None, reason.detail)
+        and phase_range.strategy in (None, instance.strategy_sid)
+    )
 
 
 def retrying_event(instance: Instance) -> Event | None:

@@ -63,6 +63,27 @@ def problem_at(instance: Instance) -> datetime | None:
     return max((problem.since for problem in problems_of(instance)), default=None)
 
 
+def redrivable_event(instance: Instance) -> int | None:
+    """Return the event to redrive, or None if none has failed.
+
+    That is the one the instance is paused for, else one that waits after a failure, else the last closed one.
+    """
+    waiting = [
+        event
+        for event in instance.events
+        if event.is_retrying or event.paused_for in (PausedFor.EXHAUSTED, PausedFor.POISONED)
+    ]
+    if waiting:
+        return max(waiting, key=instance.is_paused_for).seq
+    return instance.failed_events[-1].seq if instance.failed_events else None
+
+
+def doubtful_event(instance: Instance) -> int | None:
+    """Return the event that waits for a decision about a call in doubt, or None."""
+    found = (event.seq for event in instance.events if event.paused_for is PausedFor.IN_DOUBT)
+    return next(found, None)
+
+
 def _of_paused(event: Event) -> OpenProblem | None:
     kinds = {
         PausedFor.EXHAUSTED: ProblemKind.EXHAUSTED,

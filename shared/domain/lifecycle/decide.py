@@ -156,6 +156,9 @@ def _done_before(instance: Instance, command: Command) -> bool:
             | CancelTasks(by=by)
             | Migrate(by=by)
             | Execute(by=by)
+            | Redrive(by=by)
+            | Resolve(by=by)
+            | Update(by=by)
         ):
             # After a crash, the next worker of the operation sends its batch again: the command must apply once.
             return by.operation is not None and by.operation in instance.operations

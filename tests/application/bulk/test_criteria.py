@@ -206,7 +206,8 @@ class TestNothingSelected:
     """If nothing is selected, the operation completes at once. With ``unless_empty`` it is not stored."""
 
     def request(self, *, unless_empty: bool) -> BulkRequest:
-        nothing = replace(WHOLE_GYM, instance_filter=PAUSED)
+        # RETRYING is not a stop, so every instance is scanned.
+        nothing = replace(WHOLE_GYM, instance_filter=Filter(phases=(Phase.PAUSED, Phase.RETRYING)))
         return BulkRequest(account=ACCOUNT, selection=nothing, command=CANCEL, unless_empty=unless_empty)
 
     @pytest.mark.parametrize("unless_empty", [True, False])
@@ -256,7 +257,15 @@ class TestReadingASelection:
         pause(ports, *sids[3:])
 
         assert self.read(ports, self.scan(ports), most=2) == sids[:2]
-        assert list(selected_instances(ports, self.scan(ports, PAUSED), most=3)) == []
+        either = Filter(phases=(Phase.PAUSED, Phase.RETRYING))
+        assert list(selected_instances(ports, self.scan(ports, either), most=3)) == []
+
+    def test_a_filter_of_stops_scans_only_stopped_instances(self) -> None:
+        ports = a_world()
+        sids = joined(ports, 5)
+        pause(ports, *sids[3:])
+
+        assert self.read(ports, self.scan(ports, PAUSED), most=3) == sids[3:]
 
     def test_an_unreadable_instance_is_named(self) -> None:
         store = Marred()

@@ -204,6 +204,19 @@ TABLE: Mapping[str, Mapping[str, Pair]] = {
         "SelectStrategy.statuses": _select(*({**OF_FLOW, "statuses": one} for one in STATUSES)),
         "SelectStrategy.createdFrom": _select({**OF_FLOW, "createdFrom": LATE}, OF_FLOW),
         "SelectStrategy.createdTo": _select({**OF_FLOW, "createdTo": LATE}, OF_FLOW),
+        "SelectStrategy.phase": _select({**OF_FLOW, "phase": "PAUSED"}, {**OF_FLOW, "phase": "STUCK"}),
+        "SelectStrategy.reason": _select(
+            *({**OF_FLOW, "reason": reason} for reason in ("operator:admin", "exhausted:http-402"))
+        ),
+        "SelectStrategy.stoppedBy": _select(
+            {**OF_FLOW, "stoppedBy": "admin", "phase": "PAUSED"}, {**OF_FLOW, "phase": "STUCK"}
+        ),
+        "SelectFound.phase": _select({"phase": "PAUSED"}, {"phase": "STUCK"}),
+        "SelectFound.reason": _select({"reason": "operator"}, {"reason": "in-doubt"}),
+        "SelectFound.stoppedBy": _select({"stoppedBy": "admin"}, {"stoppedBy": "engine"}),
+        "SelectFound.reference": _select({"reference": "o-1"}, {"reference": "o-2"}),
+        "SelectFound.attribute": _select({"attribute": {"city": "Bonn"}}, {"attribute": {"city": "Ulm"}}),
+        "SelectFolder.phase": _select({**IN_FOLDER, "phase": "PAUSED"}, {**IN_FOLDER, "phase": "STUCK"}),
         "SelectFolder.folder": _select({"folder": "/a"}, {"folder": "/"}),
         "SelectFolder.statuses": _select(*({**IN_FOLDER, "statuses": one} for one in STATUSES)),
         "SelectFolder.createdFrom": _select({**IN_FOLDER, "createdFrom": LATE}, IN_FOLDER),
@@ -219,6 +232,22 @@ TABLE: Mapping[str, Mapping[str, Pair]] = {
         "CancelTasksOfMany.tasks": _command(
             *({"name": "cancel-tasks", "tasks": [one]} for one in ("charge", "mail"))
         ),
+        "RetryMany.name": _select({"ids": ["{failed}"]}, {"ids": ["{one}"]}, "retry"),
+        "RetryMany.fromStep": Pair(
+            _selected({"ids": ["{failed}"]}, {"name": "retry", "fromStep": "pay"}),
+            _selected({"ids": ["{failed}"]}, "retry"),
+        ),
+        "ResolveMany.name": _select(
+            {"ids": ["{doubtful}"]}, {"ids": ["{one}"]}, {"name": "resolve", "decision": "skip"}
+        ),
+        "ResolveMany.decision": Pair(
+            *(
+                _selected({"ids": ["{doubtful}"]}, {"name": "resolve", "decision": decision})
+                for decision in ("retry", "skip")
+            )
+        ),
+        "UpdateMany.name": _command({"name": "update", "attributes": {"n": 1}}, "pause"),
+        "UpdateMany.attributes": _command(*({"name": "update", "attributes": {"n": n}} for n in (1, 2))),
         "MigrateMany.version": _command(*({"name": "migrate", "version": one} for one in (1, 2))),
     },
     "GET /bulk-operation": _list(),
