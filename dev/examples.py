@@ -218,11 +218,14 @@ def _events(story: Story) -> None:
     sid = started(story, "careful-refill")
     story.warehouse.outcome = TimedOut(why="read timed out")
     story.run(sid)
+    story.record("list_problems", query={"strategyId": "careful-refill"})
     story.record("resolve_event", f"{sid}-1", body={"decision": "retry"})
     story.warehouse.outcome = Answered(status=409, body={"message": "out of stock"})
     sid = started(story, strategy()["name"])
     story.run(sid)
     story.record("retry_an_event", f"{sid}-1", body={"fromStep": "ship"})
+    story.run(sid)
+    story.record("dismiss_problems", sid, body={"comment": "The customer has moved away"})
 
 
 def _bulk(story: Story) -> None:

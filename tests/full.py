@@ -87,7 +87,7 @@ from shared.domain.instance.run import (
     StepError,
 )
 from shared.domain.instance.verdict import Actor, AuditEntry
-from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume, Update
+from shared.domain.lifecycle.commands import Cancel, CancelTasks, Dismiss, Pause, Resume, Update
 from shared.domain.strategy.model import OnResume, StrategyHead, StrategyVersion
 
 SID = InstanceSid("01890a5d-ac96-774b-bcce-b302099a8057")
@@ -448,6 +448,7 @@ BULKS = (
         selection=OfReference(reference="o-1"),
         command=ResolveDoubt(by=BY, resolution=Resolution.FAIL),
     ),
+    replace(BULK, command=Dismiss(by=BY)),
     replace(
         BULK,
         selection=OfAttribute(name="customerId", text="c-1"),

@@ -29,7 +29,7 @@ from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.phase import Phase, PhaseRange, Waiting
 from shared.domain.instance.reason import Cause
 from shared.domain.instance.verdict import Actor
-from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume, Update
+from shared.domain.lifecycle.commands import Cancel, CancelTasks, Dismiss, Pause, Resume, Update
 from shared.domain.strategy.model import OnResume
 
 ACTOR = Shape(
@@ -80,6 +80,8 @@ UPDATE = Shape(
     },
 )
 
+DISMISS = Shape(Dismiss, {"by": Member("by", ACTOR)})
+
 BULK_COMMAND = either(
     pause=(Pause, PAUSE),
     resume=(Resume, RESUME),
@@ -90,6 +92,7 @@ BULK_COMMAND = either(
     retry=(RetryFailed, RETRY_FAILED),
     resolve=(ResolveDoubt, RESOLVE_DOUBT),
     update=(Update, UPDATE),
+    dismiss=(Dismiss, DISMISS),
 )
 
 PHASE_RANGE = Shape(

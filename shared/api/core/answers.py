@@ -13,6 +13,7 @@ from shared.domain.instance.event import EventStatus, PausedFor, Resolution
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import BlockedBy, CancelReason, InstanceStatus
 from shared.domain.instance.phase import Phase, Waiting
+from shared.domain.instance.problems import ProblemKind
 from shared.domain.instance.run import Path
 from shared.domain.steps.history import StepOutcome
 from shared.domain.strategy.model import OnResume
@@ -500,6 +501,7 @@ class CommandShown(TypedDict):
                     "retry",
                     "resolve",
                     "update",
+                    "dismiss",
                 ]
             }
         ),
@@ -551,6 +553,30 @@ class BulkOperationShape(ActorNotes):
     results: NotRequired[list[ResultShown] | None]
 
 
+class FailedCallShown(TypedDict):
+    service: str
+    method: str
+    step: str
+    status: NotRequired[int | None]
+    excerpt: NotRequired[str | None]
+
+
+class ProblemShown(TypedDict):
+    kind: ProblemKind
+    since: Date
+    why: str
+    executionInstanceSid: str
+    strategyId: str
+    status: InstanceStatus
+    commands: list[str]
+    error: NotRequired[str | None]
+    executionEventSid: NotRequired[str | None]
+    reference: NotRequired[str | None]
+    reason: NotRequired[str | None]
+    call: NotRequired[FailedCallShown | None]
+
+
+ProblemPageShape = PageOf[ProblemShown]
 DryRunShape = TypedDict("DryRunShape", {"count": int, "countIsExact": bool, "sample": list[ResultShown]})
 BulkAnswerShape = BulkOperationShape | DryRunShape
 BulkOperationPageShape = PageOf[BulkOperationShape]

@@ -17,6 +17,7 @@ from shared.api.core.bulk_schemas import (
     CancelMany,
     CancelTasksOfMany,
     Commanded,
+    DismissMany,
     MigrateMany,
     PauseMany,
     ResolveMany,
@@ -50,7 +51,7 @@ from shared.domain.bulk.selection import (
 from shared.domain.errors import Problem
 from shared.domain.instance.event import Resolution
 from shared.domain.instance.verdict import Actor
-from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume, Update
+from shared.domain.lifecycle.commands import Cancel, CancelTasks, Dismiss, Pause, Resume, Update
 from shared.domain.strategy.model import OnResume
 
 
@@ -190,6 +191,8 @@ def _command(sent: Commanded, by: Actor) -> BulkCommand:
             command = ResolveDoubt(by=by, resolution=Resolution(decision))
         case UpdateMany(attributes=attributes):
             command = Update(by=by, attributes=attributes)
+        case DismissMany():
+            command = Dismiss(by=by)
         case _:
             assert_never(sent)
     return command

@@ -124,6 +124,12 @@ class UpdateMany(Body):
     attributes: Annotated[dict[str, Any], Field(min_length=1)]
 
 
+class DismissMany(Body):
+    """Take what is final off the list of problems."""
+
+    name: Literal["dismiss"]
+
+
 def _by_what(selection: Any) -> str | None:  # noqa: ANN401 - any JSON value
     """Return the member by which a selection is made, or None if it has no known one."""
     known = ("ids", "strategyId", "folder")
@@ -161,12 +167,14 @@ Commanded = Annotated[
     | Annotated[MigrateMany, Tag("migrate")]
     | Annotated[RetryMany, Tag("retry")]
     | Annotated[ResolveMany, Tag("resolve")]
-    | Annotated[UpdateMany, Tag("update")],
+    | Annotated[UpdateMany, Tag("update")]
+    | Annotated[DismissMany, Tag("dismiss")],
     Discriminator(
         _called,
         custom_error_type="which",
         custom_error_message=(
-            "must be an object whose name is pause, resume, cancel, cancel-tasks, migrate, retry, resolve or update"
+            "must be an object whose name is pause, resume, cancel, cancel-tasks, migrate, retry, resolve, update or"
+            " dismiss"
         ),
     ),
 ]

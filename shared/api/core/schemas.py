@@ -250,6 +250,22 @@ class InstancesQuery(PageQuery):
         return {**others, "attribute": found} if found else others
 
 
+class ProblemsQuery(PageQuery):
+    """Filters of the list of problems: kind, strategy (name or sid), and class of the error, as ``http-402``."""
+
+    kind: (
+        Literal["EXHAUSTED", "IN_DOUBT", "POISONED", "FAILED_EVENT", "CREATE_CYCLE_ERROR", "LATE"] | None
+    ) = None
+    strategyId: StrategyId | None = None  # noqa: N815 - the wire's spelling
+    error: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+
+
+class DismissProblems(Body):
+    """The reason why the problems will not be repaired."""
+
+    comment: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+
 class ForecastQuery(Query):
     """The number of coming cycles."""
 

@@ -19,7 +19,7 @@ from shared.domain.instance.event import Resolution
 from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import Waiting
 from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, Refused, Verdict
-from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause, Resume, Update
+from shared.domain.lifecycle.commands import Cancel, CancelTasks, Dismiss, Pause, Resume, Update
 from shared.domain.lifecycle.takeover import CRASH_WINDOW
 
 BATCH_SIZE = 25
@@ -83,7 +83,16 @@ class ResolveDoubt:
 
 
 BulkCommand = (
-    Pause | Resume | Cancel | CancelTasks | MigrateTo | RunWaiting | RetryFailed | ResolveDoubt | Update
+    Pause
+    | Resume
+    | Cancel
+    | CancelTasks
+    | MigrateTo
+    | RunWaiting
+    | RetryFailed
+    | ResolveDoubt
+    | Update
+    | Dismiss
 )
 """The commands of a bulk operation. Their actor names the operation."""
 
@@ -341,6 +350,7 @@ _NAMES: Mapping[type[BulkCommand], str] = {
     RetryFailed: "retry",
     ResolveDoubt: "resolve",
     Update: "update",
+    Dismiss: "dismiss",
 }
 
 

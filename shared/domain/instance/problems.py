@@ -6,6 +6,7 @@ Source: docs/contracts/core.md section 5 (``GET /problems``).
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import assert_never
 
 from shared.domain.instance.due import next_event
 from shared.domain.instance.event import Event, EventKind, PausedFor
@@ -61,6 +62,51 @@ def problems_of(instance: Instance) -> tuple[OpenProblem, ...]:
 def problem_at(instance: Instance) -> datetime | None:
     """Return when the newest problem of the instance began, or None if it has none."""
     return max((problem.since for problem in problems_of(instance)), default=None)
+
+
+def late_since(instance: Instance) -> OpenProblem | None:
+    """Return the problem of an instance whose event is known to be late, or None if it has no event to run."""
+    event = instance.executing or next_event(instance)
+    if event is None:
+        return None
+    sweeps = instance.sweep.attempts
+    why = f"runners were woken for it {sweeps} times and did not run it" if sweeps else "nothing has run it"
+    return OpenProblem(kind=ProblemKind.LATE, since=event.due_at, why=why, seq=event.seq)
+
+
+class Remedy(StrEnum):
+    """A command that can end a problem."""
+
+    RESUME = "resume"
+    """Of the instance."""
+    RETRY = "retry"
+    """Of the event."""
+    RESOLVE = "resolve"
+    """Of the event."""
+    CANCEL = "cancel"
+    """Of the instance."""
+    DISMISS = "dismiss"
+    """Of the instance."""
+
+
+def remedies(instance: Instance, problem: OpenProblem) -> tuple[Remedy, ...]:
+    """Return the commands that end a problem. None ends lateness: runners have to run."""
+    match problem.kind:
+        case ProblemKind.LATE:
+            return ()
+        case ProblemKind.IN_DOUBT:
+            return (Remedy.RESOLVE,) if instance.status.is_final else (Remedy.RESOLVE, Remedy.CANCEL)
+        case ProblemKind.CREATE_CYCLE_ERROR:
+            return (Remedy.DISMISS,)
+        case ProblemKind.EXHAUSTED | ProblemKind.POISONED | ProblemKind.FAILED_EVENT:
+            if not problem.is_final:
+                return (Remedy.RESUME, Remedy.RETRY, Remedy.CANCEL)
+            failed = next(event for event in instance.failed_events if event.seq == problem.seq)
+            # A failed main event cannot run again once its plan has continued.
+            is_past = failed.kind is EventKind.MAIN and not instance.status.is_final
+            return (Remedy.DISMISS,) if is_past else (Remedy.RETRY, Remedy.DISMISS)
+        case _:
+            assert_never(problem.kind)
 
 
 def redrivable_event(instance: Instance) -> int | None:
@@ -120,8 +166,4 @@ def _of_plan(instance: Instance) -> OpenProblem | None:
 
 
 def _of_lateness(instance: Instance) -> OpenProblem | None:
-    event = instance.executing or next_event(instance)
-    if event is None or instance.sweep.attempts < LATE_SWEEPS:
-        return None
-    why = "runners were woken for it and did not run it"
-    return OpenProblem(kind=ProblemKind.LATE, since=event.due_at, why=why, seq=event.seq)
+    return late_since(instance) if instance.sweep.attempts >= LATE_SWEEPS else None

@@ -106,6 +106,13 @@ class Migrate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Dismiss:
+    """Take what is final and will not be repaired off the list of problems."""
+
+    by: Actor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resolve:
     """Decide an event paused for a call in doubt. If its instance was paused for it, it becomes ACTIVE."""
 
@@ -292,6 +299,7 @@ Command = (
     | CancelTasks
     | Update
     | Migrate
+    | Dismiss
     | Resolve
     | TakeAnswer
     | Redrive

@@ -27,6 +27,7 @@ from shared.domain.lifecycle.commands import (
     Claim,
     Command,
     Conclude,
+    Dismiss,
     Execute,
     Finish,
     ForgoAnswer,
@@ -45,6 +46,7 @@ from shared.domain.lifecycle.commands import (
     Wait,
 )
 from shared.domain.lifecycle.conclude import apply, conclude, stop, wait
+from shared.domain.lifecycle.dismiss import dismiss
 from shared.domain.lifecycle.migrate import migrate
 from shared.domain.lifecycle.pause_resume_cancel import cancel, execute, pause, resolve, resume
 from shared.domain.lifecycle.redrive import redrive
@@ -110,6 +112,8 @@ def _dispatch(strategy: Strategy, instance: Instance, command: Command, *, now: 
             return update(strategy, instance, command, now=now)
         case Migrate():
             return migrate(strategy, instance, command, now=now)
+        case Dismiss():
+            return dismiss(instance, command, now=now)
         case Resolve():
             return resolve(strategy, instance, command, now=now)
         case TakeAnswer():
@@ -159,6 +163,7 @@ def _done_before(instance: Instance, command: Command) -> bool:
             | Redrive(by=by)
             | Resolve(by=by)
             | Update(by=by)
+            | Dismiss(by=by)
         ):
             # After a crash, the next worker of the operation sends its batch again: the command must apply once.
             return by.operation is not None and by.operation in instance.operations

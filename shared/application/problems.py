@@ -1,0 +1,173 @@
+"""List what is wrong: every problem of an account's instances, newest first, with the call that failed.
+
+Source: docs/contracts/core.md section 5 (``GET /problems``).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from shared.application.ports import PageKey, Ports, UnknownStrategyError, Unreadable
+from shared.domain.errors import RitornelloError
+from shared.domain.ids import AccountId, InstanceSid, StrategySid
+from shared.domain.instance.due import GRACE, SHARDS, swept_partition
+from shared.domain.instance.event import Event
+from shared.domain.instance.model import Instance
+from shared.domain.instance.problems import OpenProblem, ProblemKind, late_since, problem_at, problems_of
+from shared.domain.instance.run import StepError
+from shared.domain.strategy.model import Strategy
+
+MAX_SCANNED = 500
+"""How many instances with problems are scanned for one page that filters them."""
+
+LATE = timedelta(minutes=10)
+"""An event that has been due for longer is a problem."""
+
+MAX_LATE = 25
+"""How many entries of each shard of the due index are looked at for late events that no sweep has reached."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemFilter:
+    """Which problems are listed; None for all. ``error_class`` is that of the failure, for example ``http-402``."""
+
+    kind: ProblemKind | None = None
+    strategy: StrategySid | None = None
+    error_class: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedCall:
+    """The call at which an attempt failed. ``error`` has the status and the body, if the service answered."""
+
+    service: str
+    method: str
+    step: str
+    error: StepError | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundProblem:
+    """A problem with its instance, and the failed call if there was one and its settings can be read."""
+
+    instance: Instance
+    problem: OpenProblem
+    call: FailedCall | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemPage:
+    """Problems, and the position after which the next page begins, None on the last page.
+
+    ``unreadable`` are instances with problems that cannot be read.
+    """
+
+    found: tuple[FoundProblem, ...]
+    after: PageKey | None
+    unreadable: tuple[Unreadable[InstanceSid], ...] = ()
+
+
+def problem_page(
+    ports: Ports, account: AccountId, criteria: ProblemFilter, *, before: PageKey | None, limit: int
+) -> ProblemPage:
+    """Return the problems of the next instances, those of one instance together, until there are ``limit``.
+
+    The first page begins with late events that no sweep has reached. The number of scanned instances is limited, so a
+    page may hold fewer problems, or none, and still not be the last.
+    """
+    found: list[FoundProblem] = []
+    unreadable: list[Unreadable[InstanceSid]] = []
+    if before is None and criteria.kind in (None, ProblemKind.LATE):
+        for instance in _late_instances(ports, account):
+            problem = late_since(instance)
+            if problem is not None and _matches(criteria, instance, problem):
+                found.append(FoundProblem(instance=instance, problem=problem, call=None))
+    for _ in range(max(MAX_SCANNED // limit, 1)):
+        page_keys = ports.instances.with_problems(account, before=before, limit=limit + 1)
+        loaded = _loaded(ports, page_keys[:limit])
+        for key in page_keys[:limit]:
+            item = loaded.get(InstanceSid(key.sid))
+            if isinstance(item, Unreadable):
+                unreadable.append(item)
+            # The index lags: an instance whose newest problem is another one is listed there.
+            elif item is not None and problem_at(item) == key.created_at:
+                found += _of_instance(ports, item, criteria)
+            before = key
+            if len(found) >= limit:
+                break
+        is_last = len(page_keys) <= limit and (not page_keys or before == page_keys[-1])
+        if len(found) >= limit or is_last:
+            return ProblemPage(
+                found=tuple(found), after=None if is_last else before, unreadable=tuple(unreadable)
+            )
+    return ProblemPage(found=tuple(found), after=before, unreadable=tuple(unreadable))
+
+
+def _loaded(
+    ports: Ports, page_keys: Sequence[PageKey]
+) -> dict[InstanceSid, Instance | Unreadable[InstanceSid]]:
+    sids = [InstanceSid(key.sid) for key in page_keys]
+    found = ports.instances.load_many(sids) if sids else []
+    return {item.key if isinstance(item, Unreadable) else item.sid: item for item in found}
+
+
+def _late_instances(ports: Ports, account: AccountId) -> Iterator[Instance]:
+    """Yield instances of the account whose event is late, and that no sweep has reached since it is."""
+    until = ports.clock.now() - LATE + GRACE
+    for shard in range(SHARDS):
+        entries = ports.instances.due(swept_partition(shard), until=until, limit=MAX_LATE)
+        sids = [entry.sid for entry in entries]
+        # The due index is not divided by account.
+        for item in ports.instances.load_many(sids) if sids else []:
+            if isinstance(item, Instance) and item.account_id == account and not problems_of(item):
+                yield item
+
+
+def _of_instance(ports: Ports, instance: Instance, criteria: ProblemFilter) -> list[FoundProblem]:
+    return [
+        FoundProblem(instance=instance, problem=problem, call=_call(ports, instance, problem))
+        for problem in problems_of(instance)
+        if _matches(criteria, instance, problem)
+    ]
+
+
+def _matches(criteria: ProblemFilter, instance: Instance, problem: OpenProblem) -> bool:
+    error_class = None if problem.failure is None else problem.failure.error_class
+    return (
+        criteria.kind in (None, problem.kind)
+        and criteria.strategy in (None, instance.strategy_sid)
+        and criteria.error_class in (None, error_class)
+    )
+
+
+def _call(ports: Ports, instance: Instance, problem: OpenProblem) -> FailedCall | None:
+    """Return the call at which the event of a problem failed, or None if it made none or nobody can tell."""
+    if problem.seq is None or problem.failure is None or problem.failure.step is None:
+        return None
+    event_history = ports.instances.event_history(instance.sid, problem.seq)
+    record = event_history.record
+    event = instance.event(problem.seq) or (None if record is None else record.event)
+    strategy = None if event is None else _strategy(ports, instance, event)
+    if event is None or strategy is None:
+        return None
+    step = problem.failure.step
+    task = strategy.definition.tasks.get(event.task)
+    definition = None if task is None else task.steps.get(step)
+    if definition is None or definition.action is None:
+        return None
+    action = strategy.definition.actions[definition.action]
+    entries = event_history.entries
+    if record is not None and record.last is not None:
+        entries = (*entries, record.last)
+    errors = [entry.outcome.error for entry in entries if entry.intent.step == step]
+    return FailedCall(
+        service=action.service, method=action.method, step=step, error=errors[-1] if errors else None
+    )
+
+
+def _strategy(ports: Ports, instance: Instance, event: Event) -> Strategy | None:
+    try:
+        return ports.strategies.load(instance.strategy_sid, event.claim.version or instance.strategy_version)
+    except (RitornelloError, UnknownStrategyError):
+        # The problem is shown without its call.
+        return None
