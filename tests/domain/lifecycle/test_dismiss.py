@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from shared.domain.ids import OperationSid
 from shared.domain.instance.problems import ProblemKind, problems_of, redrivable_event, remedies
 from shared.domain.instance.run import Ending
 from shared.domain.instance.verdict import AlreadyThere, RefusalRule, Refused
@@ -51,7 +52,7 @@ class TestDismiss:
     def test_an_operation_dismisses_once(self) -> None:
         of = life(strategy(parts=GREET))
         of.run(of.event("greet"), NOON, ended(Ending.EXHAUSTED, NOON))
-        by_operation = Dismiss(by=replace(ANN, operation="b-1"))
+        by_operation = Dismiss(by=replace(ANN, operation=OperationSid("b-1")))
         of.applied(by_operation, LATER)
         assert isinstance(of.decide(by_operation, LATER), AlreadyThere)
 
