@@ -18,7 +18,7 @@ from dev.client import KEY, Api
 from dev.history_reader import HistoryReader
 from dev.ministack import Ministack
 from dev.packages import Bucket, Build, actions_of, adapted, functions_of, packaged
-from dev.template import REGION, Template
+from dev.template import DEFAULT_ROUTE, REGION, Template
 from dev.workers import ROOT
 from shared.adapters.crypto import SecretHasher
 from shared.adapters.dynamodb.access import DynamoDbAccess
@@ -31,6 +31,7 @@ from shared.domain.ids import AccountId
 STACK = "ritornello"
 _FUNCTION = re.compile(r"\$\{(\w+)\.Arn\}")
 _DEPLOY_SECONDS = 60
+_METHODS = {"x-amazon-apigateway-any-method": "ANY"}
 
 
 class DeploymentError(Exception):
@@ -40,8 +41,7 @@ class DeploymentError(Exception):
 class Deployment:
     """The created stack, with an administrator's key of the account ``dev``.
 
-    ``functions`` are logical ids, and ``routes`` methods with paths. ``withheld`` are the functions and the
-    permissions that were ever taken from them.
+    ``functions`` are logical ids. ``withheld`` are the functions and the permissions that were ever taken from them.
     """
 
     def __init__(self, engine: Ministack, build: Build, folder: Path) -> None:
@@ -50,7 +50,6 @@ class Deployment:
         bucket = Bucket(engine.client("s3"), "ritornello-artifacts", REGION, folder)
         document = Template(ROOT / "template.yaml", {}).document
         self.functions = [logical_id for logical_id, _ in functions_of(document)]
-        self.routes: list[tuple[str, str]] = []
         self.withheld: set[tuple[str, str]] = set()
         self._create(packaged(adapted(document), build, bucket), bucket)
         pages = self._cloudformation.get_paginator("list_stack_resources").paginate(StackName=STACK)
@@ -175,8 +174,8 @@ class Deployment:
                         PayloadFormatVersion=integration["payloadFormatVersion"],
                     )["IntegrationId"]
                 target = f"integrations/{integrations[function[1]]}"
-                gateway.create_route(ApiId=sid, RouteKey=f"{method.upper()} {path}", Target=target)
-                self.routes.append((method.upper(), path))
+                key = path if path == DEFAULT_ROUTE else f"{_METHODS.get(method, method.upper())} {path}"
+                gateway.create_route(ApiId=sid, RouteKey=key, Target=target)
         return sid
 
     def _configuration(self, logical_id: str) -> Mapping[str, Any]:

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import re
 import time
 import uuid
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from dev.template import Route
+from dev.template import DEFAULT_ROUTE, Route
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +37,7 @@ def event_of(request: HttpRequest, routes: list[Route]) -> tuple[str, dict[str, 
     path, _, query = request.target.partition("?")
     for route in routes:
         parameters = _matched(route.path, path)
-        if route.method == request.method and parameters is not None:
+        if route.method in ("ANY", request.method) and parameters is not None:
             return route.function, _event(request, route, path, query, parameters)
     return None
 
@@ -60,7 +59,7 @@ def json_reply(status: int, value: Any) -> HttpReply:  # noqa: ANN401 - any JSON
 def _event(
     request: HttpRequest, route: Route, path: str, query: str, parameters: Mapping[str, str]
 ) -> dict[str, Any]:
-    key = f"{route.method} {route.path}"
+    key = DEFAULT_ROUTE if route.path == DEFAULT_ROUTE else f"{route.method} {route.path}"
     event: dict[str, Any] = {
         "version": "2.0",
         "routeKey": key,
@@ -104,7 +103,10 @@ def _event(
 
 
 def _matched(pattern: str, path: str) -> dict[str, str] | None:
-    names = re.findall(r"\{(\w+)\}", pattern)
-    expression = re.sub(r"\\\{\w+\\\}", "([^/]+)", re.escape(pattern))
-    match = re.fullmatch(expression, path)
-    return None if match is None else {n: unquote(v) for n, v in zip(names, match.groups(), strict=True)}
+    """Return the parameters of a path, or None if the pattern does not match it."""
+    if pattern == DEFAULT_ROUTE:
+        return {}
+    prefix, _, name = pattern.partition("{")
+    if not path.startswith(prefix) or len(path) == len(prefix):
+        return None
+    return {name.removesuffix("+}"): unquote(path.removeprefix(prefix))}

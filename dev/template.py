@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
+DEFAULT_ROUTE = "$default"
 _SUBSTITUTE = re.compile(r"\$\{([^}]+)\}")
 
 
@@ -49,7 +50,10 @@ class Function:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A route of the HTTP API and the function it leads to."""
+    """A route of the HTTP API and the function it leads to.
+
+    ``method`` may be ANY. ``path`` may end with ``{proxy+}``, or be ``$default`` for what no other route takes.
+    """
 
     method: str
     path: str
@@ -90,14 +94,18 @@ class Template:
             )
 
     def routes(self) -> list[Route]:
-        """Return the routes of the HTTP API. Literal paths come before those with parameters."""
+        """Return the routes of the HTTP API; the default route is the last one."""
         found = [
-            Route(method=event["Properties"]["Method"], path=event["Properties"]["Path"], function=logical_id)
+            Route(
+                method=event["Properties"].get("Method", "ANY"),
+                path=event["Properties"].get("Path", DEFAULT_ROUTE),
+                function=logical_id,
+            )
             for logical_id, resource in self._of_type("AWS::Serverless::Function")
             for event in resource["Properties"].get("Events", {}).values()
             if event["Type"] == "HttpApi"
         ]
-        return sorted(found, key=lambda route: [part.startswith("{") for part in route.path.split("/")])
+        return sorted(found, key=lambda route: route.path == DEFAULT_ROUTE)
 
     def tables(self) -> Iterator[dict[str, Any]]:
         """Yield the arguments of ``create_table`` for every table."""

@@ -1,6 +1,7 @@
 """The base of the clients of all dialects: send requests as API Gateway does, and check every answer."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from shared.adapters.crypto import SecretHasher
 from shared.api.reference.build import document_of
 from shared.domain.access import AccessKey, Role
 from shared.domain.ids import AccountId
+from tests.dialects.paths import OPERATIONS
 
 ROOT = Path(__file__).parents[2]
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -82,13 +84,25 @@ class Wire:
         answer = self._handler(event, Context())
         kind = answer["headers"].get("Content-Type", "").partition(";")[0]
         return Reply(
-            route=event["routeKey"],
+            route=self._route(method, target),
             status=answer["statusCode"],
             headers=answer["headers"],
             text=answer["body"],
             kind=kind,
             decoded=json.loads(answer["body"]) if kind == "application/json" else answer["body"],
         )
+
+    def _route(self, method: str, target: str) -> str:
+        """Return method and path of the operation that a request is for."""
+        path = target.partition("?")[0]
+        found = [
+            place
+            for name, place in OPERATIONS[f"{self._dialect.title()}Api"]
+            if name == method and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", place), path)
+        ]
+        # The most literal path wins, as in the routes themselves.
+        assert found, f"no operation for {method} {target}"
+        return f"{method} {min(found, key=lambda place: place.count('{'))}"
 
     def check(self, reply: Reply) -> None:
         """Check that the document has the status for this route, and that the body matches its schema."""

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections import UserDict
+from collections import Counter, UserDict
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dev.gateway import HttpRequest, event_of
 from dev.template import Template
 from functions.sweeper.handler import Metric
 from shared.adapters.dynamodb.tables import Tables, table_definitions
@@ -17,6 +18,7 @@ from shared.application.sweep import Fault
 from shared.config import read_settings
 from shared.domain.instance.due import MAX_BACK_OFF
 from tests.application.sweeps import LASTS, PERIOD
+from tests.dialects.paths import OPERATIONS as SERVED
 
 ROOT = Path(__file__).parents[2]
 PARAMETERS = {"Stage": "test", "Environment": "dev", "SettingsKeyArn": "arn:key", "Pepper": "p" * 32}
@@ -200,14 +202,49 @@ class TestRoles:
         assert writers == {"CoreApi": None, "OrdersApi": sessions}
 
 
-class TestTheApi:
-    """Routes are named one by one and throttled."""
+def policy_of(function: str, routes: int) -> dict[str, Any]:
+    """Return the resource policy of a function with the longest names that a stack can have."""
+    stage, region, account, stack = "s" * 20, "ap-southeast-1", "123456789012", "k" * 128
+    arn = f"arn:aws-us-gov:lambda:{region}:{account}:function:ritornello-{stage}-automation-api"
+    source = f"arn:aws-us-gov:execute-api:{region}:{account}:abcdefghij/*/*/scheduler/*"
+    statement = {
+        "Sid": f"{stack}-{function}EverythingPermission-1A2B3C4D5E6F",
+        "Effect": "Allow",
+        "Principal": {"Service": "apigateway.amazonaws.com"},
+        "Action": "lambda:InvokeFunction",
+        "Resource": arn,
+        "Condition": {"ArnLike": {"AWS:SourceArn": source}},
+    }
+    return {"Version": "2012-10-17", "Id": "default", "Statement": [statement] * routes}
 
-    def test_no_route_takes_everything(self) -> None:
-        for route in TEMPLATE.routes():
-            assert route.method in ("GET", "POST", "PUT", "PATCH", "DELETE")
-            assert "+" not in route.path
-            assert route.path.startswith("/")
+
+class TestTheApi:
+    """Each dialect has a few routes of its own, which lead all its operations to its function."""
+
+    @pytest.mark.parametrize("function", SERVED)
+    def test_every_operation_leads_to_its_function(self, function: str) -> None:
+        for method, path in SERVED[function]:
+            target = re.sub(r"\{\w+\}", "x-1", path)
+            request = HttpRequest(method=method, target=target, headers={}, body=b"", source="127.0.0.1")
+            found = event_of(request, TEMPLATE.routes())
+            assert found is not None
+            assert found[0] == function, f"{method} {path}"
+
+    def test_everything_else_is_refused_by_the_core_dialect(self) -> None:
+        for target in ("/", "/joc", "/unknown/path", "/execution-instance/a/b/c"):
+            request = HttpRequest(method="PUT", target=target, headers={}, body=b"", source="127.0.0.1")
+            found = event_of(request, TEMPLATE.routes())
+            assert found is not None
+            assert found[0] == "CoreApi"
+
+    def test_the_resource_policies_are_far_below_lambdas_limit(self) -> None:
+        """SAM adds a permission to the policy of a function for each of its routes; the limit is 20,480 bytes."""
+        sizes = {
+            function: len(json.dumps(policy_of(function, routes)))
+            for function, routes in Counter(route.function for route in TEMPLATE.routes()).items()
+        }
+
+        assert max(sizes.values()) < 20_480 / 10
 
     def test_the_api_is_throttled(self) -> None:
         (api,) = of_type("AWS::Serverless::HttpApi").values()
