@@ -1,14 +1,16 @@
 """Processes that take turns.
 
 Every input or output is a point at which a process can be stopped, delayed or killed. Each process is a thread, but
-only one runs at a time: at a ``point`` it gives the turn back. So one seeded generator decides all crashes and races,
+only one runs at a time: at a ``point`` it passes the turn on. So one seeded generator decides all crashes and races,
 and a story can be repeated exactly.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
+from typing import ClassVar
 
 
 class KilledError(BaseException):
@@ -39,34 +41,18 @@ class Process:
     is_over: bool = False
     error: BaseException | None = None
     at_point: str = "start"
-    _thread: threading.Thread | None = None
-    # Locks that one side releases and the other acquires: binary semaphores, but several times as fast.
-    _go: threading.Lock = field(default_factory=_taken)
-    _back: threading.Lock = field(default_factory=_taken)
+    has_begun: bool = False
+    # A lock that another thread releases: a binary semaphore, but several times as fast.
+    turn: threading.Lock = field(default_factory=_taken)
 
     @property
     def acts_at(self) -> datetime:
         """When it takes its next turn, or is killed."""
-        return self.wakes_at if self.dies_at is None else min(self.wakes_at, self.dies_at)
+        wakes_at, dies_at = self.wakes_at, self.dies_at
+        return wakes_at if dies_at is None or wakes_at <= dies_at else dies_at
 
-    def progress(self) -> None:
-        """Run to the next point, or to the end."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
-            self._thread.start()
-        else:
-            self._go.release()
-        self._back.acquire()
-
-    def point(self, label: str) -> None:
-        """Give the turn back, and crash if that was decided in the meantime. The process itself calls this."""
-        self.at_point = label
-        self._back.release()
-        self._go.acquire()
-        if self.doomed:
-            raise KilledError
-
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Run the body to its end."""
         try:
             self.body()
         except KilledError:
@@ -74,7 +60,34 @@ class Process:
         except BaseException as error:  # noqa: BLE001 - raised again by the stage, in the test's own thread
             self.error = error
         self.is_over = True
-        self._back.release()
+
+
+class Actor:
+    """A thread that runs processes, one after the other. Starting a thread costs more than most processes."""
+
+    idle: ClassVar[list["Actor"]] = []
+
+    def __init__(self, run: Callable[[], Callable[[], None]]) -> None:
+        self._run = run
+        self._given = _taken()
+        threading.Thread(target=self._act, daemon=True).start()
+
+    @classmethod
+    def give(cls, run: Callable[[], Callable[[], None]]) -> None:
+        """Let an idle thread, or a new one, run something. It returns what the thread does when it is idle again."""
+        if not cls.idle:
+            cls(run)
+            return
+        actor = cls.idle.pop()
+        actor._run = run
+        actor._given.release()
+
+    def _act(self) -> None:
+        while True:
+            then = self._run()
+            self.idle.append(self)
+            then()
+            self._given.acquire()
 
 
 @dataclass(slots=True)
@@ -83,6 +96,9 @@ class Stage:
 
     processes: list[Process] = field(default_factory=list)
     current: Process | None = None
+    _turns: Iterator[Process] = field(default_factory=lambda: iter(()))
+    _error: BaseException | None = None
+    _ended: threading.Lock = field(default_factory=_taken)
 
     def start(self, name: str, body: Callable[[], object], *, at: datetime) -> Process:
         """Add a process that begins at an instant."""
@@ -91,18 +107,63 @@ class Stage:
         return process
 
     def point(self, label: str) -> None:
-        """Let the current process be stopped or killed here."""
-        if self.current is not None:
-            self.current.point(label)
+        """Let the current process be stopped or killed here. The process itself calls this."""
+        process = self.current
+        if process is None:
+            return
+        process.at_point = label
+        following = self._next()
+        # A switch of threads costs more than most turns, so a process that is next again keeps its thread.
+        if following is not process:
+            self._pass_turn(following)
+            process.turn.acquire()
+        if process.doomed:
+            raise KilledError
 
-    def run(self, process: Process, *, now: datetime) -> None:
+    def play(self, turns: Iterator[Process]) -> None:
+        """Let processes take turns, each to its next point or its end, until there are no more turns.
+
+        The turns are drawn in the thread of whichever process had the last one.
+        Raises: the exception of a process, unless it was killed; or that of ``turns``.
+        """
+        self._turns = turns
+        following = self._next()
+        if following is not None:
+            self._pass_turn(following)
+            self._ended.acquire()
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def run(self, process: Process) -> None:
         """Let a process take one turn. Raises: the exception of the process, unless it was killed."""
-        if process.dies_at is not None and process.dies_at <= now:
-            process.doomed = True
-        self.current = process
-        process.progress()
+        self.play(iter((process,)))
+
+    def _next(self) -> Process | None:
+        """Return the process whose turn it is now, or None if the play ends."""
         self.current = None
-        if process.is_over:
-            self.processes.remove(process)
-            if process.error is not None:
-                raise process.error
+        try:
+            self.current = next(self._turns, None)
+        except BaseException as error:  # noqa: BLE001 - raised again in the test's own thread
+            self._error = error
+        return self.current
+
+    def _pass_turn(self, process: Process | None) -> None:
+        """Let the thread of a process continue, or the test's own thread if there is no process."""
+        if process is None:
+            self._ended.release()
+        elif process.has_begun:
+            process.turn.release()
+        else:
+            Actor.give(partial(self._act, process))
+
+    def _act(self, process: Process) -> Callable[[], None]:
+        """Run a process to its end, and then those that begin when it has ended. Return what passes the turn on."""
+        following: Process | None = process
+        while following is not None and not following.has_begun:
+            following.has_begun = True
+            following.run()
+            self.processes.remove(following)
+            self.current, self._error = None, following.error
+            following = self._next() if following.error is None else None
+        return partial(self._pass_turn, following)

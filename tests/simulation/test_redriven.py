@@ -205,7 +205,7 @@ class TestAStaleRecord:
         assert isinstance(retry_event(world, RetryEvent(sid=sid, seq=1, by=ANN)), Applied)
         runner = world.run(sid)
         while runner.at_point != "call":
-            world.stage.run(runner, now=world.now_at)
+            world.stage.run(runner)
         runner.doomed = True
         world.store.put_record(only_instance(world), record)
         return record

@@ -1,6 +1,6 @@
 """The whole engine in one process: stores, wakeups, services and operators, with simulated faults."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -209,12 +209,18 @@ class World(Instances, Services):
 
     def run_until(self, end: datetime) -> None:
         """Advance time: processes take turns, wakeups are delivered, the sweeper sweeps."""
+        self.stage.play(self._turns(end))
+
+    def _turns(self, end: datetime) -> Iterator[Process]:
+        """Yield the process of each turn until an instant."""
         for _ in range(1_000_000):
             for function in self._functions():
                 function.start_ready(now=self.now_at)
             ready = [process for process in self.stage.processes if process.acts_at <= self.now_at]
             if ready:
-                self.stage.run(self.faults.rng.choice(ready), now=self.now_at)
+                process = self.faults.rng.choice(ready)
+                process.doomed |= process.dies_at is not None and process.dies_at <= self.now_at
+                yield process
                 continue
             at = self._next_instant()
             if at is None or at > end:
