@@ -47,6 +47,8 @@ class Function:
 
     def start_ready(self, *, now: datetime) -> None:
         """Start the invocations that an environment is free for, and drop those that are too old."""
+        if not self.waiting and not self.running:
+            return
         self._collect(now=now)
         young = [one for one in self.waiting if now - one.sent_at <= self.max_age]
         self.dropped += len(self.waiting) - len(young)

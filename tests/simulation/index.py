@@ -1,10 +1,34 @@
-"""A due index that lags behind its store, as a global secondary index does."""
+"""Due indexes: one that is exact, and one that lags behind its store, as a global secondary index does."""
 
 import random
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class ExactIndex:
+    """The entries of a due index as they are. ``swept`` are the partitions that the sweeper reads."""
+
+    swept: Collection[str]
+    entries: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+    # This is asked for at every instant, so it is computed when an entry changes.
+    first_swept: datetime | None = None
+
+    def change(self, sid: str, partition: str, at: datetime | None) -> None:
+        """Replace the entry of an item; ``at`` is None if it has none now."""
+        if at is None:
+            self.entries.pop(sid, None)
+        else:
+            self.entries[sid] = partition, at
+        self.first_swept = min((at for name, at in self.entries.values() if name in self.swept), default=None)
+
+    def due(self, partition: str, *, until: datetime, limit: int) -> list[tuple[datetime, str]]:
+        """Return the first entries of a partition that are due."""
+        entries = self.entries.items()
+        return sorted((at, sid) for sid, (name, at) in entries if name == partition and at <= until)[:limit]
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cache
 
 from dev.memory.stores import MemoryInstances
 from shared.application.ports import PageKey, PhaseEntry, PhaseWindow, Reservation, Unreadable
@@ -13,10 +14,17 @@ from shared.domain.instance.journal import Answer, EventHistory, EventRecord, Jo
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.phase import Phase, PhaseRange
 from shared.domain.instance.verdict import AuditEntry
-from tests.simulation.index import LaggingIndex
+from tests.simulation.index import ExactIndex, LaggingIndex
 from tests.simulation.points import Points
 
-ALL_SWEPT = frozenset(name(shard) for shard in range(SHARDS) for name in (swept_partition, far_partition))
+
+@cache
+def swept_partitions(shards: int) -> frozenset[str]:
+    """Return the partitions of the due index that the sweeper reads for the first shards."""
+    return frozenset(name(shard) for shard in range(shards) for name in (swept_partition, far_partition))
+
+
+ALL_SWEPT = swept_partitions(SHARDS)
 
 
 @dataclass
@@ -25,8 +33,9 @@ class Instances(Points):
 
     ``commit_watchers`` see each change when it is stored, ``load_watchers`` each load, and ``due_watchers`` the entries
     that a query of the due index returned. ``too_late`` are journal entries of runners that had lost their event.
-    ``unreadable`` are instances that raise an error when they are loaded. ``index`` is the due index if it lags behind
-    the store, and ``largest_page`` the most entries that one query returns.
+    ``unreadable`` are instances that raise an error when they are loaded. ``entries`` are those of the due index,
+    ``index`` is what queries see of them if it lags behind the store, and ``largest_page`` the most entries that one
+    query returns.
     """
 
     store: MemoryInstances = field(default_factory=MemoryInstances)
@@ -36,12 +45,9 @@ class Instances(Points):
     too_late: list[JournalEntry] = field(default_factory=list)
     shards: int = 1
     unreadable: dict[InstanceSid, Callable[[], Exception]] = field(default_factory=dict)
+    entries: ExactIndex = field(default_factory=lambda: ExactIndex(ALL_SWEPT))
     index: LaggingIndex | None = None
     largest_page: int = 2000
-
-    def partitions(self) -> list[str]:
-        """Return the partitions of the due index that the sweeper reads and that may have entries."""
-        return [name(shard) for shard in range(self.shards) for name in (swept_partition, far_partition)]
 
     def load(self, sid: InstanceSid) -> Instance | None:
         for watch in self.load_watchers:
@@ -123,14 +129,14 @@ class Instances(Points):
 
     def due(self, partition: str, *, until: datetime, limit: int) -> list[DueEntry[InstanceSid]]:
         # If reading shards without instances could fail too, few faults would be left for the rest.
-        if partition not in ALL_SWEPT or partition in self.partitions():
+        if partition not in ALL_SWEPT or partition in swept_partitions(self.shards):
             self.io("due")
         most = min(limit, self.largest_page)
         if self.index is None:
-            entries = self.store.due(partition, until=until, limit=most)
+            shown = self.entries.due(partition, until=until, limit=most)
         else:
             shown = self.index.due(partition, until=until, limit=most, now=self.now_at)
-            entries = [DueEntry(sid=InstanceSid(sid), partition=partition, at=at) for at, sid in shown]
+        entries = [DueEntry(sid=InstanceSid(sid), partition=partition, at=at) for at, sid in shown]
         for watch in self.due_watchers:
             watch(entries)
         return entries
@@ -209,6 +215,7 @@ class Instances(Points):
 
     def show(self, instance: Instance) -> None:
         """Let the due index follow a change."""
+        at = self.store.entry_at(instance)
+        self.entries.change(instance.sid, partition(instance), at)
         if self.index is not None:
-            at = self.store.entry_at(instance)
             self.index.change(instance.sid, partition(instance), at, now=self.now_at)

@@ -122,7 +122,7 @@ def _flags_down(world: World) -> None:
     world.flags.paused_strategies.clear()
     world.flags_cleared += 1
     begun = release_jobs(account, BlockedBy.STRATEGY, sid, by=ANN, now=world.now_at)[:1]
-    world.flags.access.operations.release_jobs |= {release_job.sid: release_job for release_job in begun}
+    world.operations.begin(begun)
 
 
 def all_clear(world: World) -> None:

@@ -26,7 +26,7 @@ from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.strategy.model import Strategy, StrategyHead
-from tests.simulation.index import LaggingIndex
+from tests.simulation.index import ExactIndex, LaggingIndex
 
 
 class Behind(Protocol):
@@ -39,6 +39,7 @@ class Behind(Protocol):
     flags: MemoryStrategies
     shards: int
     flags_cleared: int
+    operation_entries: ExactIndex
     operations_index: LaggingIndex | None
 
     def io(self, label: str) -> None:
@@ -85,6 +86,7 @@ class Access(MemoryAccess):
         self.world.flags_cleared += not paused
         jobs = of_this_world(self.world, release_jobs)
         super().set_queue_paused(account, paused=paused, audit=audit, release_jobs=jobs)
+        show_jobs(self.world, jobs)
         self.world.written("queue_set", is_conditional=False)
 
 
@@ -125,8 +127,9 @@ class Operations(MemoryOperations):
         index = self.world.operations_index
         self.world.check("due_operations")
         if index is None:
-            return super().due(until=until, limit=limit)
-        shown = index.due(OPERATIONS, until=until, limit=limit, now=self.world.now_at)
+            shown = self.world.operation_entries.due(OPERATIONS, until=until, limit=limit)
+        else:
+            shown = index.due(OPERATIONS, until=until, limit=limit, now=self.world.now_at)
         return [DueEntry(sid=OperationSid(sid), partition=OPERATIONS, at=at) for at, sid in shown]
 
     def postpone(self, entry: DueEntry[OperationSid], *, now: datetime) -> bool:
@@ -142,12 +145,15 @@ class Operations(MemoryOperations):
         self._show(release_job.sid)
         self.world.written("operation_removed")
 
+    def begin(self, jobs: Sequence[ReleaseJob]) -> None:
+        """Add release jobs, as the clearing of a flag does."""
+        self.release_jobs.update({job.sid: job for job in jobs})
+        show_jobs(self.world, jobs)
+
     def _show(self, sid: OperationSid) -> None:
         """Let the due index follow a change."""
-        index = self.world.operations_index
-        if index is not None:
-            at = next((at for at, one in self.sweep_entries() if one == sid), None)
-            index.change(sid, OPERATIONS, at, now=self.world.now_at)
+        at = next((at for at, one in self.sweep_entries() if one == sid), None)
+        show_operation(self.world, sid, at)
 
 
 class Strategies(MemoryStrategies):
@@ -202,6 +208,7 @@ class Strategies(MemoryStrategies):
         self.world.check("flag_audit")
         jobs = of_this_world(self.world, release_jobs)
         super().set_paused(head, before=before, audit=audit, release_jobs=jobs)
+        show_jobs(self.world, jobs)
         self.world.flags_cleared += not head.is_paused
         self.world.written("strategy_set")
 
@@ -211,12 +218,21 @@ class Strategies(MemoryStrategies):
 
 
 def of_this_world(world: Behind, jobs: Sequence[ReleaseJob]) -> list[ReleaseJob]:
-    """Return the jobs of shards that may have instances, and let the due index follow."""
-    found = [job for job in jobs if job.shard < world.shards]
+    """Return the jobs of shards that may have instances."""
+    return [job for job in jobs if job.shard < world.shards]
+
+
+def show_jobs(world: Behind, jobs: Sequence[ReleaseJob]) -> None:
+    """Let the due index show new jobs."""
+    for job in jobs:
+        show_operation(world, job.sid, job.sweep_at)
+
+
+def show_operation(world: Behind, sid: OperationSid, at: datetime | None) -> None:
+    """Let the due index follow a change of an operation."""
+    world.operation_entries.change(sid, OPERATIONS, at)
     if world.operations_index is not None:
-        for job in found:
-            world.operations_index.change(job.sid, OPERATIONS, job.sweep_at, now=world.now_at)
-    return found
+        world.operations_index.change(sid, OPERATIONS, at, now=world.now_at)
 
 
 class World(Behind, Wakeups, Clock, InstanceStore, ServiceCaller, Protocol):

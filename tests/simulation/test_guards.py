@@ -84,6 +84,7 @@ class TestARemovedGuardIsCaught:
                     watch(instance)
                 assert reopened is None
                 store._store(instance, records)
+                world.show(instance)
                 assert audit is None or audit.target == instance.sid
 
             world.commit = commit  # type: ignore[method-assign]

@@ -157,6 +157,7 @@ def fall_ill(world: World, sid: InstanceSid, kind: int) -> None:
     version = MISSING if kind == 1 else SEALED
     instance = world.store.instances[sid]
     world.store.instances[sid] = replace(instance, strategy_version=version)
+    world.show(world.store.instances[sid])
     for strategy in ("s-east", "s-west"):
         world.broken_versions[StrategySid(strategy), MISSING] = lambda: UnknownStrategyError("version 8")
         world.broken_versions[StrategySid(strategy), SEALED] = lambda: SealBrokenError("another key")

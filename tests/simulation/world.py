@@ -7,17 +7,17 @@ from datetime import datetime, timedelta
 from dev.memory.stores import MemoryAudit, MemoryStrategies
 from dev.memory.world import OneWorker, SequentialIds
 from shared.adapters.controllers import NoControllers
+from shared.adapters.dynamodb.tables import OPERATIONS
 from shared.application.bulk.dispatch import run_operation
 from shared.application.ports import Controllers, UnavailableError, UnknownStrategyError
 from shared.application.runner.loop import run_due_events
 from shared.application.sweep import sweep
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid, OperationSid, StrategySid
-from shared.domain.instance.due import partition
 from shared.domain.strategy.model import Strategy
 from tests.simulation.functions import Function
-from tests.simulation.index import LaggingIndex
-from tests.simulation.instances import ALL_SWEPT, Instances
+from tests.simulation.index import ExactIndex, LaggingIndex
+from tests.simulation.instances import Instances
 from tests.simulation.ports import Access, Operations, Strategies, SweeperPorts
 from tests.simulation.services import Services
 from tests.simulation.stage import Process
@@ -47,6 +47,7 @@ class World(Instances, Services):
     wakeup_count: int = 0
     versions: dict[int, Strategy] = field(default_factory=dict)
     broken_versions: dict[tuple[StrategySid, int], Callable[[], Exception]] = field(default_factory=dict)
+    operation_entries: ExactIndex = field(default_factory=lambda: ExactIndex((OPERATIONS,)))
     operations_index: LaggingIndex | None = None
     runner: Function | None = None
     bulk_runner: Function | None = None
@@ -55,7 +56,6 @@ class World(Instances, Services):
     failed_invocations: int = 0
     flags_cleared: int = 0
     next_sweep: datetime = field(init=False)
-    _swept: dict[InstanceSid, tuple[object, object, datetime | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Add the strategy to the store."""
@@ -213,16 +213,18 @@ class World(Instances, Services):
 
     def _turns(self, end: datetime) -> Iterator[Process]:
         """Yield the process of each turn until an instant."""
+        functions = self._functions()
         for _ in range(1_000_000):
-            for function in self._functions():
+            for function in functions:
                 function.start_ready(now=self.now_at)
-            ready = [process for process in self.stage.processes if process.acts_at <= self.now_at]
+            now = self.now_at
+            ready = [process for process in self.stage.processes if process.acts_at <= now]
             if ready:
                 process = self.faults.rng.choice(ready)
                 process.doomed |= process.dies_at is not None and process.dies_at <= self.now_at
                 yield process
                 continue
-            at = self._next_instant()
+            at = self._next_instant(functions)
             if at is None or at > end:
                 self.now_at = max(self.now_at, end)
                 return
@@ -238,27 +240,20 @@ class World(Instances, Services):
     def _functions(self) -> list[Function]:
         return [function for function in (self.runner, self.bulk_runner) if function is not None]
 
-    def _next_instant(self) -> datetime | None:
+    def _next_instant(self, functions: list[Function]) -> datetime | None:
         instants = [process.acts_at for process in self.stage.processes]
         instants += [at for at, _ in self.schedules.values()]
-        instants += [at for function in self._functions() if (at := function.next_instant()) is not None]
-        if self.sweeper:
-            instants += [self._on_the_minute(max(at, self.next_sweep)) for at in self._to_be_swept()]
+        instants += [at for function in functions if (at := function.next_instant()) is not None]
+        if self.sweeper and (at := self._to_be_swept()) is not None:
+            instants.append(self._on_the_minute(max(at, self.next_sweep)))
         return min(instants, default=None)
 
-    def _to_be_swept(self) -> list[datetime]:
-        entries = [at for sid in self.store.instances if (at := self._swept_at(sid)) is not None]
-        return entries + [at for at, _ in self.flags.access.operations.sweep_entries()]
-
-    def _swept_at(self, sid: InstanceSid) -> datetime | None:
-        """Return when the sweeper must check an instance, or None if its partition is not swept."""
-        instance, postponed = self.store.instances[sid], self.store.postponements.by_sid.get(sid)
-        known = self._swept.get(sid)
-        # This is asked at every instant, and most instances have not changed since.
-        if known is None or known[0] is not instance or known[1] is not postponed:
-            at = self.store.entry_at(instance) if partition(instance) in ALL_SWEPT else None
-            known = self._swept[sid] = (instance, postponed, at)
-        return known[2]
+    def _to_be_swept(self) -> datetime | None:
+        """Return the instant of the first entry that the sweeper reads, or None if there is none."""
+        instance, operation = self.entries.first_swept, self.operation_entries.first_swept
+        if instance is None or operation is None:
+            return instance or operation
+        return min(instance, operation)
 
     def _on_the_minute(self, at: datetime) -> datetime:
         """Return the instant of the sweep at or after an instant."""
@@ -276,8 +271,8 @@ class World(Instances, Services):
                 self.deliver(sid)
 
     def _sweep(self) -> None:
-        due = any(at <= self.now_at for at in self._to_be_swept())
-        if not self.sweeper or self.now_at < self.next_sweep or not due:
+        first = self._to_be_swept()
+        if not self.sweeper or self.now_at < self.next_sweep or first is None or first > self.now_at:
             return
         self.next_sweep = self.now_at + SWEEP_PERIOD
         for watch in self.sweep_watchers:
