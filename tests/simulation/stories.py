@@ -3,6 +3,7 @@
 import json
 import random
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from shared.application.start import StartInstance, start_instance
@@ -18,7 +19,8 @@ JOINED = datetime(2026, 2, 24, 18, 45, 10, tzinfo=UTC)
 MEMBER = {"memberId": "m-1", "email": "ann@example.test", "monthlyFee": 29.5, "marketingOptIn": True}
 
 
-def example(name: str, **config: Json) -> Strategy:
+@cache
+def example(name: str, **config: str | int) -> Strategy:
     """Return an example strategy, with parts of its ``config`` replaced."""
     settings = json.loads((EXAMPLES / f"{name}.json").read_text())["settings"]
     settings["config"].update(config)
@@ -96,6 +98,7 @@ PARCELS: Json = {
 """A delay, orders of a controller, calls that pause or fail when in doubt, an event on hold."""
 
 
+@cache
 def parcels() -> Strategy:
     """Return a strategy for a parcel a week."""
     return Strategy(
@@ -119,7 +122,7 @@ def subscribe(world: World) -> None:
     start_instance(world, world.strategy, asked)
 
 
-def gym_world(faults: Faults | None = None, **config: Json) -> World:
+def gym_world(faults: Faults | None = None, **config: str | int) -> World:
     """Return a gym, a quarter of an hour before a member joins."""
     return World(
         strategy=example("gym-membership", **{"requestDelayTime": 0, **config}),

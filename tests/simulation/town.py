@@ -8,6 +8,7 @@ that does not exist, or settings under a lost key.
 import random
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from shared.application.ports import SealBrokenError, UnknownStrategyError
 from shared.application.start import StartInstance, start_instance
@@ -81,6 +82,7 @@ ORDERS: Json = {
 }
 
 
+@cache
 def orders(sid: str) -> Strategy:
     """Return a strategy with an order a day."""
     return Strategy(

@@ -22,6 +22,7 @@ from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 from shared.domain.instance.verdict import Actor, Applied, AuditEntry
 from shared.domain.lifecycle.commands import Pause, Resolve, Resume
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, TimedOut
+from shared.domain.strategy.model import Strategy
 from tests.application.sweeps import swept
 from tests.simulation.stories import example, parcels
 
@@ -30,7 +31,7 @@ START = datetime(2026, 1, 31, 10, tzinfo=UTC)
 AN_HOUR = timedelta(hours=1)
 
 
-STRATEGIES = {
+STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "water-filter-refill": lambda: example("water-filter-refill"),
     "on-hold": lambda: example("water-filter-refill", manualTrigger=True),
     "all-of-them": lambda: example("water-filter-refill", onResume="all"),
