@@ -264,11 +264,11 @@ class World(Instances, Services):
         )
 
     def _deliver_wakeups(self) -> None:
-        for name, (at, sid) in sorted(self.schedules.items(), key=lambda item: item[1][0]):
-            if at <= self.now_at:
-                del self.schedules[name]
-                self.wakeup_count += 1
-                self.deliver(sid)
+        due = [(name, at, sid) for name, (at, sid) in self.schedules.items() if at <= self.now_at]
+        for name, _, sid in sorted(due, key=lambda wakeup: wakeup[1]):
+            del self.schedules[name]
+            self.wakeup_count += 1
+            self.deliver(sid)
 
     def _sweep(self) -> None:
         first = self._to_be_swept()
