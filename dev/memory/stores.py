@@ -3,7 +3,7 @@
 Source: shared/application/ports.py; tests/contract.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -420,18 +420,38 @@ class MemoryAudit:
     def of_day(
         self, account: AccountId, day: date, *, since: datetime, before: AuditPosition, limit: int
     ) -> list[tuple[AuditPosition, AuditEntry | Unreadable[AuditPosition]]]:
-        numbered: list[tuple[AuditPosition, AuditEntry | Unreadable[AuditPosition]]] = [
+        return self._latest(account, lambda entry: entry.at.date() == day, since, before)[:limit]
+
+    def of_target(
+        self, account: AccountId, target: str, *, since: datetime, before: AuditPosition, limit: int
+    ) -> list[tuple[AuditPosition, AuditEntry | Unreadable[AuditPosition]]]:
+        return self._latest(account, lambda entry: entry.target == target, since, before)[:limit]
+
+    def of_operation(
+        self,
+        account: AccountId,
+        operation: OperationSid,
+        *,
+        since: datetime,
+        before: AuditPosition,
+        limit: int,
+    ) -> list[tuple[AuditPosition, AuditEntry | Unreadable[AuditPosition]]]:
+        return self._latest(account, lambda entry: entry.operation == operation, since, before)[:limit]
+
+    def _latest(
+        self,
+        account: AccountId,
+        fits: Callable[[AuditEntry], bool],
+        since: datetime,
+        before: AuditPosition,
+    ) -> list[tuple[AuditPosition, AuditEntry | Unreadable[AuditPosition]]]:
+        found: list[tuple[AuditPosition, AuditEntry | Unreadable[AuditPosition]]] = [
             (AuditPosition(at=entry.at, key=f"{entry.target}#{number:09}"), entry)
             for entries in self.lists
             for number, entry in enumerate(entries)
-            if entry.account_id == account
+            if entry.account_id == account and since <= entry.at and fits(entry)
         ]
-        found = [
-            (place, entry)
-            for place, entry in numbered
-            if place.at.date() == day and since <= place.at and place < before
-        ]
-        return sorted(found, key=lambda item: item[0], reverse=True)[:limit]
+        return sorted((item for item in found if item[0] < before), key=lambda item: item[0], reverse=True)
 
 
 @dataclass(slots=True)

@@ -5,12 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 from shared.application.ports import AuditPosition, Ports, Unreadable
 from shared.domain.errors import RitornelloError
-from shared.domain.ids import AccountId, InstanceSid, StrategySid
-from shared.domain.instance.model import InstanceStatus
+from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid, event_address
+from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.verdict import AuditEntry
 
 MAX_READS = 32
-"""How often one page reads the store: enough for a month of quiet days, or for many parts of one busy day."""
+"""How often one page reads the store: enough for a month of quiet days.
+
+The entries about a target take one read; those about one of the events of an instance with many entries take more.
+"""
 
 UNKNOWN = "unknown"
 """The author of an item that does not say who created it."""
@@ -34,7 +37,8 @@ class Window:
 class AuditPage:
     """Entries, and the position after which the next page begins. ``after`` is None on the last page.
 
-    ``unreadable`` are entries among them that cannot be read, whatever their target.
+    ``unreadable`` are entries among them that cannot be read. With an event as target, they may be about another
+    event of its instance.
     """
 
     entries: tuple[AuditEntry, ...]
@@ -74,23 +78,62 @@ def audit_page(ports: Ports, window: Window, *, before: AuditPosition, limit: in
     A page that is not the last may hold fewer than ``limit`` entries, or none, because the number of reads is
     limited.
     """
+    if window.target is None:
+        return _page_by_day(ports, window, before, limit)
+    return _page_about(ports, window, window.target, before, limit)
+
+
+def _page_about(ports: Ports, window: Window, target: str, before: AuditPosition, limit: int) -> AuditPage:
+    """Return the latest entries about a target, from the indexes. No day without entries is read."""
+    entries: list[_Placed] = []
+    for _ in range(MAX_READS):
+        some = _latest_about(ports, window, target, before, limit + 1)
+        entries += [item for item in some if _is_about(item[1], target)]
+        if len(entries) > limit:
+            return _page(entries[:limit], entries[limit - 1][0])
+        if len(some) <= limit:
+            return _page(entries, None)
+        before = some[-1][0]
+    return _page(entries, before)
+
+
+def _latest_about(
+    ports: Ports, window: Window, target: str, before: AuditPosition, limit: int
+) -> list[_Placed]:
+    """Return the latest entries that may be about a target: its own, and those of commands that it sent."""
+    since, account = window.since, window.account
+    found = ports.audit.of_target(account, target, since=since, before=before, limit=limit)
+    found += ports.audit.of_operation(account, OperationSid(target), since=since, before=before, limit=limit)
+    event = event_address(target)
+    if event is not None:
+        # An entry about an event has its instance as target.
+        found += ports.audit.of_target(account, event[0], since=since, before=before, limit=limit)
+    return sorted(found, key=lambda item: item[0], reverse=True)[:limit]
+
+
+def _page_by_day(ports: Ports, window: Window, before: AuditPosition, limit: int) -> AuditPage:
     entries: list[_Placed] = []
     for _ in range(MAX_READS):
         day = before.at.astimezone(UTC).date()
         some = ports.audit.of_day(window.account, day, since=window.since, before=before, limit=limit + 1)
-        entries += [item for item in some if _is_about(item[1], window.target)]
+        entries += some
         # One more than the limit was read, which tells whether there is a next page.
         if len(entries) > limit:
             return _page(entries[:limit], entries[limit - 1][0])
         start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        if len(some) > limit:
-            before = some[-1][0]
-        elif start <= window.since:
+        if start <= window.since:
             return _page(entries, None)
-        else:
-            # The day is read completely: continue at the end of the day before.
-            before = from_the_end(start - timedelta(milliseconds=1))
+        # The day is read completely: continue at the end of the day before.
+        before = from_the_end(start - timedelta(milliseconds=1))
     return _page(entries, before)
+
+
+def creation_of(instance: Instance) -> AuditEntry:
+    """Return the creation of an instance as an audit entry."""
+    by = instance.origin.created_by or UNKNOWN
+    return _entry(
+        instance.account_id, instance.sid, "create", instance.created_at, by, to=InstanceStatus.ACTIVE.value
+    )
 
 
 def _creation(ports: Ports, account: AccountId, target: str) -> AuditEntry | None:
@@ -98,8 +141,7 @@ def _creation(ports: Ports, account: AccountId, target: str) -> AuditEntry | Non
     try:
         instance = ports.instances.load(InstanceSid(target))
         if instance is not None and instance.account_id == account:
-            by = instance.origin.created_by or UNKNOWN
-            return _entry(account, target, "create", instance.created_at, by, to=InstanceStatus.ACTIVE.value)
+            return creation_of(instance)
         head = None if instance is not None else ports.strategies.head(StrategySid(target))
     except RitornelloError:
         # The audit trail can be read although its target cannot.
@@ -122,7 +164,5 @@ def _page(entries: list[_Placed], after: AuditPosition | None) -> AuditPage:
     )
 
 
-def _is_about(entry: AuditEntry | Unreadable[AuditPosition], target: str | None) -> bool:
-    if isinstance(entry, Unreadable):
-        return True
-    return target is None or target in (entry.target, entry.event, entry.operation)
+def _is_about(entry: AuditEntry | Unreadable[AuditPosition], target: str) -> bool:
+    return isinstance(entry, Unreadable) or target in (entry.target, entry.event, entry.operation)

@@ -4,9 +4,9 @@ Reads are by key and limited, however long the history is: a few records to find
 Source: docs/contracts/core.md section 5; docs/decisions/0021.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from shared.application.audit import Window, audit_page, from_the_end
+from shared.application.audit import Window, audit_page, creation_of, from_the_end
 from shared.application.ports import Ports, UnknownStrategyError, all_readable
 from shared.domain.errors import RitornelloError
 from shared.domain.explain.instance import A_MINUTE, Evidence, Explanation, explain, subjects
@@ -26,9 +26,6 @@ FIRST = 20
 
 MAX_CYCLES = 400
 """An instant beyond this many coming cycles is too far ahead to explain."""
-
-AROUND = timedelta(days=2)
-"""How far from the instant the audit trail is read if the instance itself no longer knows."""
 
 MAX_ENTRIES = 100
 
@@ -118,17 +115,7 @@ def _ahead(strategy: Strategy, instance: Instance, at: datetime, *, now: datetim
 
 
 def _audit(ports: Ports, instance: Instance, at: datetime) -> tuple[AuditEntry, ...]:
-    """Return audit entries about the instance from just before an instant, or else from just after it."""
-    before = audit_page(
-        ports, _window(instance, since=at - AROUND), before=from_the_end(at), limit=MAX_ENTRIES
-    )
-    if before.entries:
-        return before.entries
-    until = min(at + AROUND, ports.clock.now())
-    return audit_page(
-        ports, _window(instance, since=at), before=from_the_end(until), limit=MAX_ENTRIES
-    ).entries
-
-
-def _window(instance: Instance, *, since: datetime) -> Window:
-    return Window(account=instance.account_id, since=since, target=instance.sid)
+    """Return the last audit entries about the instance before an instant, and its creation."""
+    window = Window(account=instance.account_id, since=instance.created_at, target=instance.sid)
+    page = audit_page(ports, window, before=from_the_end(at), limit=MAX_ENTRIES)
+    return (*page.entries, creation_of(instance))

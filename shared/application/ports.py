@@ -521,6 +521,25 @@ class AuditStore(Protocol):
     ) -> list[tuple[AuditPosition, AuditEntry | Unreadable[AuditPosition]]]:
         """Return the latest entries of a day (UTC), since ``since`` and before a position, latest first."""
 
+    def of_target(
+        self, account: AccountId, target: str, *, since: datetime, before: AuditPosition, limit: int
+    ) -> list[tuple[AuditPosition, AuditEntry | Unreadable[AuditPosition]]]:
+        """Return the latest entries with a target, since ``since`` and before a position, latest first.
+
+        Entries of the last moments may be missing.
+        """
+
+    def of_operation(
+        self,
+        account: AccountId,
+        operation: OperationSid,
+        *,
+        since: datetime,
+        before: AuditPosition,
+        limit: int,
+    ) -> list[tuple[AuditPosition, AuditEntry | Unreadable[AuditPosition]]]:
+        """Return the latest entries of commands that a bulk operation sent, as ``of_target`` does."""
+
 
 class OperationStore(Protocol):
     """Store of work on many instances."""

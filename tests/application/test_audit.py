@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from dev.memory.world import MemoryPorts
 from shared.application.audit import MAX_READS, Window, audit_page, from_the_end, page_with_creation
 from shared.application.ports import AuditPosition
-from shared.domain.ids import AccountId, event_sid
+from shared.domain.ids import AccountId, OperationSid, event_sid
 from shared.domain.instance.verdict import AuditEntry
 from tests import full
 from tests.application.bulk.bulk_worlds import ACCOUNT as GYM_ACCOUNT
@@ -74,21 +74,56 @@ class TestPages:
 
         assert pages(ports, 2, since=NOON - timedelta(days=2), target="i-1") == [[3.5, 9.5], [20]]
 
-    def test_an_event_is_found_by_its_own_sid(self) -> None:
-        ports = an_audit(1, 2)
-        about = replace(entry(3), event=event_sid(full.SID, 7))
-        ports.instances.audit.append(about)
-
-        assert pages(ports, 9, since=NOON - timedelta(days=1), target=f"{full.SID}-7") == [[3]]
-
     def test_a_busy_day_is_read_in_parts(self) -> None:
+        ports = an_audit(1.01, 1.02, 1.03, 1.04)
+
+        assert pages(ports, 3, since=NOON - timedelta(hours=12)) == [[1.01, 1.02, 1.03], [1.04]]
+
+
+class TestTargets:
+    """Entries about a target are found without reading what lies between them."""
+
+    def test_a_year_of_quiet_is_one_page(self) -> None:
+        ports = an_audit(1, 24.0 * 290)
+
+        assert pages(ports, 9, target="i-1") == [[1, 24.0 * 290]]
+
+    def test_other_entries_of_busy_days_are_not_read(self) -> None:
         ports = an_audit(*(number / 100 for number in range(1, 300)), target="other")
         ports.instances.audit.append(entry(5))
 
-        found = pages(ports, 1, since=NOON - timedelta(hours=12), target="i-1")
+        assert pages(ports, 1, target="i-1") == [[5]]
 
-        assert [page for page in found if page] == [[5]]
-        assert len(found) > 1
+    def test_pages_continue_where_the_last_one_ended(self) -> None:
+        assert pages(an_audit(1, 2, 3, 30, 400), 2, target="i-1") == [[1, 2], [3, 30], [400]]
+
+    def test_entries_before_the_window_are_left_out(self) -> None:
+        assert pages(an_audit(1, 49), 9, since=NOON - timedelta(days=2), target="i-1") == [[1]]
+
+    def test_an_event_is_found_among_those_of_its_instance(self) -> None:
+        ports = an_audit(*range(1, 40), target=full.SID)
+        for hours in (3.5, 20.5):
+            ports.instances.audit.append(replace(entry(hours, full.SID), event=event_sid(full.SID, 7)))
+        ports.instances.audit.append(replace(entry(4.5, full.SID), event=event_sid(full.SID, 77)))
+
+        assert pages(ports, 9, target=f"{full.SID}-7") == [[3.5, 20.5]]
+
+    def test_an_event_without_entries_ends_although_its_instance_has_many(self) -> None:
+        ports = an_audit(*(hours / 10 for hours in range(1, 200)), target=full.SID)
+
+        found = pages(ports, 1, target=f"{full.SID}-7")
+
+        assert not any(found)
+        assert len(found) == -(-199 // (2 * MAX_READS))
+
+    def test_an_operation_has_its_own_entries_and_those_of_its_commands(self) -> None:
+        ports = an_audit(5, target="op-1")
+        ports.instances.audit += [
+            replace(entry(hours, f"i-{hours}"), operation=OperationSid("op-1")) for hours in (1, 2, 3)
+        ]
+        ports.instances.audit.append(replace(entry(4, "i-4"), operation=OperationSid("op-2")))
+
+        assert pages(ports, 2, target="op-1") == [[1, 2], [3, 5]]
 
 
 class TestCreations:

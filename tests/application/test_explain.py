@@ -154,10 +154,21 @@ class TestWhatIsReadOnlyWhereNeeded:
         found = self.forgetful().why(START + timedelta(hours=2, minutes=15))
         assert (found.finding.reason.value, found.finding.by) == ("PAUSED", "ann")
 
-    def test_a_later_audit_entry_explains_the_status_before_it(self) -> None:
+    def test_the_creation_explains_the_status_before_all_entries(self) -> None:
         found = self.forgetful().why(START + timedelta(minutes=15))
         assert found.status is not None
         assert found.status.status is InstanceStatus.ACTIVE
+
+    def test_a_forgotten_pause_of_weeks_is_explained_at_its_end(self) -> None:
+        story = Story(1)
+        for day in (1, 41, 42, 43, 44):
+            for days, command in ((day, Pause(by=ANN)), (day + (40 if day == 1 else 0.5), Resume(by=ANN))):
+                story.ports.clock.at = START + timedelta(days=days)
+                control(story.ports, story.sid, command)
+
+        found = story.why(START + timedelta(days=40)).status
+        assert found is not None
+        assert (found.status, found.since, found.by) == (InstanceStatus.PAUSED, START + DAY, "ann")
 
     def test_an_instant_before_the_creation_is_explained(self) -> None:
         found = self.forgetful().why(START - DAY)

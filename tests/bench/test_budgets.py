@@ -17,6 +17,7 @@ import pytest
 from dev.gateway import HttpRequest, event_of
 from functions.core_api.handler import lambda_handler as core_api
 from shared import bootstrap
+from shared.application.audit import Window, from_the_end, page_with_creation
 from shared.application.bulk.select import SelectionScan, next_batch
 from shared.application.bulk.start import BulkRequest, begin_bulk
 from shared.application.control import control
@@ -24,11 +25,12 @@ from shared.application.explain import explain_at
 from shared.application.flags import pause_queue, resume_queue
 from shared.application.history import history_page
 from shared.application.list_instances import ByAccount, ByStrategy, page_of
+from shared.application.ports import all_readable
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.access import AccessKey, Role
 from shared.domain.bulk.selection import OfIds, OfStrategy
-from shared.domain.ids import AccountId
+from shared.domain.ids import AccountId, OperationSid, event_sid
 from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import Cancel, Command, Pause, Resume
@@ -130,7 +132,7 @@ class TestTheTable:
 
     @pytest.mark.parametrize(
         ("command", "row", "budget"),
-        [(Pause(by=ANN), "pause", 8), (Resume(by=ANN), "resume", 8), (Cancel(by=ANN), "cancel", 12)],
+        [(Pause(by=ANN), "pause", 9), (Resume(by=ANN), "resume", 9), (Cancel(by=ANN), "cancel", 12)],
         ids=["pause", "resume", "cancel"],
     )
     def test_commands_on_an_instance_with_one_open_event(
@@ -195,11 +197,33 @@ class TestTheTable:
                 )
             ),
             "pause an instance": rig.reads(lambda: control(rig, sid, Pause(by=ANN))),
+            "read a year of audit about an instance": rig.reads(lambda: self.audit(rig, account, sid)),
+            "read a year of audit about an event": rig.reads(
+                lambda: self.audit(rig, account, event_sid(sid, 1))
+            ),
             "pause the queue": rig.reads(lambda: pause_queue(rig, account, by=ANN)),
             "resume the queue": rig.reads(lambda: resume_queue(rig, account, by=ANN)),
         }
 
+        operation = self.operation(rig, account)
+        measured["read a year of audit about a bulk operation of 25"] = rig.reads(
+            lambda: self.audit(rig, account, operation)
+        )
+
         assert measured == READS
+
+    @staticmethod
+    def audit(rig: Rig, account: AccountId, target: str) -> None:
+        """Read the audit of a target until there is no next page."""
+        until = rig.clock.now() + timedelta(days=1)
+        window = Window(account=account, since=until - timedelta(days=366), target=target)
+        page = page_with_creation(rig, window, before=from_the_end(until), limit=50)
+        assert page.after is None
+
+    @staticmethod
+    def operation(rig: Rig, account: AccountId) -> OperationSid:
+        (operation,) = all_readable(rig.operations.of_account(account, before=None, limit=1))
+        return operation.sid
 
     def test_every_row_of_the_table_is_measured(self) -> None:
         assert len(TABLE) == 7

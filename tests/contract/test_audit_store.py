@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 
 from shared.application.audit import from_the_end
 from shared.application.ports import AuditPosition, all_readable
-from shared.domain.ids import AccountId
+from shared.domain.ids import AccountId, OperationSid
 from shared.domain.instance.verdict import AuditEntry
 from tests import full
 from tests.contract.instances import an_instance, changed
@@ -79,3 +79,60 @@ class TestADay:
         stores.access.set_queue_paused(full.ACCOUNT, paused=True, audit=paused)
 
         assert read(stores, from_the_end(at(10))) == [paused]
+
+
+class TestATarget:
+    """The entries with a target, and those that an operation sent, are read from indexes, latest first."""
+
+    @staticmethod
+    def stored(stores: Stores) -> list[AuditEntry]:
+        """Store entries about two instances, a month apart; an operation sent the last one."""
+        instance, other = an_instance("i-1"), an_instance("i-2")
+        stores.instances.create(instance)
+        stores.instances.create(other)
+        entries = [replace(entry_of(1), at=at(day)) for day in (1, 9, 28)]
+        entries[-1] = replace(entries[-1], operation=OperationSid("op-1"))
+        for number, entry in enumerate(entries):
+            instance = changed(instance, fence=number)
+            stores.instances.commit(instance, audit=entry)
+        stores.instances.commit(changed(other), audit=replace(entry_of(2), at=at(9)))
+        return entries
+
+    def test_entries_with_a_target_are_read_as_stored(self, stores: Stores) -> None:
+        entries = self.stored(stores)
+        end = from_the_end(at(30))
+
+        found = stores.audit.of_target(full.ACCOUNT, "i-1", since=LONG_AGO, before=end, limit=9)
+        assert all_readable(entry for _, entry in found) == entries[::-1]
+        assert stores.audit.of_target(full.ACCOUNT, "i-1", since=LONG_AGO, before=end, limit=2) == found[:2]
+        assert (
+            stores.audit.of_target(full.ACCOUNT, "i-1", since=LONG_AGO, before=found[0][0], limit=9)
+            == found[1:]
+        )
+        assert stores.audit.of_target(full.ACCOUNT, "i-1", since=at(2), before=found[0][0], limit=9) == [
+            found[1]
+        ]
+
+    def test_positions_are_those_of_the_day(self, stores: Stores) -> None:
+        self.stored(stores)
+        end = from_the_end(at(30))
+
+        of_target = stores.audit.of_target(full.ACCOUNT, "i-2", since=LONG_AGO, before=end, limit=9)
+        of_day = stores.audit.of_day(full.ACCOUNT, DAY, since=LONG_AGO, before=end, limit=9)
+        assert of_target[0] in of_day
+
+    def test_other_targets_and_accounts_have_none(self, stores: Stores) -> None:
+        self.stored(stores)
+        end = from_the_end(at(30))
+
+        assert stores.audit.of_target(full.ACCOUNT, "i-3", since=LONG_AGO, before=end, limit=9) == []
+        assert stores.audit.of_target(AccountId("other"), "i-1", since=LONG_AGO, before=end, limit=9) == []
+        assert stores.audit.of_target(full.ACCOUNT, "op-1", since=LONG_AGO, before=end, limit=9) == []
+
+    def test_the_commands_of_an_operation_are_found_by_its_sid(self, stores: Stores) -> None:
+        entries = self.stored(stores)
+        end, sid = from_the_end(at(30)), OperationSid("op-1")
+
+        found = stores.audit.of_operation(full.ACCOUNT, sid, since=LONG_AGO, before=end, limit=9)
+        assert all_readable(entry for _, entry in found) == entries[2:]
+        assert stores.audit.of_operation(AccountId("other"), sid, since=LONG_AGO, before=end, limit=9) == []

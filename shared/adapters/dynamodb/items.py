@@ -25,6 +25,7 @@ from shared.adapters.dynamodb.tables import (
     OPERATIONS,
     account_day,
     account_month,
+    account_name,
     answer_item_key,
     attribute_key,
     attribute_value_key,
@@ -239,7 +240,11 @@ def audit_item(audit: AuditEntry, *, shard: int = 0, rev: int | None = None) -> 
         "accountDay": account_day(audit.account_id, audit.at, shard),
         "sk": audit_position_text(AuditPosition(at=audit.at, key=unique_key)),
     }
-    return item_of(audit.account_id, key, doc=to_text(AUDIT.write(audit)))
+    members = {"accountTarget": account_name(audit.account_id, audit.target)}
+    # Most commands come from no operation, and pay for one index entry only.
+    if audit.operation is not None:
+        members["accountOperation"] = account_name(audit.account_id, audit.operation)
+    return item_of(audit.account_id, key, doc=to_text(AUDIT.write(audit)), **members)
 
 
 def session_item(session: Session) -> Attributes:

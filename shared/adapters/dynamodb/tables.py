@@ -34,6 +34,8 @@ BY_PROBLEM = "byProblem"
 BY_REFERENCE = "byReference"
 BY_ATTRIBUTE = ("byAttribute1", "byAttribute2", "byAttribute3")
 """One index for each searchable attribute of a strategy, in the order in which the strategy declares them."""
+BY_TARGET = "byTarget"
+BY_OPERATION = "byOperation"
 
 OPERATIONS = "operations"
 """The partition of the due index of operations. One is enough, since there are few operations."""
@@ -93,7 +95,10 @@ LAYOUTS = {
         ),
     ),
     "access": Layout(key=("pk", "sk")),
-    "audit": Layout(key=("accountDay", "sk")),
+    "audit": Layout(
+        key=("accountDay", "sk"),
+        indexes=((BY_TARGET, ("accountTarget", "sk")), (BY_OPERATION, ("accountOperation", "sk"))),
+    ),
 }
 """The layout of every table. All indexes are KEYS_ONLY, and all key attributes are texts."""
 
@@ -274,6 +279,11 @@ def account_month(account: AccountId, month: date, shard: int) -> str:
 def account_day(account: AccountId, at: datetime, shard: int) -> str:
     """Return a partition of an account's audit entries of one day (UTC)."""
     return f"{account}#{at.astimezone(UTC):%Y-%m-%d}#{shard % OWNER_SHARDS}"
+
+
+def account_name(account: AccountId, name: str) -> str:
+    """Return the partition of an account's audit entries with that target, or sent by that operation."""
+    return f"{account}#{name}"
 
 
 def _definition(name: str, layout: Layout) -> dict[str, Any]:

@@ -161,7 +161,7 @@ class TestUnitsAndTrips:
         assert max(gym.sizes) <= KB
 
     @pytest.mark.parametrize(
-        ("command", "units"), [(Pause(by=ANN), 8), (Cancel(by=ANN), 11), (Cancel(by=ANN, kill=True), 11)]
+        ("command", "units"), [(Pause(by=ANN), 9), (Cancel(by=ANN), 12), (Cancel(by=ANN, kill=True), 12)]
     )
     def test_a_command_costs_one_read_and_one_transaction(
         self, with_one_open_event: Gym, command: Command, units: int
@@ -173,7 +173,7 @@ class TestUnitsAndTrips:
     def test_a_resume_costs_one_read_and_one_transaction(self, with_one_open_event: Gym) -> None:
         self.commanded(with_one_open_event, Pause(by=ANN))
         usage = self.commanded(with_one_open_event, Resume(by=ANN))
-        assert usage.write_units == 8
+        assert usage.write_units == 9
         assert usage.calls == {"dynamodb.GetItem": 1, "dynamodb.TransactWriteItems": 1}
 
     def commanded(self, gym: Gym, command: Command) -> Usage:

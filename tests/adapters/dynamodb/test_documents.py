@@ -225,9 +225,14 @@ class TestItems:
         assert {name: value for name, value in item.items() if name != "doc"} == {
             "accountDay": {"S": "acme#2026-01-09#5"},
             "sk": {"S": f"2026-01-09T10:30:15.005Z#{full.SID}#21"},
+            "accountTarget": {"S": f"acme#{full.SID}"},
+            "accountOperation": {"S": f"acme#{full.AUDIT.operation}"},
             "accountId": {"S": "acme"},
             "schema": {"N": "1"},
         }
+
+    def test_an_audit_entry_without_operation_is_in_one_index_only(self) -> None:
+        assert "accountOperation" not in audit_item(replace(full.AUDIT, operation=None))
 
     @pytest.mark.parametrize(
         ("changes", "complaint"),
