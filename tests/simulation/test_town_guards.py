@@ -10,7 +10,8 @@ import shared.application.runner.step
 import shared.domain.lifecycle.decide
 from shared.application.commit import save
 from shared.application.ports import Ports
-from shared.application.runner.progress import Run, Stopped, refresh
+from shared.application.runner.progress import Run, refresh
+from shared.application.runner.report import Stopped
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance.event import Event
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus

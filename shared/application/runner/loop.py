@@ -3,13 +3,23 @@
 Check, claim, check the flags, run step after step, conclude, and check again. Source: docs/design.md section 3.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 from shared.application.commit import execute, save, schedule_wakeup, try_commit
 from shared.application.ports import Ports, UnavailableError
 from shared.application.runner.patience import CallUnrecordedError, give_back
-from shared.application.runner.progress import Run, Stopped
+from shared.application.runner.progress import Run
+from shared.application.runner.report import (
+    LOST,
+    RunOutcome,
+    RunReport,
+    RunTally,
+    RunWatch,
+    Stopped,
+    stopped_by,
+)
 from shared.application.runner.step import RESERVE, Deadline, TimeLeft, conclude_run, next_step
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.due import SHORT_NOTICE, Due, PlanExpired, Scheduled, next_action
@@ -29,10 +39,22 @@ MAX_CHECKS = 100
 """How often an invocation checks the instance before it leaves the rest to another one."""
 
 
-def run_due_events(ports: Ports, sid: InstanceSid, *, job: str, time_left: TimeLeft) -> int:
+def no_report(_: RunReport) -> None:
+    """Ignore the report of a run."""
+
+
+def run_due_events(
+    ports: Ports,
+    sid: InstanceSid,
+    *,
+    job: str,
+    time_left: TimeLeft,
+    report: Callable[[RunReport], None] = no_report,
+) -> int:
     """Run the due events of an instance, then schedule the next wakeup. Return how many events were claimed.
 
-    ``job`` identifies this invocation. It is safe to call this at any time and any number of times.
+    ``job`` identifies this invocation. ``report`` takes the report of each run, and of each claim that decided
+    something instead, as soon as it has ended. It is safe to call this at any time and any number of times.
     """
     claims, has_waited = 0, False
     instance = ports.instances.load(sid)
@@ -41,12 +63,15 @@ def run_due_events(ports: Ports, sid: InstanceSid, *, job: str, time_left: TimeL
             break
         now = ports.clock.now()
         match next_action(instance, now):
-            case Due(event=event):
-                at = _claim(ports, instance, event, job=job, time_left=time_left)
+            case Due() as due:
+                watch = RunWatch(before=instance, due=due, claimed_at=now, clock=ports.clock, report=report)
+                at = _claim(ports, instance, due.event, job=job, time_left=time_left)
                 if isinstance(at, Run):
                     used = has_waited or claims > 0
-                    at = _run_steps(ports, at, Deadline(time_left=time_left, has_executed=used))
+                    at = _run_watched(ports, at, Deadline(time_left=time_left, has_executed=used), watch)
                     claims += 1
+                else:
+                    watch.ended(RunTally(), at)
                 instance = at.instance
             # No lease is held: a command meanwhile, or a second runner, finds the instance free.
             case Scheduled(at=due_at) if due_at - now <= min(SHORT_NOTICE, time_left() - RESERVE):
@@ -83,7 +108,7 @@ def _claim(ports: Ports, instance: Instance, event: Event, *, job: str, time_lef
     verdict = decide(strategy, instance, command, now=ports.clock.now())
     try:
         if isinstance(verdict, Applied) and save(ports, verdict):
-            return _begin(ports, strategy, verdict.instance, event, event_history)
+            return _begin(ports, strategy, verdict, event, event_history)
     except UnavailableError:
         # The claim may be stored, even if only this write failed: its reply may have been lost.
         after = verdict.instance
@@ -91,21 +116,22 @@ def _claim(ports: Ports, instance: Instance, event: Event, *, job: str, time_lef
         back = give_back(ports, strategy, after, undo, time_left=time_left())
         if back is None:
             raise
-        return Stopped(instance=back)
+        return _given_back(event, back)
     return Stopped(instance=ports.instances.load(instance.sid))
 
 
 def _begin(
-    ports: Ports, strategy: Strategy, after: Instance, event: Event, event_history: EventHistory
+    ports: Ports, strategy: Strategy, claim: Applied, event: Event, event_history: EventHistory
 ) -> Run | Stopped:
     """Return the run of an event that was just claimed, or Stopped if its instance is blocked or was repaired.
 
     ``event`` is the event before the claim.
     """
+    after = claim.instance
     claimed = after.executing
     then = None if claimed is None else position(event_history, claimed)
     if claimed is None or then is None:
-        return Stopped(instance=after)
+        return stopped_by(event, claim, stored=event_history.record)
 
     # Read after the claim: a flag that is set while no runner has a claim then stops every later call.
     flag = ports.strategies.blocked_by(after.account_id, after.strategy_sid)
@@ -133,11 +159,25 @@ def _begin(
 
 
 def _block(ports: Ports, claimed: Instance, command: Block) -> Stopped:
-    """Give the claim back. Unblock the instance at once if the flag was cleared in the meantime."""
+    """Undo the claim. Unblock the instance at once if the flag was cleared in the meantime."""
     verdict = execute(ports, claimed.sid, command)
+    stopped = LOST
+    if isinstance(verdict, Applied):
+        stopped = replace(stopped_by(command.before, verdict), outcome=RunOutcome.BLOCKED)
     if verdict is None or ports.strategies.blocked_by(claimed.account_id, claimed.strategy_sid):
-        return Stopped(instance=None)
-    return Stopped(instance=_after(ports, verdict.instance, Unblock()))
+        return replace(stopped, instance=None)
+    return replace(stopped, instance=_after(ports, verdict.instance, Unblock()))
+
+
+def _run_watched(ports: Ports, run: Run, deadline: Deadline, watch: RunWatch) -> Stopped:
+    """Execute the run and report how it ended."""
+    stopped = Stopped(instance=None, outcome=RunOutcome.BROKEN_OFF)
+    try:
+        stopped = _run_steps(ports, run, deadline)
+    finally:
+        # An exception ends the invocation, and the report says so.
+        watch.ended(run.tally, stopped)
+    return stopped
 
 
 def _run_steps(ports: Ports, run: Run, deadline: Deadline) -> Stopped:
@@ -167,7 +207,14 @@ def _stop_unavailable(ports: Ports, run: Run, error: UnavailableError, deadline:
         sent_visit=error.visit if isinstance(error, CallUnrecordedError) else None,
     )
     back = give_back(ports, run.strategy, run.instance, command, time_left=deadline.time_left())
-    return Stopped(instance=back)
+    return _given_back(run.event, back)
+
+
+def _given_back(event: Event, back: Instance | None) -> Stopped:
+    """Return the end of a run whose claim was given back; ``back`` is None if the claim was lost already."""
+    if back is None:
+        return LOST
+    return Stopped(instance=back, outcome=RunOutcome.GIVEN_BACK, event=back.event(event.seq))
 
 
 def _after(ports: Ports, instance: Instance, command: Finish | Unblock) -> Instance | None:

@@ -3,11 +3,12 @@
 Source: docs/design.md sections 3.4, 3.8 and 3.11.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from shared.application.commit import execute
 from shared.application.ports import Ports
+from shared.application.runner.report import LOST, RunTally, Stopped, stopped_by
 from shared.domain.instance.event import Event
 from shared.domain.instance.journal import EventHistory, JournalEntry
 from shared.domain.instance.model import Instance
@@ -26,7 +27,7 @@ class Run:
 
     ``instance`` and ``event`` are as last loaded or saved; ``fence`` is that of the claim. ``event_history`` is the
     stored history of the event so far, and ``then`` is what the run does next. ``last`` is the last step of the run
-    if it goes into the event's record instead of the journal.
+    if it goes into the event's record instead of the journal. ``tally`` counts what the run does.
     """
 
     strategy: Strategy
@@ -36,6 +37,7 @@ class Run:
     event_history: EventHistory
     then: Then
     last: JournalEntry | None = None
+    tally: RunTally = field(default_factory=RunTally)
 
     @property
     def known_visits(self) -> int:
@@ -58,13 +60,6 @@ class Run:
             now=ports.clock.now(),
             token=ports.ids.token(),
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stopped:
-    """The run does not continue in this invocation. ``instance`` is None if another runner or invocation has it now."""
-
-    instance: Instance | None
 
 
 def record_step(
@@ -95,6 +90,7 @@ def record_step(
         digest=digest,
         answered=status,
     )
+    run.tally.steps += 1
     # It waits for its answer, or to be sent again under the same id: an answer still counts.
     waits = isinstance(then, Intent) and (then.awaits or then.refusal is not None)
     forgoes = intent.answers_later and not waits and not run.event.has_answer_to(intent.correlation_id)
@@ -121,7 +117,7 @@ def stop_run(ports: Ports, run: Run, command: Stop | Wait | AwaitAnswer) -> Run 
     """Save the progress and end the run in this invocation, or return the run if it may continue by now."""
     verdict = execute(ports, run.instance.sid, command, known=run.instance)
     if isinstance(verdict, Applied):
-        return Stopped(instance=verdict.instance)
+        return stopped_by(run.event, verdict)
     # If a resume came after the last look, the claim still holds. Leaving it would look like a crash during the next
     # step, whose call would then be in doubt without having been sent.
     return refresh(run, None if verdict is None else verdict.instance)
@@ -131,7 +127,7 @@ def refresh(run: Run, instance: Instance | None) -> Run | Stopped:
     """Return the run with the instance as it is now, or Stopped if the claim is lost."""
     event = None if instance is None else instance.claimed_event(run.event.seq, run.fence)
     if instance is None or event is None:
-        return Stopped(instance=None)
+        return LOST
     return replace(run, instance=instance, event=event)
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from shared.application.commit import save
+from shared.application.commit import execute, save
 from shared.application.ports import Ports
 from shared.application.runner.patience import record_call
-from shared.application.runner.progress import Run, Stopped, apply, record_step, refresh, stop_run
+from shared.application.runner.progress import Run, apply, record_step, refresh, stop_run
+from shared.application.runner.report import LOST, Stopped, call_report, stopped_by
 from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.replay import answer_to, position
 from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd, StepError, Then
@@ -126,7 +127,7 @@ def _conclude(ports: Ports, run: Run, end: RunEnd) -> Stopped:
         strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
         verdict = decide(strategy, instance, command, now=ports.clock.now())
         if isinstance(verdict, Applied) and _save_record_first(ports, verdict, run.event.seq):
-            return Stopped(instance=verdict.instance)
+            return stopped_by(run.event, verdict)
         at = refresh(run, ports.instances.load(instance.sid))
     return at
 
@@ -154,6 +155,9 @@ def _execute(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
         ports.clock.sleep(run.strategy.definition.request_delay.total_seconds())
         call, digest = ports.caller.call(request), digest_of(request)
     context = run.context(ports)
+    if call is not None:
+        took = context.now - started_at - run.strategy.definition.request_delay
+        run.tally.calls.append(call_report(context, intent, call, took=took))
     outcome = impossible or judge_call(context, intent, call, run=ports.controllers.run)
     following = _after_call(context, intent, outcome, call)
     if isinstance(following, RunEnd):
@@ -215,6 +219,7 @@ def _process_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
         run = replace(run, event_history=replace(run.event_history, answers=answers))
         answer = answer_to(run.event_history, run.event, intent)
     context = run.context(ports)
+    run.tally.answers_overdue += answer is None
     outcome = judge_timeout(intent) if answer is None else judge_answer(context, intent, answer)
     outcome, then = advance(context, intent, outcome)
     return record_step(ports, run, intent, outcome, then, started_at=started_at)
@@ -231,12 +236,14 @@ def _with_lease(ports: Ports, run: Run, intent: Intent, needed: timedelta) -> Ru
 
 def _hand_over(ports: Ports, run: Run, deadline: Deadline) -> Stopped:
     """Stop the run and leave the event to another invocation."""
-    stopped = stop_run(ports, run, _wait(run, until=None))
+    verdict = execute(ports, run.instance.sid, _wait(run, until=None), known=run.instance)
+    if not isinstance(verdict, Applied):
+        return LOST
     # An invocation that has executed nothing had all its time and it was not enough. Another one would have no more,
     # so it is left to the sweeper, which backs off.
-    if isinstance(stopped, Stopped) and stopped.instance is not None and deadline.has_executed:
+    if deadline.has_executed:
         ports.wakeups.invoke(run.instance.sid)
-    return Stopped(instance=None)
+    return replace(stopped_by(run.event, verdict), instance=None)
 
 
 def _wait(run: Run, *, until: datetime | None) -> Wait:

@@ -95,6 +95,18 @@ def next_action(instance: Instance, now: datetime) -> NextAction:
     return PlanExpired() if end is not None and end <= now else Idle()
 
 
+def due_since(instance: Instance, due: Due) -> datetime:
+    """Return from when on the event could have been claimed.
+
+    That is its due date, but not before it was created (a start date may lie in the past), and not before the end of
+    the instance's last pause or block. The event of a crashed runner could be taken over from the end of its lease on.
+    """
+    if due.abandoned is not None:
+        return due.abandoned.until
+    ends = [downtime.until for downtime in instance.downtimes if downtime.until is not None]
+    return max([due.event.due_at, due.event.created_at, *ends])
+
+
 def next_event(instance: Instance) -> Event | None:
     """Return the event that starts next if nothing changes, or None if no event can start by itself."""
     startable = [event for event in instance.events if instance.lets_start(event)]

@@ -12,6 +12,7 @@ from shared.domain.instance.due import (
     PlanExpired,
     Scheduled,
     back_off,
+    due_since,
     next_action,
     next_event,
     partition,
@@ -20,7 +21,7 @@ from shared.domain.instance.due import (
     wakeup_name_of,
 )
 from shared.domain.instance.event import EventStatus
-from shared.domain.instance.model import BlockedBy, Lease
+from shared.domain.instance.model import BlockedBy, Downtime, Lease
 from shared.domain.instance.run import Ending
 from shared.domain.lifecycle.commands import Block, Cancel, Pause, RecordSweep, Renew, Wait
 from tests.lifecycle_factories import ANN, Life, at, ended, life, new, reminded, shown, strategy
@@ -234,3 +235,28 @@ class TestPartitions:
 
     def test_blocked_by_a_strategy(self) -> None:
         assert partition(self.blocked(BlockedBy.STRATEGY).instance) == "blocked#strategy:s-1#3"
+
+
+class TestDueSince:
+    """The instant from which an event could have been claimed; lateness counts from there."""
+
+    def test_it_is_the_due_date(self) -> None:
+        of = life(strategy(), now="2026-01-31")
+        assert due_since(of.instance, Due(event=of.main)) == of.main.due_at
+
+    def test_an_event_created_after_its_date_is_due_from_its_creation_on(self) -> None:
+        of = life(strategy(), now="2026-01-31")
+        late = replace(of.main, created_at=of.main.due_at + timedelta(days=3))
+        assert due_since(of.instance, Due(event=late)) == late.created_at
+
+    def test_a_downtime_that_ended_later_does_not_count(self) -> None:
+        of = life(strategy(), now="2026-01-31")
+        ends = [None, of.main.due_at + timedelta(days=2), of.main.due_at - timedelta(days=2)]
+        downtimes = tuple(Downtime(since=of.main.due_at - timedelta(days=9), until=end) for end in ends)
+        stopped = replace(of.instance, downtimes=downtimes)
+        assert due_since(stopped, Due(event=of.main)) == ends[1]
+
+    def test_the_event_of_a_crashed_runner_is_due_from_the_end_of_its_lease_on(self) -> None:
+        of = life(strategy(), now="2026-01-31")
+        lease = Lease(seq=1, until=of.main.due_at + timedelta(minutes=3))
+        assert due_since(of.instance, Due(event=of.main, abandoned=lease)) == lease.until
