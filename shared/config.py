@@ -16,6 +16,12 @@ Network = IPv4Network | IPv6Network
 
 MAX_HORIZON_DAYS = 3650
 
+OTHER_SERVICES = "other"
+"""The name of all services together that are not metered by themselves."""
+
+MAX_METERED_SERVICES = 4
+"""As many as the template has alarms for, since each has metrics and an alarm that cost something."""
+
 
 class ConfigError(Exception):
     """A setting is missing or invalid. The function must not start."""
@@ -46,6 +52,7 @@ class Settings:
     ``connector_timezone`` is the time zone in which the process dialect reads dates if neither request nor strategy
     names one. With ``joc_allow_unscoped``, a command of the orders dialect that names no orders, workflows or folders
     applies to all. With ``joc_force_comments``, each command of the orders dialect must state a reason.
+    ``metered_services`` are the services of strategies whose calls are counted by themselves.
     """
 
     stage: str
@@ -64,6 +71,7 @@ class Settings:
     connector_timezone: str = "UTC"
     joc_allow_unscoped: bool = False
     joc_force_comments: bool = False
+    metered_services: frozenset[str] = frozenset()
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -103,6 +111,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         horizon=_horizon(environment.get("HORIZON_DAYS", "0"), problems),
         connector_timezone=_zone(environment.get("CONNECTOR_TIMEZONE", "UTC"), problems),
         joc_allow_unscoped=_flag("JOC_ALLOW_UNSCOPED", environment.get("JOC_ALLOW_UNSCOPED", ""), problems),
+        metered_services=_services(environment.get("METERED_SERVICES", ""), problems),
         joc_force_comments=_flag("JOC_FORCE_COMMENTS", environment.get("JOC_FORCE_COMMENTS", ""), problems),
     )
     if problems:
@@ -123,6 +132,14 @@ def _horizon(days: str, problems: list[str]) -> timedelta | None:
         problems.append(f"HORIZON_DAYS: {days!r} is not a whole number from 0 to {MAX_HORIZON_DAYS}")
         return None
     return timedelta(days=int(days)) or None
+
+
+def _services(names: str, problems: list[str]) -> frozenset[str]:
+    """Return the keys of the services in a list with commas, without the word for all others."""
+    services = frozenset(part.strip() for part in names.split(",")) - {"", OTHER_SERVICES}
+    if len(services) > MAX_METERED_SERVICES:
+        problems.append(f"METERED_SERVICES: {names!r} has more than {MAX_METERED_SERVICES} services")
+    return services
 
 
 def _zone(name: str, problems: list[str]) -> str:

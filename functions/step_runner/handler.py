@@ -9,9 +9,11 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from functions.step_runner.reports import line_of, write_run_metrics
 from shared.application.log_lines import log_line
 from shared.application.runner.loop import run_due_events
-from shared.bootstrap import begin_invocation
+from shared.application.runner.report import RunReport
+from shared.bootstrap import begin_invocation, settings
 from shared.domain.ids import InstanceSid
 
 logger = Logger(json_serializer=log_line)
@@ -21,11 +23,21 @@ logger = Logger(json_serializer=log_line)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Run the instance's due events. If this raises, Lambda retries it, and the sweeper comes in any case."""
     sid = InstanceSid(event["sid"])
+    reported: list[RunReport] = []
+
+    def report(run: RunReport) -> None:
+        # At once, because the invocation may be cut off during the next run.
+        logger.info("run finished", extra=line_of(run))
+        write_run_metrics(run, stage=settings().stage, metered=settings().metered_services)
+        reported.append(run)
+
     claimed = run_due_events(
         begin_invocation(),
         sid,
         job=context.aws_request_id,
         time_left=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()),
+        report=report,
     )
-    logger.info("run finished", extra={"instance": sid, "claimed": claimed})
+    if not reported:
+        logger.info("nothing to run", extra={"instance": sid})
     return {"claimed": claimed}

@@ -5,18 +5,16 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, single_metric
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from shared.adapters.metrics import Values, write_metrics
 from shared.application.log_lines import log_line
 from shared.application.sweep import SweepReport, sweep
 from shared.bootstrap import ports, settings, workers
 
-NAMESPACE = "Ritornello"
-
 logger = Logger(json_serializer=log_line)
-metrics = Metrics(namespace=NAMESPACE)
 
 
 class Metric(StrEnum):
@@ -54,26 +52,20 @@ def _publish(report: SweepReport) -> None:
         extra = {"instance": name, "fault": failure.fault, "why": failure.why}
         logger.error("instance not swept", extra=extra)
     stage = settings().stage
-    metrics.add_dimension("stage", stage)
-    metrics.add_metric(Metric.SWEPT, MetricUnit.Count, report.wakeups)
-    metrics.add_metric(Metric.FAILED, MetricUnit.Count, len(report.failed))
-    metrics.add_metric(Metric.BACKLOG, MetricUnit.Count, report.backlog)
     # Without a shard that could be read there is no value, and the alarm treats that as late.
-    if report.waits:
-        longest = max(report.waits.values())
-        metrics.add_metric(Metric.WAIT, MetricUnit.Seconds, longest.total_seconds())
-    metrics.flush_metrics()
+    waits = [max(report.waits.values()).total_seconds()] if report.waits else []
+    values: Values = {
+        Metric.SWEPT: (MetricUnit.Count, [report.wakeups]),
+        Metric.FAILED: (MetricUnit.Count, [len(report.failed)]),
+        Metric.BACKLOG: (MetricUnit.Count, [report.backlog]),
+        Metric.WAIT: (MetricUnit.Seconds, waits),
+    }
+    write_metrics(values, {"stage": stage})
     faults = Counter(failure.fault for failure in report.failed.values())
     for fault, count in faults.items():
-        _publish_one(Metric.FAILED, MetricUnit.Count, count, {"stage": stage, "fault": fault})
+        write_metrics({Metric.FAILED: (MetricUnit.Count, [count])}, {"stage": stage, "fault": fault})
     for shard, wait in report.waits.items():
         # CloudWatch charges for each shard's metric in each hour with a value, so shards without a wait have none.
         if wait:
             seconds = wait.total_seconds()
-            _publish_one(Metric.WAIT, MetricUnit.Seconds, seconds, {"stage": stage, "shard": shard})
-
-
-def _publish_one(name: Metric, unit: MetricUnit, value: float, dimensions: dict[str, str]) -> None:
-    dimensions = {"service": "ritornello", **dimensions}
-    with single_metric(name=name, unit=unit, value=value, namespace=NAMESPACE, default_dimensions=dimensions):
-        pass
+            write_metrics({Metric.WAIT: (MetricUnit.Seconds, [seconds])}, {"stage": stage, "shard": shard})

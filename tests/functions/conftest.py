@@ -14,9 +14,20 @@ from shared import bootstrap
 from shared.adapters.system import SystemClock
 from shared.domain.access import AccessKey, Role
 from shared.domain.ids import AccountId
+from tests.functions.environments import environment
 
 ROOT = Path(__file__).parents[2]
 KEYS = ("local:" + base64.b64encode(b"k" * 32).decode(), "kms")
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Set the environment of the template. The test chooses the ports."""
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
+    bootstrap.forget()
+    yield
+    bootstrap.forget()
 
 
 @pytest.fixture(params=KEYS, ids=["local key", "kms"])

@@ -55,6 +55,23 @@ class TestSettings:
         with pytest.raises(ConfigError, match=f"{name}: 'yes' is neither true nor false"):
             switch("yes")
 
+    @pytest.mark.parametrize(
+        ("text", "services"),
+        [
+            ("other", set()),
+            ("", set()),
+            ("shop", {"shop"}),
+            ("shop, depot,other", {"shop", "depot"}),
+            ("a,b,c,d", {"a", "b", "c", "d"}),
+        ],
+    )
+    def test_metered_services_are_a_list_of_keys(self, text: str, services: set[str]) -> None:
+        assert read_settings({**environment(), "METERED_SERVICES": text}).metered_services == services
+
+    def test_more_metered_services_than_there_are_alarms_are_refused(self) -> None:
+        with pytest.raises(ConfigError, match="METERED_SERVICES: 'a,b,c,d,e' has more than 4 services"):
+            read_settings({**environment(), "METERED_SERVICES": "a,b,c,d,e"})
+
     def test_an_invalid_network_is_refused(self) -> None:
         with pytest.raises(ConfigError, match="ALLOWED_CIDRS"):
             read_settings({**environment(), "ALLOWED_CIDRS": "10.0.0.0/99"})

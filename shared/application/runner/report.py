@@ -1,6 +1,6 @@
 """The report of one run: which event ran, what was called, and how it ended. The handler logs and counts it.
 
-Source: docs/design.md sections 3.3 to 3.10.
+Source: docs/operations.md, "The line of a run".
 """
 
 from collections.abc import Callable

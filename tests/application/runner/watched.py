@@ -37,6 +37,12 @@ class Fragile(MemoryInstances):
 
     before: Mapping[int, Callable[[], object]]
     commits = 0
+    load_fails: Exception | None = None
+
+    def load(self, sid: InstanceSid) -> Instance | None:
+        if self.load_fails is not None:
+            raise self.load_fails
+        return super().load(sid)
 
     def commit(self, instance: Instance, **beside: Any) -> None:
         self.commits += 1
