@@ -27,6 +27,7 @@ from shared.adapters.dynamodb.tables import Tables
 from shared.adapters.evaluator.process import ProcessEvaluator
 from shared.adapters.system import SystemClock, SystemIds, entropy, monotonic
 from shared.adapters.threads import MAX_THREADS, ThreadWorkers
+from shared.adapters.tracing import RunTracer
 from shared.adapters.wakeups import AwsWakeups, WakeupTargets
 from shared.api.http.request import Deployment
 from shared.application.log_lines import log_line
@@ -89,7 +90,7 @@ def forget() -> None:
     _ports.clear()
     if _evaluator.cache_info().currsize:
         _evaluator().close()
-    for made in (settings, hasher, _up_since, _wired, _caller, _evaluator, _session, _made_client):
+    for made in (settings, hasher, tracer, _up_since, _wired, _caller, _evaluator, _session, _made_client):
         made.cache_clear()
 
 
@@ -121,6 +122,14 @@ def hasher() -> SecretHasher:
 def ports() -> Ports:
     """Return the ports in use: the real ones, unless others were chosen."""
     return _ports[-1] if _ports else _wired()
+
+
+@cache
+def tracer() -> RunTracer | None:
+    """Return the tracer of runs, or None if the deployment is not traced."""
+    if not settings().tracing:
+        return None
+    return RunTracer(environment=os.environ, entropy=entropy, report=_report_trace)
 
 
 def workers() -> Workers:
@@ -231,6 +240,11 @@ def _client(service: AwsService) -> Any:  # noqa: ANN401 - boto3 has no types of
 @cache
 def _made_client(service: AwsService) -> Any:  # noqa: ANN401 - as above
     return _session().client(service, config=_CONFIG)
+
+
+def _report_trace(error: OSError) -> None:
+    """Log a trace that was not sent."""
+    Logger(json_serializer=log_line).warning("trace not sent", extra={"error": str(error)})
 
 
 def _report(action: str, sid: str, error: Exception) -> None:

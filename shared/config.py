@@ -52,7 +52,8 @@ class Settings:
     ``connector_timezone`` is the time zone in which the process dialect reads dates if neither request nor strategy
     names one. With ``joc_allow_unscoped``, a command of the orders dialect that names no orders, workflows or folders
     applies to all. With ``joc_force_comments``, each command of the orders dialect must state a reason.
-    ``metered_services`` are the services of strategies whose calls are counted by themselves.
+    ``metered_services`` are the services of strategies whose calls are counted by themselves. With ``tracing``, the
+    step runner sends the runs that Lambda samples to X-Ray.
     """
 
     stage: str
@@ -72,6 +73,7 @@ class Settings:
     joc_allow_unscoped: bool = False
     joc_force_comments: bool = False
     metered_services: frozenset[str] = frozenset()
+    tracing: bool = False
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -111,6 +113,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         horizon=_horizon(environment.get("HORIZON_DAYS", "0"), problems),
         connector_timezone=_zone(environment.get("CONNECTOR_TIMEZONE", "UTC"), problems),
         joc_allow_unscoped=_flag("JOC_ALLOW_UNSCOPED", environment.get("JOC_ALLOW_UNSCOPED", ""), problems),
+        tracing=_tracing(environment.get("TRACING", ""), problems),
         metered_services=_services(environment.get("METERED_SERVICES", ""), problems),
         joc_force_comments=_flag("JOC_FORCE_COMMENTS", environment.get("JOC_FORCE_COMMENTS", ""), problems),
     )
@@ -132,6 +135,13 @@ def _horizon(days: str, problems: list[str]) -> timedelta | None:
         problems.append(f"HORIZON_DAYS: {days!r} is not a whole number from 0 to {MAX_HORIZON_DAYS}")
         return None
     return timedelta(days=int(days)) or None
+
+
+def _tracing(mode: str, problems: list[str]) -> bool:
+    """Return whether Lambda traces. The words are Lambda's, since the template gives them to it too."""
+    if mode not in ("", "Active", "Disabled"):
+        problems.append(f"TRACING: {mode!r} is neither Active nor Disabled")
+    return mode == "Active"
 
 
 def _services(names: str, problems: list[str]) -> frozenset[str]:

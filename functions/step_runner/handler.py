@@ -13,7 +13,7 @@ from functions.step_runner.reports import line_of, write_run_metrics
 from shared.application.log_lines import log_line
 from shared.application.runner.loop import run_due_events
 from shared.application.runner.report import RunReport
-from shared.bootstrap import begin_invocation, settings
+from shared.bootstrap import begin_invocation, settings, tracer
 from shared.domain.ids import InstanceSid
 
 logger = Logger(json_serializer=log_line)
@@ -24,11 +24,14 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     """Run the instance's due events. If this raises, Lambda retries it, and the sweeper comes in any case."""
     sid = InstanceSid(event["sid"])
     reported: list[RunReport] = []
+    traces = tracer()
 
     def report(run: RunReport) -> None:
         # At once, because the invocation may be cut off during the next run.
         logger.info("run finished", extra=line_of(run))
         write_run_metrics(run, stage=settings().stage, metered=settings().metered_services)
+        if traces is not None:
+            traces.send(run)
         reported.append(run)
 
     claimed = run_due_events(

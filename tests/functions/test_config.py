@@ -55,6 +55,14 @@ class TestSettings:
         with pytest.raises(ConfigError, match=f"{name}: 'yes' is neither true nor false"):
             switch("yes")
 
+    def test_tracing_is_active_or_disabled(self) -> None:
+        def tracing(mode: str) -> bool:
+            return read_settings({**environment(), "TRACING": mode}).tracing
+
+        assert [tracing(mode) for mode in ("Active", "Disabled", "")] == [True, False, False]
+        with pytest.raises(ConfigError, match="TRACING: 'true' is neither Active nor Disabled"):
+            tracing("true")
+
     @pytest.mark.parametrize(
         ("text", "services"),
         [

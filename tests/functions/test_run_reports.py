@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -313,6 +314,44 @@ class TestTheMetrics:
 
         assert len(values_of(metrics, "CallTime", calledService="other")) == 150
         assert max(len(metric.values) for metric in metrics) <= 100
+
+
+class TestTraces:
+    """With ``Tracing`` Active, each run of a sampled invocation is sent to X-Ray. By default there is no tracer."""
+
+    def test_a_sampled_run_is_sent(
+        self, run: Runner, monkeypatch: pytest.MonkeyPatch, socket_enabled: None
+    ) -> None:
+        assert socket_enabled is None
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as daemon:
+            daemon.bind(("127.0.0.1", 0))
+            daemon.settimeout(5)
+            monkeypatch.setenv("TRACING", "Active")
+            monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-2-3;Parent=4;Sampled=1")
+            monkeypatch.setenv("AWS_XRAY_DAEMON_ADDRESS", f"127.0.0.1:{daemon.getsockname()[1]}")
+            bootstrap.forget()
+
+            run(calls_twice())
+
+            assert b'"name": "bill"' in daemon.recv(65_536)
+
+    def test_a_trace_that_cannot_be_sent_is_logged_and_the_run_goes_on(
+        self, run: Runner, monkeypatch: pytest.MonkeyPatch, socket_enabled: None
+    ) -> None:
+        assert socket_enabled is None
+        monkeypatch.setenv("TRACING", "Active")
+        monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-2-3;Parent=4;Sampled=1")
+        monkeypatch.setenv("AWS_XRAY_DAEMON_ADDRESS", "256.0.0.1.invalid:9")
+        bootstrap.forget()
+
+        invoked = run(calls_twice())
+
+        assert [line["message"] for line in invoked.lines] == ["run finished", "trace not sent"]
+        assert invoked.answer == {"claimed": 1}
+
+    @pytest.mark.usefixtures("stage")
+    def test_there_is_no_tracer_by_default(self) -> None:
+        assert bootstrap.tracer() is None
 
 
 class TestTheDocument:

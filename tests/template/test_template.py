@@ -124,6 +124,13 @@ class TestFunctions:
         }
         assert TEMPLATE.document["Parameters"]["RunnerConcurrency"]["Default"] == 0
 
+    def test_tracing_is_off_unless_the_deployer_wants_it(self) -> None:
+        tracing = TEMPLATE.document["Parameters"]["Tracing"]
+
+        assert TEMPLATE.document["Globals"]["Function"]["Tracing"] == {"Ref": "Tracing"}
+        # SAM leaves out mode and permission for this very word only.
+        assert (tracing["Default"], tracing["AllowedValues"]) == ("Disabled", ["Active", "Disabled"])
+
     def test_functions_run_on_arm_with_python_3_13(self) -> None:
         shared = TEMPLATE.document["Globals"]["Function"]
 

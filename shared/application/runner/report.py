@@ -80,7 +80,8 @@ _CLASSES = {2: CallClass.SUCCESS, 3: CallClass.REDIRECT, 4: CallClass.CLIENT_ERR
 class CallReport:
     """One call of a run.
 
-    ``took`` includes preparing its request. ``repeat`` means that an earlier sending may have taken effect.
+    ``took``, from ``began_at`` on, includes preparing its request. ``repeat`` means that an earlier sending may have
+    taken effect.
     ``failed`` means that the service gave no usable answer: none, a 5xx, a refusal for now, or a body that cannot be
     used. Other answers, such as 402, are the flow's to judge.
     """
@@ -93,6 +94,7 @@ class CallReport:
     status: int | None
     call_class: CallClass
     failed: bool
+    began_at: datetime
     took: timedelta
 
 
@@ -143,6 +145,7 @@ class RunReport:
     cycle: int
     run: int
     attempt: int
+    claimed_at: datetime
     late: timedelta
     taken_over: bool
     took: timedelta
@@ -172,8 +175,8 @@ def stopped_by(before: Event, applied: Applied, *, stored: EventRecord | None = 
     return Stopped(instance=instance, outcome=_outcome(before, event, record), event=event)
 
 
-def call_report(context: StepContext, intent: Intent, call: CallOutcome, *, took: timedelta) -> CallReport:
-    """Return the report of the call of a step."""
+def call_report(context: StepContext, intent: Intent, call: CallOutcome, *, began_at: datetime) -> CallReport:
+    """Return the report of the call of a step, which has just returned."""
     action = context.strategy.definition.actions[context.task.steps[intent.step].action or ""]
     service, method = method_of(context.strategy, action)
     status = call.status if isinstance(call, Answered) else None
@@ -189,7 +192,8 @@ def call_report(context: StepContext, intent: Intent, call: CallOutcome, *, took
         status=status,
         call_class=call_class,
         failed=unusable or not answered or status in REFUSED_FOR_NOW,
-        took=took,
+        began_at=began_at,
+        took=context.now - began_at,
     )
 
 
@@ -225,6 +229,7 @@ def _run_report(watch: RunWatch, tally: RunTally, stopped: Stopped, outcome: Run
         cycle=event.created_cycle,
         run=event.run,
         attempt=event.attempt,
+        claimed_at=watch.claimed_at,
         late=watch.claimed_at - due_since(before, due),
         taken_over=due.abandoned is not None,
         took=watch.clock.now() - watch.claimed_at,

@@ -156,8 +156,8 @@ def _execute(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
         call, digest = ports.caller.call(request), digest_of(request)
     context = run.context(ports)
     if call is not None:
-        took = context.now - started_at - run.strategy.definition.request_delay
-        run.tally.calls.append(call_report(context, intent, call, took=took))
+        began_at = started_at + run.strategy.definition.request_delay
+        run.tally.calls.append(call_report(context, intent, call, began_at=began_at))
     outcome = impossible or judge_call(context, intent, call, run=ports.controllers.run)
     following = _after_call(context, intent, outcome, call)
     if isinstance(following, RunEnd):
