@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from functions.step_runner.handler import lambda_handler
+from functions.step_runner.handler import lambda_handler, logger
 from functions.step_runner.reports import Metric, line_of
 from functions.sweeper.handler import Metric as SweepMetric
 from shared import bootstrap
-from shared.application.log_lines import log_line
+from shared.application.log_lines import MAX_ENTRIES, log_line
 from shared.application.runner.report import CallClass, RunOutcome
 from shared.domain.instance.event import EventKind
 from shared.domain.steps.call import Answered, CallOutcome, TimedOut
@@ -178,6 +178,19 @@ class TestTheLine:
         many = {**line_of(report), "calls": line_of(report)["calls"] * 350}
 
         assert len(log_line(many)) < 16 * 1024
+
+    def test_no_member_is_cut_off(self, run: Runner) -> None:
+        # A line keeps its first members up to a number, and Powertools' own come first.
+        names = {"xray_trace_id", "correlation_id", "exception", "exception_name", "stack_trace"}
+        watched = calls_twice()
+        run(watched)
+
+        line = json.loads(logger.registered_formatter.format(run.caplog.records[0]))
+
+        (report,) = Watched().run()
+        members = line_of(report)
+        assert {name for name, value in members.items() if value is not None} <= set(line)
+        assert len(set(line) | set(members) | names) <= MAX_ENTRIES
 
     def test_each_run_has_its_line_even_if_the_next_one_crashes(self, run: Runner) -> None:
         greeted = strategy(parts={"onCreateTasks": [{"task": "greet"}]})
