@@ -91,9 +91,10 @@ up: $(READY)  ## Serve the local stack at http://127.0.0.1:8080 until Ctrl-C.
 key: $(READY)  ## Create an access key: ACCOUNT= ROLE=, and STAGE= (prod) or LOCAL= (a local stack's address).
 	@$(BIN)/python -m dev.key --account '$(ACCOUNT)' --role '$(ROLE)' --stage '$(or $(STAGE),prod)' $(if $(LOCAL),--local '$(LOCAL)')
 
-examples: $(READY)  ## Play the OpenAPI examples again, after a change of an answer.
+examples: $(READY)  ## Play the OpenAPI examples and write those of notifications, after a change of an answer.
 	$(BIN)/python -m dev.examples
 	$(BIN)/python -m dev.automation_examples
+	$(BIN)/python -m dev.notification_docs
 
 settings: $(READY)  ## Write the settings reference in docs/api/core.md, and build/strategy.schema.json for editors.
 	$(BIN)/python -m dev.settings_table
