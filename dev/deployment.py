@@ -72,6 +72,26 @@ class Deployment:
         group = self._environment["SCHEDULE_GROUP"]
         return [s["Name"] for page in pages for s in page["Schedules"] if s["GroupName"] == group]
 
+    def subscribe(self) -> "Subscription":
+        """Return a new queue that receives all notifications of the bus from now on."""
+        sqs, events = self._engine.client("sqs"), self._engine.client("events")
+        url = sqs.create_queue(QueueName=f"{STACK}-consumer")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        bus, rule = self._environment["EVENT_BUS"], "consumer"
+        pattern = json.dumps({"source": ["ritornello"]})
+        rule_arn = events.put_rule(Name=rule, EventBusName=bus, EventPattern=pattern)["RuleArn"]
+        permission = {
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": rule_arn}},
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [permission]})
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+        events.put_targets(Rule=rule, EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
+        return Subscription(sqs, url)
+
     def logged(self, logical_id: str) -> list[str]:
         """Return all log lines of a function."""
         logs = self._engine.client("logs").get_paginator("filter_log_events")
@@ -183,6 +203,25 @@ class Deployment:
         client = self._engine.client("lambda")
         found: Mapping[str, Any] = client.get_function_configuration(FunctionName=self._resources[logical_id])
         return found
+
+
+class Subscription:
+    """The notifications that arrived at a queue behind the bus, by id."""
+
+    def __init__(self, sqs: Any, url: str) -> None:  # noqa: ANN401 - boto3 has no types of its own
+        self._sqs, self._url = sqs, url
+        self.received: dict[str, dict[str, Any]] = {}
+
+    def receive(self) -> dict[str, dict[str, Any]]:
+        """Take what is in the queue, and return everything received so far: the events of the bus by id."""
+        while messages := self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10).get(
+            "Messages"
+        ):
+            for message in messages:
+                event = json.loads(message["Body"])
+                self.received[event["detail"]["id"]] = event
+                self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
+        return self.received
 
 
 def _admit(key: str, access: DynamoDbAccess, pepper: str) -> None:

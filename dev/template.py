@@ -128,15 +128,36 @@ class Template:
             return value
         if len(value) == 1:
             ((name, argument),) = value.items()
-            if name == "Ref":
-                return self._reference(argument)
-            if name == "Fn::GetAtt":
-                return self._attribute(*argument)
-            if name == "Fn::Sub":
-                return _SUBSTITUTE.sub(lambda match: str(self._substituted(match[1])), argument)
-            if name.startswith("Fn::"):
-                raise ValueError(f"the local stack does not support the intrinsic {name}")
+            if name == "Ref" or name.startswith("Fn::"):
+                return self._intrinsic(name, argument)
         return {name: self.resolve(part) for name, part in value.items()}
+
+    def _intrinsic(self, name: str, argument: Any) -> Any:  # noqa: ANN401 - any part of a template
+        match name:
+            case "Ref":
+                return self._reference(argument)
+            case "Fn::GetAtt":
+                return self._attribute(*argument)
+            case "Fn::Sub":
+                return _SUBSTITUTE.sub(lambda match: str(self._substituted(match[1])), argument)
+            case "Fn::If":
+                condition, then, otherwise = argument
+                return self.resolve(then if self._holds({"Condition": condition}) else otherwise)
+            case _:
+                raise ValueError(f"the local stack does not support the intrinsic {name}")
+
+    def _holds(self, condition: Any) -> bool:  # noqa: ANN401 - any part of a template
+        """Return whether a condition holds."""
+        ((name, argument),) = condition.items()
+        match name, argument:
+            case "Condition", str():
+                return self._holds(self.document["Conditions"][argument])
+            case "Fn::Not", [negated]:
+                return not self._holds(negated)
+            case "Fn::Equals", [left, right]:
+                return bool(self.resolve(left) == self.resolve(right))
+            case _:
+                raise ValueError(f"the local stack does not support the condition {name}")
 
     def _of_type(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
         return ((name, r) for name, r in self.document["Resources"].items() if r["Type"] == kind)
@@ -155,17 +176,21 @@ class Template:
         for key in ("TableName", "FunctionName", "Name", "QueueName"):
             if key in properties:
                 return self.resolve(properties[key])
-        return name
+        # CloudFormation makes a name of the logical id; those of buckets are in lower case.
+        return name.lower()
 
     def _attribute(self, name: str, attribute: str) -> str:
-        if attribute != "Arn":
+        if attribute not in ("Arn", "StreamArn"):
             raise ValueError(f"the local stack does not support the attribute {attribute} of {name}")
         services = {
             "AWS::Serverless::Function": "lambda:{}:function:",
             "AWS::DynamoDB::Table": "dynamodb:{}:table/",
             "AWS::SQS::Queue": "sqs:{}:",
             "AWS::IAM::Role": "iam::{}:role/",
+            "AWS::S3::Bucket": "s3:::",
+            "AWS::Events::EventBus": "events:{}:event-bus/",
         }
         kind = services[self.document["Resources"][name]["Type"]]
         place = ACCOUNT if kind.startswith("iam") else f"{REGION}:{ACCOUNT}"
-        return f"arn:aws:{kind.format(place)}{self._reference(name)}"
+        stream = "/stream/local" if attribute == "StreamArn" else ""
+        return f"arn:aws:{kind.format(place)}{self._reference(name)}{stream}"

@@ -19,12 +19,14 @@ from shared.adapters.crypto import AesGcmSealer, KmsDataKeys, LocalDataKey
 from shared.adapters.crypto import SecretHasher as PepperedHasher
 from shared.adapters.dynamodb.access import DynamoDbAccess
 from shared.adapters.dynamodb.audit import DynamoDbAudit
-from shared.adapters.dynamodb.client import USER_AGENT, connect
+from shared.adapters.dynamodb.client import USER_AGENT, DynamoDbClient, connect
 from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.operations import DynamoDbOperations
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
+from shared.adapters.dynamodb.streams import DynamoDbRecords
 from shared.adapters.dynamodb.tables import Tables
 from shared.adapters.evaluator.process import ProcessEvaluator
+from shared.adapters.event_bus import EventBridgeBus, S3Unreadable
 from shared.adapters.system import SystemClock, SystemIds, entropy, monotonic
 from shared.adapters.threads import MAX_THREADS, ThreadWorkers
 from shared.adapters.tracing import RunTracer
@@ -32,10 +34,11 @@ from shared.adapters.wakeups import AwsWakeups, WakeupTargets
 from shared.api.http.request import Deployment
 from shared.application.log_lines import log_line
 from shared.application.ports import Clock, Controllers, Ports, Sealer, SecretHasher, ServiceCaller, Workers
+from shared.application.publish import PublisherPorts
 from shared.config import Settings, read_settings
 from shared.expressions import use_evaluator
 
-AwsService = Literal["kms", "lambda", "scheduler"]
+AwsService = Literal["events", "kms", "lambda", "s3", "scheduler"]
 """The services that have a client besides DynamoDB."""
 
 _LOCAL_KEY = "local:"
@@ -70,6 +73,13 @@ class _Wiring:
         return _caller()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Publishing:
+    records: DynamoDbRecords
+    bus: EventBridgeBus
+    unreadable: S3Unreadable
+
+
 class _Caller(ServiceCaller, Protocol):
     def close(self) -> None: ...
 
@@ -90,8 +100,10 @@ def forget() -> None:
     _ports.clear()
     if _evaluator.cache_info().currsize:
         _evaluator().close()
-    for made in (settings, hasher, tracer, _up_since, _wired, _caller, _evaluator, _session, _made_client):
+    for made in (settings, hasher, tracer, publisher, _up_since, _wired, _caller, _evaluator):
         made.cache_clear()
+    for made_client in (_database, _session, _made_client):
+        made_client.cache_clear()
 
 
 @cache
@@ -149,6 +161,30 @@ def begin_invocation() -> Ports:
     return ports()
 
 
+def table_names() -> Tables:
+    """Return the names of the tables of this deployment."""
+    names = settings().tables
+    return Tables(
+        strategies=names.strategies,
+        instances=names.instances,
+        events=names.events,
+        operations=names.operations,
+        access=names.access,
+        audit=names.audit,
+    )
+
+
+@cache
+def publisher() -> PublisherPorts:
+    """Return the ports of the publisher."""
+    chosen = settings()
+    return _Publishing(
+        records=DynamoDbRecords(client=_database(), tables=table_names()),
+        bus=EventBridgeBus(client=lambda: _client("events"), name=chosen.event_bus),
+        unreadable=S3Unreadable(client=lambda: _client("s3"), bucket=chosen.unpublished_bucket),
+    )
+
+
 @cache
 def _up_since() -> float:
     return monotonic()
@@ -157,18 +193,8 @@ def _up_since() -> float:
 @cache
 def _wired() -> _Wiring:
     use_evaluator(_evaluator())
-    chosen = settings()
+    chosen, tables, database = settings(), table_names(), _database()
     clock = _clocks[-1] if _clocks else SystemClock()
-    names = chosen.tables
-    tables = Tables(
-        strategies=names.strategies,
-        instances=names.instances,
-        events=names.events,
-        operations=names.operations,
-        access=names.access,
-        audit=names.audit,
-    )
-    database = connect(_session())
     targets = WakeupTargets(
         group=chosen.schedule_group,
         runner_arn=chosen.step_runner_arn,
@@ -222,6 +248,11 @@ def _sealer() -> Sealer:
         local = base64.b64decode(key.removeprefix(_LOCAL_KEY))
         return AesGcmSealer(keys=LocalDataKey(local), entropy=entropy)
     return AesGcmSealer(keys=KmsDataKeys(client=_client("kms"), key_id=key), entropy=entropy)
+
+
+@cache
+def _database() -> DynamoDbClient:
+    return connect(_session())
 
 
 @cache

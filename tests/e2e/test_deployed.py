@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from dev.client import KEY, Api, Processes, RefusedError, example
-from dev.deployment import Deployment
+from dev.deployment import Deployment, Subscription
 from dev.emulator import free_port
 from dev.history_reader import contradictions
 from dev.ministack import Ministack
@@ -61,6 +61,7 @@ class Club:
     ben: Member
     cleo: Member
     armed: list[str]
+    subscription: Subscription
 
     def calls(self, member: Member) -> list[str]:
         """Return the calls for a member in order: the template of a mail, a state, or the path."""
@@ -113,6 +114,7 @@ def club(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Club]:
 
 def opened(deployment: Deployment, downstream: Api) -> Club:
     """Return the gym: Ann's charge is due, Ben's reminder is due in a minute, Cleo's charge is due without a wakeup."""
+    subscription = deployment.subscribe()
     strategy = example("gym-membership", downstream)
     deployment.api.call("POST", "/execution-strategy", strategy)
     strategy["settings"]["schedule"]["initialDelay"] = {"unit": "days", "amount": 3}
@@ -131,6 +133,7 @@ def opened(deployment: Deployment, downstream: Api) -> Club:
         ben=ben,
         cleo=cleo,
         armed=deployment.schedules(),
+        subscription=subscription,
     )
 
 
@@ -250,6 +253,37 @@ class TestOneDeployment:
             statuses.append(club.api.call("GET", f"/execution-instance/{dora.sid}")["status"])
 
         assert statuses == ["PAUSED", "ACTIVE", "CANCELED"]
+
+    def test_changes_arrive_at_a_queue_behind_the_bus(self, club: Club) -> None:
+        club.await_end(club.ann, "send-welcome", "charge-fee", seconds=60)
+        club.api.call("POST", f"/execution-instance/{club.ann.sid}/pause")
+        club.api.call("POST", f"/execution-instance/{club.ann.sid}/resume")
+        charge = club.ann.events["charge-fee"]
+
+        def kinds() -> list[tuple[str, str]]:
+            messages = [event["detail"] for event in club.subscription.receive().values()]
+            return sorted(
+                (message["kind"], message.get("event", {}).get("sid", ""))
+                for message in messages
+                if message.get("instanceSid") == club.ann.sid
+            )
+
+        expected = [
+            ("event.processed", club.ann.events["send-welcome"]),
+            ("event.processed", charge),
+            ("instance.created", ""),
+            ("instance.paused", ""),
+            ("instance.resumed", ""),
+        ]
+        seconds_until(lambda: kinds() == sorted(expected), 60, kinds)
+        published = [
+            e for e in club.subscription.received.values() if e["detail-type"] == "strategy.published"
+        ]
+        assert {event["detail"]["strategyName"] for event in published} >= {
+            "gym-membership",
+            "gym-three-days",
+        }
+        assert {event["source"] for event in club.subscription.received.values()} == {"ritornello"}
 
     def test_every_dialect_does_its_work_under_its_own_role(self, club: Club) -> None:
         processes, orders, workflows = spoken(club.api)

@@ -129,7 +129,7 @@ class DynamoDbStrategies:
 
     def head(self, sid: StrategySid) -> StrategyHead | None:
         item = self._item(head_key(sid))
-        return None if item is None else _head_of(item)
+        return None if item is None else head_of(item)
 
     def named(self, account: AccountId, name: str) -> StrategyHead | None:
         item = self._item(name_key(account, name))
@@ -159,7 +159,7 @@ class DynamoDbStrategies:
         found = read_batch(self.client, keys)
         if any(read(flags, "queuePaused")["queuePaused"] for flags in found[access]):
             return BlockedBy.QUEUE
-        return BlockedBy.STRATEGY if any(_head_of(head).is_paused for head in found[strategies]) else None
+        return BlockedBy.STRATEGY if any(head_of(head).is_paused for head in found[strategies]) else None
 
     def settings(self, sid: StrategySid, version: int) -> SavedSettings:
         item = self._item({"sid": sid, "sk": version_key(version)})
@@ -167,7 +167,7 @@ class DynamoDbStrategies:
             raise UnknownStrategyError(f"{sid} version {version}")
         sealed = _sealed_of(read(item, "settings")["settings"])
         plain, source = self._opened(item, sealed)
-        return SavedSettings(version=_version_of(item), plain=plain, sealed=sealed, source=source)
+        return SavedSettings(version=version_of(item), plain=plain, sealed=sealed, source=source)
 
     def versions(
         self, sid: StrategySid, *, before: int | None, limit: int
@@ -186,7 +186,7 @@ class DynamoDbStrategies:
             ScanIndexForward=False,
             ConsistentRead=True,
         )
-        return read_each(items, _version_of, lambda item: version_number(item["sk"]["S"]))
+        return read_each(items, version_of, lambda item: version_number(item["sk"]["S"]))
 
     def of_account(
         self, account: AccountId, *, before: PageKey | None, limit: int
@@ -206,7 +206,7 @@ class DynamoDbStrategies:
         items = read_batch(self.client, {self.tables.strategies: keys})[self.tables.strategies]
         # The item of a head that was deleted in the meantime is no longer in the index.
         indexed = [item for item in items if "createdSid" in item]
-        heads = read_each(indexed, _head_of, lambda item: place_of(item["createdSid"]["S"]))
+        heads = read_each(indexed, head_of, lambda item: place_of(item["createdSid"]["S"]))
         return sorted(heads, key=_place, reverse=True)
 
     def in_folder(self, account: AccountId, folder: str, *, after: str, limit: int) -> list[FolderEntry]:
@@ -352,12 +352,14 @@ def _place(head: StrategyHead | Unreadable[PageKey]) -> PageKey:
     return PageKey(created_at=head.created_at, sid=head.sid)
 
 
-def _version_of(item: Item) -> StrategyVersion:
+def version_of(item: Item) -> StrategyVersion:
+    """Return the facts about the version of an item, without its settings."""
     found = read(item, "sid", "sk", "doc")
     return VERSION.read(from_text(found["doc"]), sid=found["sid"], version=version_number(found["sk"]))
 
 
-def _head_of(item: Item) -> StrategyHead:
+def head_of(item: Item) -> StrategyHead:
+    """Return the head of an item."""
     found = read(item, "sid", "version", "paused", "doc")
     return HEAD.read(
         from_text(found["doc"]),

@@ -141,9 +141,17 @@ def event_number(sort_key: str) -> int:
     return int(sort_key.split("#")[1])
 
 
+_VERSION = "v#"
+
+
 def version_key(version: int) -> str:
     """Return the sort key of a version of a strategy. Versions sort by number."""
-    return f"v#{version:08}"
+    return f"{_VERSION}{version:08}"
+
+
+def is_version_key(key: str) -> bool:
+    """Return whether a sort key in the table of strategies is that of a version."""
+    return key.startswith(_VERSION)
 
 
 LATEST_VERSION = 99_999_999

@@ -1,0 +1,58 @@
+"""The ports of the publisher in memory, controlled by the test.
+
+Source: shared/application/publish.py.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from shared.application.ports import Unreadable
+from shared.application.publish import EventKey, StreamRecord
+from shared.domain.instance.journal import EventRecord
+from shared.domain.notifications.model import Notification, NotificationKind
+
+
+@dataclass(slots=True)
+class MemoryRecords:
+    """A ``RecordReader`` that counts its reads."""
+
+    records: dict[EventKey, EventRecord | Unreadable[EventKey]] = field(default_factory=dict)
+    reads: int = 0
+
+    def records_of(
+        self, events: Collection[EventKey]
+    ) -> Mapping[EventKey, EventRecord | Unreadable[EventKey]]:
+        self.reads += 1
+        return {key: self.records[key] for key in events if key in self.records}
+
+
+@dataclass(slots=True)
+class MemoryBus:
+    """A ``NotificationBus`` that does not accept the kinds in ``refuses``."""
+
+    refuses: set[NotificationKind] = field(default_factory=set)
+    sent: list[Notification] = field(default_factory=list)
+
+    def send(self, notifications: Sequence[Notification]) -> frozenset[int]:
+        failed = {place for place, one in enumerate(notifications) if one.kind in self.refuses}
+        self.sent += [one for place, one in enumerate(notifications) if place not in failed]
+        return frozenset(failed)
+
+
+@dataclass(slots=True)
+class MemoryUnreadable:
+    """An ``UnreadableStore``, by position."""
+
+    records: dict[str, StreamRecord] = field(default_factory=dict)
+
+    def put(self, record: StreamRecord) -> None:
+        self.records[record.position] = record
+
+
+@dataclass(slots=True, kw_only=True)
+class MemoryPublishing:
+    """All ports of the publisher in memory."""
+
+    records: MemoryRecords = field(default_factory=MemoryRecords)
+    bus: MemoryBus = field(default_factory=MemoryBus)
+    unreadable: MemoryUnreadable = field(default_factory=MemoryUnreadable)

@@ -1,0 +1,46 @@
+"""The publisher: sends notifications about what the streams of the tables say was written.
+
+Lambda invokes it with batches of stream records.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared.adapters.dynamodb.streams import stream_record
+from shared.application.log_lines import log_line
+from shared.application.publish import publish
+from shared.bootstrap import publisher, settings, table_names
+
+logger = Logger(json_serializer=log_line)
+metrics = Metrics(namespace="Ritornello")
+
+
+class PublisherMetric(StrEnum):
+    """The metrics of the publisher. An alarm uses them."""
+
+    UNREADABLE = "UnreadableChanges"
+
+
+@logger.inject_lambda_context
+def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, list[dict[str, str]]]:
+    """Publish a batch, and return the record from which Lambda must repeat it, if any.
+
+    If this raises, Lambda halves the batch and repeats it.
+    """
+    tables = table_names()
+    report = publish(publisher(), [stream_record(record, tables) for record in event["Records"]])
+    for record in report.unreadable:
+        logger.error("change not readable", extra={"position": record.key, "why": record.why})
+    if report.unreadable:
+        metrics.add_dimension("stage", settings().stage)
+        metrics.add_metric(PublisherMetric.UNREADABLE, MetricUnit.Count, len(report.unreadable))
+        metrics.flush_metrics()
+    if report.repeat_from is None:
+        logger.info("batch published", extra={"sent": report.sent})
+        return {"batchItemFailures": []}
+    logger.error("notifications not accepted", extra={"sent": report.sent, "position": report.repeat_from})
+    return {"batchItemFailures": [{"itemIdentifier": report.repeat_from}]}

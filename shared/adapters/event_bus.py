@@ -1,0 +1,77 @@
+"""Notifications on an EventBridge bus, and a bucket for what cannot be published.
+
+Source: docs/events.md; https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from shared.application.publish import StreamRecord
+from shared.domain.notifications.message import message_of
+from shared.domain.notifications.model import Notification
+
+SOURCE: Final = "ritornello"
+"""The source of all events on the bus."""
+
+MAX_ENTRIES: Final = 10
+"""How many entries ``PutEvents`` takes. A message has at most a few kilobytes, far below its other limit."""
+
+
+class EventsClient(Protocol):
+    """The part of boto3's ``events`` client that is used."""
+
+    def put_events(self, **request: Any) -> Any:  # noqa: ANN401 - boto3 has no types of its own
+        """Send events to buses."""
+
+
+class S3Client(Protocol):
+    """The part of boto3's ``s3`` client that is used."""
+
+    def put_object(self, **request: Any) -> Any:  # noqa: ANN401 - boto3 has no types of its own
+        """Store an object."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventBridgeBus:
+    """A ``NotificationBus``."""
+
+    client: Callable[[], EventsClient]
+    name: str
+
+    def send(self, notifications: Sequence[Notification]) -> frozenset[int]:
+        failed: set[int] = set()
+        for first in range(0, len(notifications), MAX_ENTRIES):
+            some = notifications[first : first + MAX_ENTRIES]
+            answer = self.client().put_events(Entries=[self._entry(one) for one in some])
+            # Entries are accepted one by one, and the results are in their order.
+            failed |= {
+                first + place for place, entry in enumerate(answer["Entries"]) if "EventId" not in entry
+            }
+        return frozenset(failed)
+
+    def _entry(self, notification: Notification) -> dict[str, Any]:
+        return {
+            "EventBusName": self.name,
+            "Source": SOURCE,
+            "DetailType": notification.kind.value,
+            "Time": notification.at,
+            "Detail": json.dumps(message_of(notification), ensure_ascii=False, separators=(",", ":")),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Unreadable:
+    """An ``UnreadableStore``: one object for each record, in the form of a batch that can be published again."""
+
+    client: Callable[[], S3Client]
+    bucket: str
+
+    def put(self, record: StreamRecord) -> None:
+        self.client().put_object(
+            Bucket=self.bucket,
+            Key=f"unreadable/{record.position}.json",
+            Body=json.dumps({"Records": [record.source]}, default=str).encode(),
+            ContentType="application/json",
+        )

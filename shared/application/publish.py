@@ -1,0 +1,138 @@
+"""Publish the notifications about stored writes, at least once each.
+
+A stream repeats what was not published, so a notification may be sent twice under the same id, but is never lost.
+Source: docs/events.md; docs/decisions/0040-changes-leave-through-streams.md.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from shared.application.ports import Unreadable
+from shared.domain.ids import InstanceSid
+from shared.domain.instance.journal import EventRecord
+from shared.domain.notifications.decide import notifications_of
+from shared.domain.notifications.instance_changes import closed_events
+from shared.domain.notifications.model import InstanceWrite, Notification, StoredWrite
+from shared.domain.strategy.model import Json
+
+EventKey = tuple[InstanceSid, int]
+"""An instance and the number of one of its events."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRecord:
+    """One record of a stream.
+
+    ``position`` identifies it in its stream. ``write`` is None if it is about an item without notifications.
+    ``source`` is the record as it came.
+    """
+
+    position: str
+    write: StoredWrite | Unreadable[str] | None
+    source: Mapping[str, Json] = field(repr=False)
+
+
+class RecordReader(Protocol):
+    """Reads of the records of closed events."""
+
+    def records_of(
+        self, events: Collection[EventKey]
+    ) -> Mapping[EventKey, EventRecord | Unreadable[EventKey]]:
+        """Return the records of those of these events that have one, by strongly consistent reads."""
+
+
+class NotificationBus(Protocol):
+    """The channel to other systems."""
+
+    def send(self, notifications: Sequence[Notification]) -> frozenset[int]:
+        """Send notifications and return the positions of those that were not accepted.
+
+        An exception means that any of them may have been sent.
+        """
+
+
+class UnreadableStore(Protocol):
+    """The place of stream records that cannot be read."""
+
+    def put(self, record: StreamRecord) -> None:
+        """Store a record as it came. Storing it again changes nothing."""
+
+
+class PublisherPorts(Protocol):
+    """The ports that publishing needs."""
+
+    @property
+    def records(self) -> RecordReader:
+        """Records of closed events."""
+
+    @property
+    def bus(self) -> NotificationBus:
+        """The channel to other systems."""
+
+    @property
+    def unreadable(self) -> UnreadableStore:
+        """The place of what cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishReport:
+    """The result of publishing a batch.
+
+    ``sent`` counts the notifications that were accepted. ``unreadable`` are the records that were set aside.
+    ``repeat_from`` is the position from which the batch must be repeated, None if all of it was published.
+    """
+
+    sent: int
+    unreadable: tuple[Unreadable[str], ...] = ()
+    repeat_from: str | None = None
+
+
+def publish(ports: PublisherPorts, batch: Sequence[StreamRecord]) -> PublishReport:
+    """Publish the notifications about a batch of stored writes, in order.
+
+    A record that cannot be read is set aside whole, so that it does not keep the others from being published.
+    """
+    closed = {
+        (write.after.sid, seq)
+        for record in batch
+        if isinstance(write := record.write, InstanceWrite)
+        for seq in closed_events(write)
+    }
+    event_records = ports.records.records_of(closed) if closed else {}
+    notifications: list[Notification] = []
+    positions: list[int] = []
+    unreadable: list[Unreadable[str]] = []
+    for number, record in enumerate(batch):
+        found = _notifications(record, event_records)
+        if isinstance(found, Unreadable):
+            ports.unreadable.put(record)
+            unreadable.append(found)
+        else:
+            notifications += found
+            positions += [number] * len(found)
+    failed = ports.bus.send(notifications) if notifications else frozenset()
+    return PublishReport(
+        sent=len(notifications) - len(failed),
+        unreadable=tuple(unreadable),
+        repeat_from=batch[positions[min(failed)]].position if failed else None,
+    )
+
+
+def _notifications(
+    record: StreamRecord, event_records: Mapping[EventKey, EventRecord | Unreadable[EventKey]]
+) -> tuple[Notification, ...] | Unreadable[str]:
+    """Return the notifications about a record, or why it cannot be read."""
+    write = record.write
+    if write is None or isinstance(write, Unreadable):
+        return () if write is None else write
+    if not isinstance(write, InstanceWrite):
+        return notifications_of(write)
+    by_seq: dict[int, EventRecord] = {}
+    for seq in closed_events(write):
+        event_record = event_records.get((write.after.sid, seq))
+        if isinstance(event_record, Unreadable):
+            return Unreadable(key=record.position, why=f"record of event {seq}: {event_record.why}")
+        if event_record is not None:
+            by_seq[seq] = event_record
+    return notifications_of(write, by_seq)
