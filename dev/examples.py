@@ -250,6 +250,9 @@ def _account(story: Story) -> None:
     story.record("delete_queue")
     story.record("get_queue")
     story.record("post_queue")
+    story.record("put_webhook", body={"url": "https://hooks.example.com/it", "kinds": ["event.failed"]})
+    story.record("get_webhook")
+    story.record("delete_webhook")
     key = story.record("post_key", body={"role": "viewer", "description": "The dashboard's"})["keyId"]
     story.record("list_keys")
     story.record("delete_key", key)

@@ -5,6 +5,7 @@ Objects are made at their first use and kept for the life of the container. Impo
 
 import base64
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from threading import Lock
@@ -17,6 +18,7 @@ from botocore.config import Config
 from shared.adapters.controllers import ModuleControllers, NoControllers
 from shared.adapters.crypto import AesGcmSealer, KmsDataKeys, LocalDataKey
 from shared.adapters.crypto import SecretHasher as PepperedHasher
+from shared.adapters.delivery_queue import SqsDeliveries
 from shared.adapters.dynamodb.access import DynamoDbAccess
 from shared.adapters.dynamodb.audit import DynamoDbAudit
 from shared.adapters.dynamodb.client import USER_AGENT, DynamoDbClient, connect
@@ -25,6 +27,7 @@ from shared.adapters.dynamodb.operations import DynamoDbOperations
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.streams import DynamoDbRecords
 from shared.adapters.dynamodb.tables import Tables
+from shared.adapters.dynamodb.webhooks import DynamoDbWebhooks
 from shared.adapters.evaluator.process import ProcessEvaluator
 from shared.adapters.event_bus import EventBridgeBus, S3Unreadable
 from shared.adapters.system import SystemClock, SystemIds, entropy, monotonic
@@ -35,10 +38,11 @@ from shared.api.http.request import Deployment
 from shared.application.log_lines import log_line
 from shared.application.ports import Clock, Controllers, Ports, Sealer, SecretHasher, ServiceCaller, Workers
 from shared.application.publish import PublisherPorts
+from shared.application.webhooks import WebhookCaller, WebhookDirectory
 from shared.config import Settings, read_settings
 from shared.expressions import use_evaluator
 
-AwsService = Literal["events", "kms", "lambda", "s3", "scheduler"]
+AwsService = Literal["events", "kms", "lambda", "s3", "scheduler", "sqs"]
 """The services that have a client besides DynamoDB."""
 
 _LOCAL_KEY = "local:"
@@ -53,6 +57,7 @@ _FAILED_WAKEUPS = {"schedule": "wakeup not scheduled", "send": "wakeup not sent"
 # Set by the local stack and by tests. The last one counts.
 _clocks: list[Clock] = []
 _ports: list[Ports] = []
+_watchers: list[Callable[[DynamoDbClient], None]] = []
 _making_client = Lock()
 
 
@@ -63,6 +68,7 @@ class _Wiring:
     access: DynamoDbAccess
     audit: DynamoDbAudit
     operations: DynamoDbOperations
+    webhooks: DynamoDbWebhooks
     controllers: Controllers
     wakeups: AwsWakeups
     clock: Clock
@@ -78,15 +84,37 @@ class _Publishing:
     records: DynamoDbRecords
     bus: EventBridgeBus
     unreadable: S3Unreadable
+    webhooks: WebhookDirectory
+    deliveries: SqsDeliveries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sending:
+    webhooks: DynamoDbWebhooks
+    clock: Clock
+    deliveries: SqsDeliveries
+
+    @property
+    def webhook_caller(self) -> "_WebhookCaller":
+        return _webhook_caller()
 
 
 class _Caller(ServiceCaller, Protocol):
     def close(self) -> None: ...
 
 
+class _WebhookCaller(WebhookCaller, Protocol):
+    def close(self) -> None: ...
+
+
 def use_clock(clock: Clock) -> None:
     """Make every port use this clock. The local stack calls it before anything else is made."""
     _clocks.append(clock)
+
+
+def watch_database(watch: Callable[[DynamoDbClient], None]) -> None:
+    """Call ``watch`` with the client of DynamoDB when it is made. The local stack uses it to see the writes."""
+    _watchers.append(watch)
 
 
 def use_ports(chosen: Ports) -> None:
@@ -98,9 +126,20 @@ def forget() -> None:
     """Return to the state of a fresh container, with no choices and no objects."""
     _clocks.clear()
     _ports.clear()
+    _watchers.clear()
     if _evaluator.cache_info().currsize:
         _evaluator().close()
-    for made in (settings, hasher, tracer, publisher, _up_since, _wired, _caller, _evaluator):
+    for made in (
+        settings,
+        hasher,
+        tracer,
+        publisher,
+        _up_since,
+        _wired,
+        _caller,
+        _webhook_caller,
+        _evaluator,
+    ):
         made.cache_clear()
     for made_client in (_database, _session, _made_client):
         made_client.cache_clear()
@@ -182,7 +221,37 @@ def publisher() -> PublisherPorts:
         records=DynamoDbRecords(client=_database(), tables=table_names()),
         bus=EventBridgeBus(client=lambda: _client("events"), name=chosen.event_bus),
         unreadable=S3Unreadable(client=lambda: _client("s3"), bucket=chosen.unpublished_bucket),
+        webhooks=WebhookDirectory(store=_webhooks(), clock=_clock()),
+        deliveries=_deliveries(),
     )
+
+
+def begin_sending() -> _Sending:
+    """Return the ports of the webhook sender for one invocation. Connections from earlier ones are closed."""
+    _webhook_caller().close()
+    return _Sending(webhooks=_webhooks(), clock=_clock(), deliveries=_deliveries())
+
+
+def _clock() -> Clock:
+    return _clocks[-1] if _clocks else SystemClock()
+
+
+def _webhooks() -> DynamoDbWebhooks:
+    return DynamoDbWebhooks(client=_database(), sealer=_sealer(), tables=table_names())
+
+
+def _deliveries() -> SqsDeliveries:
+    return SqsDeliveries(
+        client=lambda: _client("sqs"), url=settings().webhook_queue_url, report=_report_delivery
+    )
+
+
+@cache
+def _webhook_caller() -> _WebhookCaller:
+    """Return the caller of webhooks. Only their sender pays for this import."""
+    from shared.adapters.http.webhook_caller import HttpWebhookCaller  # noqa: PLC0415 - see above
+
+    return HttpWebhookCaller(seconds=monotonic, allowed=settings().allowed_networks)
 
 
 @cache
@@ -194,7 +263,7 @@ def _up_since() -> float:
 def _wired() -> _Wiring:
     use_evaluator(_evaluator())
     chosen, tables, database = settings(), table_names(), _database()
-    clock = _clocks[-1] if _clocks else SystemClock()
+    clock = _clock()
     targets = WakeupTargets(
         group=chosen.schedule_group,
         runner_arn=chosen.step_runner_arn,
@@ -215,6 +284,7 @@ def _wired() -> _Wiring:
         access=DynamoDbAccess(client=database, tables=tables),
         audit=DynamoDbAudit(client=database, tables=tables),
         operations=DynamoDbOperations(client=database, tables=tables),
+        webhooks=_webhooks(),
         controllers=ModuleControllers(module=chosen.controllers) if chosen.controllers else NoControllers(),
         wakeups=AwsWakeups(
             targets,
@@ -252,7 +322,10 @@ def _sealer() -> Sealer:
 
 @cache
 def _database() -> DynamoDbClient:
-    return connect(_session())
+    client = connect(_session())
+    for watch in _watchers:
+        watch(client)
+    return client
 
 
 @cache
@@ -281,3 +354,8 @@ def _report_trace(error: OSError) -> None:
 def _report(action: str, sid: str, error: Exception) -> None:
     """Log a wakeup that failed. The sweeper will find its instance."""
     Logger(json_serializer=log_line).warning(_FAILED_WAKEUPS[action], extra={"sid": sid, "error": str(error)})
+
+
+def _report_delivery(error: Exception) -> None:
+    """Log a message whose delay was not stored. It returns earlier."""
+    Logger(json_serializer=log_line).warning("delivery not delayed", extra={"error": str(error)})

@@ -45,10 +45,11 @@ class Settings:
 
     ``stage`` distinguishes deployments in one AWS account. ``environment`` selects base URLs and authorizations of
     strategies. ``event_bus`` is the name of the bus that notifications are sent to, and ``unpublished_bucket`` is for
-    stream records that cannot be. ``settings_key`` encrypts the settings of strategies: the id of a KMS key, or
-    ``local:`` and 32 bytes in base64. ``pepper`` is part of the hash of every secret. ``allowed_networks`` are
-    internal networks that services may be called in. ``horizon`` is how far ahead wakeups are scheduled, or None for
-    any distance. ``controllers`` is the module that registers named controllers, or empty.
+    stream records that cannot be. ``webhook_queue_url`` is the queue of notifications on their way to webhooks.
+    ``settings_key`` encrypts the settings of strategies: the id of a KMS key, or ``local:`` and 32 bytes in base64.
+    ``pepper`` is part of the hash of every secret. ``allowed_networks`` are internal networks that services may be
+    called in. ``horizon`` is how far ahead wakeups are scheduled, or None for any distance. ``controllers`` is the
+    module that registers named controllers, or empty.
 
     ``connector_timezone`` is the time zone in which the process dialect reads dates if neither request nor strategy
     names one. With ``joc_allow_unscoped``, a command of the orders dialect that names no orders, workflows or folders
@@ -67,6 +68,7 @@ class Settings:
     dead_letter_arn: str
     event_bus: str
     unpublished_bucket: str
+    webhook_queue_url: str
     settings_key: str
     pepper: str
     allowed_networks: tuple[Network, ...] = ()
@@ -111,6 +113,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         dead_letter_arn=text("DEAD_LETTER_ARN"),
         event_bus=text("EVENT_BUS"),
         unpublished_bucket=text("UNPUBLISHED_BUCKET"),
+        webhook_queue_url=text("WEBHOOK_QUEUE_URL"),
         settings_key=text("SETTINGS_KEY"),
         pepper=text("PEPPER"),
         allowed_networks=_networks(environment.get("ALLOWED_CIDRS", ""), problems),

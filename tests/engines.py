@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 from moto import mock_aws
 
-from dev.memory.stores import MemoryAccess, MemoryAudit, MemoryInstances, MemoryStrategies
+from dev.memory.stores import MemoryAccess, MemoryAudit, MemoryInstances, MemoryStrategies, MemoryWebhooks
 from shared.adapters.crypto import AesGcmSealer, LocalDataKey
 from shared.adapters.dynamodb.access import DynamoDbAccess
 from shared.adapters.dynamodb.audit import DynamoDbAudit
@@ -23,12 +23,14 @@ from shared.adapters.dynamodb.items import audit_of
 from shared.adapters.dynamodb.operations import DynamoDbOperations
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import Tables, table_definitions
+from shared.adapters.dynamodb.webhooks import DynamoDbWebhooks
 from shared.application.ports import (
     AccessStore,
     AuditStore,
     InstanceStore,
     OperationStore,
     StrategyStore,
+    WebhookStore,
 )
 from shared.domain.instance.verdict import AuditEntry
 
@@ -44,6 +46,7 @@ class Stores:
     strategies: StrategyStore
     access: AccessStore
     operations: OperationStore
+    webhooks: WebhookStore
     audit: AuditStore
     audits: Callable[[], list[AuditEntry]]
 
@@ -58,19 +61,23 @@ class DynamoDb:
 
 def in_memory() -> Stores:
     """Return stores in memory."""
-    access, instances = MemoryAccess(), MemoryInstances()
+    access, instances, webhooks = MemoryAccess(), MemoryInstances(), MemoryWebhooks()
     strategies = MemoryStrategies(environment=ENVIRONMENT, access=access)
     return Stores(
         instances=instances,
         strategies=strategies,
         access=access,
         operations=access.operations,
-        audit=MemoryAudit(lists=[instances.audit, strategies.audit, access.audit, access.operations.audit]),
+        webhooks=webhooks,
+        audit=MemoryAudit(
+            lists=[instances.audit, strategies.audit, access.audit, access.operations.audit, webhooks.audit]
+        ),
         audits=lambda: [
             *instances.audit,
             *strategies.audit,
             *access.audit,
             *access.operations.audit,
+            *webhooks.audit,
         ],
     )
 
@@ -85,6 +92,7 @@ def on_dynamodb(dynamodb: DynamoDb) -> Stores:
         ),
         access=DynamoDbAccess(client=client, tables=tables),
         operations=DynamoDbOperations(client=client, tables=tables),
+        webhooks=DynamoDbWebhooks(client=client, sealer=a_sealer(), tables=tables),
         audit=DynamoDbAudit(client=client, tables=tables),
         audits=lambda: [audit_of(item) for item in client.scan(TableName=tables.audit)["Items"]],
     )

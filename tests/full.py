@@ -88,6 +88,8 @@ from shared.domain.instance.run import (
 )
 from shared.domain.instance.verdict import Actor, AuditEntry
 from shared.domain.lifecycle.commands import Cancel, CancelTasks, Dismiss, Pause, Resume, Update
+from shared.domain.notifications.model import NotificationKind
+from shared.domain.notifications.webhook import Webhook
 from shared.domain.strategy.model import OnResume, StrategyHead, StrategyVersion
 
 SID = InstanceSid("01890a5d-ac96-774b-bcce-b302099a8057")
@@ -335,6 +337,14 @@ KEY = AccessKey(
 
 SESSION = Session(token_hash="70ce11", account_id=ACCOUNT, key_id="k1", opened_at=at(1), idle_until=at(2))
 
+WEBHOOK = Webhook(
+    account_id=ACCOUNT,
+    url="https://hooks.example.com/it?token=5",
+    updated_at=at(2),
+    updated_by="key-9",
+    kinds=(NotificationKind.EVENT_FAILED, NotificationKind.INSTANCE_PAUSED),
+)
+
 VERSION = StrategyVersion(
     sid=STRATEGY, version=3, description="Monthly, in €", created_at=at(2), created_by="key-9"
 )
@@ -466,6 +476,7 @@ EVERYTHING = (
     HEAD,
     KEY,
     SESSION,
+    WEBHOOK,
     VERSION,
     DRAIN,
     INTENT,

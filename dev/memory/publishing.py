@@ -5,9 +5,13 @@ Source: shared/application/publish.py.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
+from dev.memory.stores import MemoryWebhooks
+from dev.memory.world import ManualClock
 from shared.application.ports import Unreadable
 from shared.application.publish import EventKey, StreamRecord
+from shared.application.webhooks import Delivery, WebhookDirectory
 from shared.domain.instance.journal import EventRecord
 from shared.domain.notifications.model import Notification, NotificationKind
 
@@ -49,10 +53,31 @@ class MemoryUnreadable:
         self.records[record.position] = record
 
 
+@dataclass(slots=True)
+class MemoryDeliveries:
+    """A ``DeliveryQueue`` that does not accept the kinds in ``refuses``."""
+
+    refuses: set[NotificationKind] = field(default_factory=set)
+    queued: list[Delivery] = field(default_factory=list)
+
+    def put(self, deliveries: Sequence[Delivery]) -> frozenset[int]:
+        failed = {place for place, one in enumerate(deliveries) if one.message["kind"] in self.refuses}
+        self.queued += [one for place, one in enumerate(deliveries) if place not in failed]
+        return frozenset(failed)
+
+
 @dataclass(slots=True, kw_only=True)
 class MemoryPublishing:
-    """All ports of the publisher in memory."""
+    """All ports of the publisher in memory, at noon of the last day of January 2026."""
 
+    clock: ManualClock = field(default_factory=lambda: ManualClock(datetime(2026, 1, 31, 12, tzinfo=UTC)))
+    store: MemoryWebhooks = field(default_factory=MemoryWebhooks)
+    deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
+    webhooks: WebhookDirectory = field(init=False)
     records: MemoryRecords = field(default_factory=MemoryRecords)
     bus: MemoryBus = field(default_factory=MemoryBus)
     unreadable: MemoryUnreadable = field(default_factory=MemoryUnreadable)
+
+    def __post_init__(self) -> None:
+        """Give the directory its store."""
+        self.webhooks = WebhookDirectory(store=self.store, clock=self.clock)

@@ -37,6 +37,7 @@ from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 from shared.domain.instance.phase import Phase, PhaseRange, list_label, list_labels, reason_of, stored_phase
 from shared.domain.instance.problems import problem_at
 from shared.domain.instance.verdict import AuditEntry
+from shared.domain.notifications.webhook import Webhook
 from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
 from shared.domain.strategy.parse import stored_definition
 
@@ -598,6 +599,33 @@ class MemoryStrategies:
         head = self.heads.get(strategy)
         paused = strategy in self.paused_strategies or (head is not None and head.is_paused)
         return BlockedBy.STRATEGY if paused else None
+
+
+@dataclass(slots=True)
+class MemoryWebhooks:
+    """A ``WebhookStore``."""
+
+    webhooks: dict[AccountId, tuple[Webhook, str]] = field(default_factory=dict)
+    audit: list[AuditEntry] = field(default_factory=list)
+
+    def find(self, account: AccountId) -> Webhook | None:
+        found = self.webhooks.get(account)
+        return None if found is None else found[0]
+
+    def find_with_secret(self, account: AccountId) -> tuple[Webhook, str] | None:
+        return self.webhooks.get(account)
+
+    def put(self, webhook: Webhook, *, secret: str | None, audit: AuditEntry) -> None:
+        if secret is None:
+            if webhook.account_id not in self.webhooks:
+                raise StaleRevError
+            secret = self.webhooks[webhook.account_id][1]
+        self.webhooks[webhook.account_id] = (webhook, secret)
+        self.audit.append(audit)
+
+    def remove(self, account: AccountId, *, audit: AuditEntry) -> None:
+        self.webhooks.pop(account, None)
+        self.audit.append(audit)
 
 
 def _closed(record: EventRecord) -> tuple[datetime, InstanceSid, int]:

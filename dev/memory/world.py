@@ -7,7 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from dev.memory.stores import MemoryAccess, MemoryAudit, MemoryInstances, MemoryOperations, MemoryStrategies
+from dev.memory.stores import (
+    MemoryAccess,
+    MemoryAudit,
+    MemoryInstances,
+    MemoryOperations,
+    MemoryStrategies,
+    MemoryWebhooks,
+)
 from shared.adapters.controllers import NoControllers
 from shared.application.ports import Controllers, Crash, Item, Result, ServiceCaller
 from shared.domain.ids import InstanceSid, OperationSid
@@ -91,6 +98,7 @@ class MemoryPorts:
     instances: MemoryInstances = field(default_factory=MemoryInstances)
     access: MemoryAccess = field(default_factory=MemoryAccess)
     strategies: MemoryStrategies = field(init=False)
+    webhooks: MemoryWebhooks = field(default_factory=MemoryWebhooks)
     controllers: Controllers = field(default_factory=NoControllers)
     wakeups: MemoryWakeups = field(default_factory=MemoryWakeups)
     ids: SequentialIds = field(default_factory=SequentialIds)
@@ -109,6 +117,7 @@ class MemoryPorts:
                 self.strategies.audit,
                 self.access.audit,
                 self.operations.audit,
+                self.webhooks.audit,
             ]
         )
 

@@ -1,1 +1,1 @@
-"""The publisher."""
+"""The publisher function."""

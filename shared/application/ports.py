@@ -19,6 +19,7 @@ from shared.domain.instance.journal import Answer, EventHistory, EventRecord, Jo
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 from shared.domain.instance.phase import Phase, PhaseRange
 from shared.domain.instance.verdict import AuditEntry
+from shared.domain.notifications.webhook import Webhook
 from shared.domain.steps.call import CallOutcome, ServiceRequest
 from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
 
@@ -513,6 +514,26 @@ class AuditPosition:
     key: str
 
 
+class WebhookStore(Protocol):
+    """Store of the webhooks of accounts. Secrets are encrypted at rest."""
+
+    def find(self, account: AccountId) -> Webhook | None:
+        """Return the webhook of an account by a strongly consistent read, or None if it has none."""
+
+    def find_with_secret(self, account: AccountId) -> tuple[Webhook, str] | None:
+        """Return the webhook of an account with its secret. Raises: SealBrokenError, KeyRefusedError."""
+
+    def put(self, webhook: Webhook, *, secret: str | None, audit: AuditEntry) -> None:
+        """Store the webhook of an account, with its audit entry, all or nothing. The account's old one is replaced.
+
+        If ``secret`` is None, the account has a webhook, whose secret stays.
+        Raises: StaleRevError: it has none. Nothing was written.
+        """
+
+    def remove(self, account: AccountId, *, audit: AuditEntry) -> None:
+        """Remove the webhook of an account with its secret. Removing it again changes nothing."""
+
+
 class AuditStore(Protocol):
     """The audit trail. Other stores write its entries, together with the change an entry is about."""
 
@@ -684,6 +705,10 @@ class Ports(Protocol):
     @property
     def operations(self) -> OperationStore:
         """Store of operations."""
+
+    @property
+    def webhooks(self) -> WebhookStore:
+        """Store of webhooks."""
 
     @property
     def caller(self) -> ServiceCaller:

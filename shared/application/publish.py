@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from shared.application.ports import Unreadable
+from shared.application.webhooks import Delivery, WebhookDirectory
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.journal import EventRecord
 from shared.domain.notifications.decide import notifications_of
 from shared.domain.notifications.instance_changes import closed_events
+from shared.domain.notifications.message import message_of
 from shared.domain.notifications.model import InstanceWrite, Notification, StoredWrite
 from shared.domain.strategy.model import Json
 
@@ -59,6 +61,16 @@ class UnreadableStore(Protocol):
         """Store a record as it came. Storing it again changes nothing."""
 
 
+class DeliveryQueue(Protocol):
+    """The queue of notifications on their way to webhooks."""
+
+    def put(self, deliveries: Sequence[Delivery]) -> frozenset[int]:
+        """Queue deliveries and return the positions of those that were not accepted.
+
+        An exception means that any of them may have been queued.
+        """
+
+
 class PublisherPorts(Protocol):
     """The ports that publishing needs."""
 
@@ -73,6 +85,14 @@ class PublisherPorts(Protocol):
     @property
     def unreadable(self) -> UnreadableStore:
         """The place of what cannot be read."""
+
+    @property
+    def webhooks(self) -> WebhookDirectory:
+        """The webhooks of accounts."""
+
+    @property
+    def deliveries(self) -> DeliveryQueue:
+        """The queue of the webhook sender."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,12 +131,25 @@ def publish(ports: PublisherPorts, batch: Sequence[StreamRecord]) -> PublishRepo
         else:
             notifications += found
             positions += [number] * len(found)
-    failed = ports.bus.send(notifications) if notifications else frozenset()
+    failed = _send(ports, notifications) if notifications else frozenset()
     return PublishReport(
         sent=len(notifications) - len(failed),
         unreadable=tuple(unreadable),
         repeat_from=batch[positions[min(failed)]].position if failed else None,
     )
+
+
+def _send(ports: PublisherPorts, notifications: Sequence[Notification]) -> frozenset[int]:
+    """Send notifications to the bus and to webhooks, and return the positions of those that either did not accept."""
+    failed = ports.bus.send(notifications)
+    places = [place for place, one in enumerate(notifications) if ports.webhooks.takes(one)]
+    if not places:
+        return failed
+    deliveries = [
+        Delivery(account_id=notifications[place].account_id, message=message_of(notifications[place]))
+        for place in places
+    ]
+    return failed | {places[refused] for refused in ports.deliveries.put(deliveries)}
 
 
 def _notifications(

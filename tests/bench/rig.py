@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dev.memory.stores import MemoryWebhooks
 from dev.memory.world import ManualClock, SequentialIds
 from dev.metering.meter import Meter
 from shared.adapters.controllers import NoControllers
@@ -59,6 +60,7 @@ class Rig:
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOON))
     ids: SequentialIds = field(default_factory=SequentialIds)
     controllers: Controllers = field(default_factory=NoControllers)
+    webhooks: MemoryWebhooks = field(default_factory=MemoryWebhooks)
     caller: Counted = field(default_factory=Counted)
     scheduler: Counted = field(default_factory=Counted)
     invoker: Counted = field(default_factory=Counted)

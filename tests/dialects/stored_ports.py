@@ -13,6 +13,7 @@ from shared.application.ports import (
     OperationStore,
     ServiceCaller,
     StrategyStore,
+    WebhookStore,
 )
 from tests.engines import Stores
 
@@ -43,6 +44,10 @@ class StoredPorts:
     @property
     def operations(self) -> OperationStore:
         return self.stores.operations
+
+    @property
+    def webhooks(self) -> WebhookStore:
+        return self.stores.webhooks
 
     @property
     def audit(self) -> AuditStore:

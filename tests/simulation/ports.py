@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
-from dev.memory.stores import MemoryAccess, MemoryAudit, MemoryOperations, MemoryStrategies
+from dev.memory.stores import MemoryAccess, MemoryAudit, MemoryOperations, MemoryStrategies, MemoryWebhooks
 from dev.memory.world import SequentialIds
 from shared.adapters.controllers import NoControllers
 from shared.adapters.dynamodb.tables import OPERATIONS
@@ -275,6 +275,7 @@ class SweeperPorts:
         self.access = world.access
         self.operations = world.operations
         self.audit = world.audit
+        self.webhooks = MemoryWebhooks()
         self.ids = world.names
         self.wakeups = self
         self._world = world

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from dev.memory.stores import MemoryAudit, MemoryStrategies
+from dev.memory.stores import MemoryAudit, MemoryStrategies, MemoryWebhooks
 from dev.memory.world import OneWorker, SequentialIds
 from shared.adapters.controllers import NoControllers
 from shared.adapters.dynamodb.tables import OPERATIONS
@@ -42,6 +42,7 @@ class World(Instances, Services):
     flags: MemoryStrategies = field(default_factory=MemoryStrategies)
     controllers: Controllers = field(default_factory=NoControllers)
     names: SequentialIds = field(default_factory=SequentialIds)
+    webhooks: MemoryWebhooks = field(default_factory=MemoryWebhooks)
     schedules: dict[str, tuple[datetime, InstanceSid]] = field(default_factory=dict)
     jobs: int = 0
     wakeup_count: int = 0

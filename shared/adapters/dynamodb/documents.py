@@ -67,6 +67,8 @@ from shared.domain.instance.run import (
     StepError,
 )
 from shared.domain.instance.verdict import AuditEntry
+from shared.domain.notifications.model import NotificationKind
+from shared.domain.notifications.webhook import Webhook
 from shared.domain.strategy.model import OnResume, StrategyHead, StrategyVersion
 
 SCHEMA = 1
@@ -486,4 +488,15 @@ ACCESS_KEY = Shape(
         "created_by": Member("createdBy", TEXT),
     },
     outside=("key_id", "account_id"),
+)
+
+WEBHOOK = Shape(
+    Webhook,
+    {
+        "url": Member("url", TEXT),
+        "kinds": Member("kinds", several(named(NotificationKind))),
+        "updated_at": Member("updated", INSTANT),
+        "updated_by": Member("updatedBy", TEXT),
+    },
+    outside=("account_id",),
 )

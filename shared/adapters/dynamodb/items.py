@@ -44,7 +44,7 @@ from shared.adapters.dynamodb.tables import (
     strategy_phase,
     sweep_instant,
 )
-from shared.application.ports import AuditPosition, Operation, PageKey, Unreadable
+from shared.application.ports import AuditPosition, Operation, PageKey, SealedSettings, Unreadable
 from shared.domain.access import Session
 from shared.domain.bulk.operation import KEPT, BulkOperation
 from shared.domain.bulk.release import ReleaseJob
@@ -319,3 +319,17 @@ def audit_of(item: Mapping[str, AttributeValue]) -> AuditEntry:
     """Return the audit entry of an item."""
     found = read(item, "doc")
     return AUDIT.read(from_text(found["doc"]), account_id=found["accountId"])
+
+
+def sealed_member(sealed: SealedSettings) -> dict[str, str | None]:
+    """Return the attribute of something encrypted."""
+    return {"iv": sealed.iv, "hash": sealed.hash, "encryptedText": sealed.encrypted_text, "key": sealed.key}
+
+
+def sealed_of(stored: object) -> SealedSettings:
+    """Return what was encrypted. Raises: StoredShapeError."""
+    match stored:
+        case {"iv": str(iv), "hash": str(hash_), "encryptedText": str(text), "key": str() | None as key}:
+            return SealedSettings(iv=iv, hash=hash_, encrypted_text=text, key=key)
+        case _:
+            raise StoredShapeError("something encrypted is not stored in the sealed form")

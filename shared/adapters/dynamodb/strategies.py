@@ -14,7 +14,15 @@ from shared.adapters.dynamodb.attributes import Attributes, to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
 from shared.adapters.dynamodb.documents import HEAD, VERSION
 from shared.adapters.dynamodb.forms import from_text, to_text
-from shared.adapters.dynamodb.items import audit_item, item_of, read, read_each, release_job_item
+from shared.adapters.dynamodb.items import (
+    audit_item,
+    item_of,
+    read,
+    read_each,
+    release_job_item,
+    sealed_member,
+    sealed_of,
+)
 from shared.adapters.dynamodb.reading import Item, query_all, read_batch
 from shared.adapters.dynamodb.tables import (
     BY_AGE,
@@ -165,7 +173,7 @@ class DynamoDbStrategies:
         item = self._item({"sid": sid, "sk": version_key(version)})
         if item is None:
             raise UnknownStrategyError(f"{sid} version {version}")
-        sealed = _sealed_of(read(item, "settings")["settings"])
+        sealed = sealed_of(read(item, "settings")["settings"])
         plain, source = self._opened(item, sealed)
         return SavedSettings(version=version_of(item), plain=plain, sealed=sealed, source=source)
 
@@ -276,7 +284,7 @@ class DynamoDbStrategies:
             account_id=AccountId(found["accountId"]),
             name=found["name"],
             version=version,
-            definition=stored_definition(self._opened(item, _sealed_of(found["settings"]))[0]),
+            definition=stored_definition(self._opened(item, sealed_of(found["settings"]))[0]),
             environment=self.environment,
             horizon=self.horizon,
         )
@@ -313,12 +321,7 @@ class DynamoDbStrategies:
             {"sid": head.sid, "sk": version_key(head.version)},
             name=head.name,
             doc=to_text(VERSION.write(version)),
-            settings={
-                "iv": sealed.iv,
-                "hash": sealed.hash,
-                "encryptedText": sealed.encrypted_text,
-                "key": sealed.key,
-            },
+            settings=sealed_member(sealed),
         )
 
     def _item(self, key: Mapping[str, str]) -> Item | None:
@@ -368,11 +371,3 @@ def head_of(item: Item) -> StrategyHead:
         version=found["version"],
         is_paused=found["paused"],
     )
-
-
-def _sealed_of(settings: object) -> SealedSettings:
-    match settings:
-        case {"iv": str(iv), "hash": str(hash_), "encryptedText": str(text), "key": str() | None as key}:
-            return SealedSettings(iv=iv, hash=hash_, encrypted_text=text, key=key)
-        case _:
-            raise StoredShapeError("settings are not stored in the sealed form")

@@ -182,6 +182,11 @@ def access_key(key_id: str) -> dict[str, str]:
     return {"pk": f"key#{key_id}", "sk": "key"}
 
 
+def webhook_key(account: AccountId) -> dict[str, str]:
+    """Return the key of an account's webhook."""
+    return {"pk": f"account#{account}", "sk": "webhook"}
+
+
 OWNED_KEY = "key#"
 """The prefix of the sort keys under which an account's access keys are listed."""
 

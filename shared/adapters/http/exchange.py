@@ -105,6 +105,11 @@ def exchange(session: requests.Session, sending: Sending) -> Reply | TimedOut | 
         return TimedOut(why=_message(error, sending.seconds))
 
 
+def json_content(body: Json) -> bytes:
+    """Return a body as it is sent if it is sent as JSON. Raises: ValueError: a number is not finite."""
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
 def read_json(text: str) -> Json:
     """Return the value of a JSON text. Raises: ValueError: if it is not JSON; RecursionError: if it nests too deep."""
     return json.loads(text, parse_constant=_refuse)
@@ -132,7 +137,7 @@ def _encoded(body: Json, content_type: str) -> bytes:
     """Return a body as JSON, or as a form if the content type says so."""
     if content_type.partition(";")[0].strip().lower() == _FORM and isinstance(body, Mapping):
         return urlencode([(name, _form_text(value)) for name, value in _fields(body)]).encode()
-    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return json_content(body)
 
 
 def _fields(body: Mapping[str, Json]) -> list[tuple[str, Json]]:

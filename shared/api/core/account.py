@@ -10,8 +10,8 @@ from shared import __version__
 from shared.api.core import answers
 from shared.api.core.errors import bad_request
 from shared.api.core.paging import Paging
-from shared.api.core.render import audit_shape, key_shape
-from shared.api.core.schemas import AuditQuery, CreateKey, PageQuery
+from shared.api.core.render import audit_shape, key_shape, webhook_shape
+from shared.api.core.schemas import AuditQuery, CreateKey, PageQuery, SetWebhook
 from shared.api.http.cursor import audit_position_of, audit_position_text
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
@@ -19,9 +19,11 @@ from shared.application.audit import Window, from_the_end, page_with_creation
 from shared.application.flags import pause_queue, queue_state, resume_queue
 from shared.application.keys import create_key, remove_key
 from shared.application.ports import PageKey, page_key_of, page_key_text
+from shared.application.webhooks import remove_webhook, set_webhook
 from shared.domain.access import AccessKey, Role
 from shared.domain.calendar.dates import format_instant
 from shared.domain.errors import Problem
+from shared.domain.notifications.webhook import Webhook
 
 A_MONTH, A_YEAR = timedelta(days=30), timedelta(days=366)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -77,6 +79,30 @@ def delete_key(request: Request, key: AccessKey) -> Answer[answers.KeyShape]:
     """Remove an access key; it becomes invalid at once. A key cannot remove itself."""
     remove_key(request.ports, key, by=request.actor)
     return Answer(body=key_shape(key))
+
+
+def get_webhook(_: Request, webhook: Webhook) -> Answer[answers.WebhookShape]:
+    """Return the account's webhook, without its secret."""
+    return Answer(body=webhook_shape(webhook))
+
+
+def put_webhook(request: Request, body: SetWebhook) -> Answer[answers.WebhookShape]:
+    """Set the account's webhook. If no secret is sent and there was none, this answer contains a new one, once."""
+    webhook, secret = set_webhook(
+        request.ports,
+        request.principal.account_id,
+        body.url,
+        kinds=body.kinds or (),
+        secret=body.secret,
+        by=request.actor,
+    )
+    return Answer(body=webhook_shape(webhook, secret=secret))
+
+
+def delete_webhook(request: Request) -> Answer[answers.EmptyShape]:
+    """Remove the account's webhook. What has not reached it is dropped."""
+    remove_webhook(request.ports, request.principal.account_id, by=request.actor)
+    return Answer(body={})
 
 
 def list_audit(request: Request, query: AuditQuery) -> Answer[answers.AuditPageShape]:

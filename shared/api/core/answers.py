@@ -15,6 +15,7 @@ from shared.domain.instance.model import BlockedBy, CancelReason, InstanceStatus
 from shared.domain.instance.phase import Phase, Waiting
 from shared.domain.instance.problems import ProblemKind
 from shared.domain.instance.run import Path
+from shared.domain.notifications.model import NotificationKind
 from shared.domain.steps.history import StepOutcome
 from shared.domain.strategy.model import OnResume
 
@@ -452,6 +453,16 @@ class NewKeyShape(KeyShape):
 
 
 KeyPageShape = PageOf[KeyShape]
+
+
+class WebhookShape(TypedDict):
+    """A webhook. ``secret`` is in the answer that made it only; without ``kinds`` it takes all."""
+
+    url: str
+    kinds: NotRequired[list[NotificationKind] | None]
+    secret: NotRequired[str | None]
+    updatedAt: Date
+    updatedBy: str
 
 
 class PhaseFilter(TypedDict):

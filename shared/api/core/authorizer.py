@@ -19,6 +19,7 @@ from shared.domain.access import AccessKey
 from shared.domain.bulk.operation import BulkOperation
 from shared.domain.ids import InstanceSid, OperationSid, StrategySid, event_address, event_of_correlation
 from shared.domain.instance.model import Instance
+from shared.domain.notifications.webhook import Webhook
 from shared.domain.strategy.model import StrategyHead
 
 _SID = re.compile(r"[0-9A-Za-z-]{1,64}")
@@ -101,6 +102,13 @@ class Authorizer:
             raise not_found("access key")
         return key
 
+    def webhook(self) -> Webhook:
+        """Return the webhook of the caller's account."""
+        webhook = self.request.ports.webhooks.find(self.request.principal.account_id)
+        if webhook is None:
+            raise not_found("webhook")
+        return webhook
+
     def knows_secret_of(self, instance: Instance) -> bool:
         """Return whether the Strategy-Secret matches the instance's strategy, or the strategy has no secret."""
         return compare_secret(self.request, self._head_of(instance)) is Secret.RIGHT
@@ -142,6 +150,8 @@ def find(request: Request, route: Route, path: Mapping[str, str]) -> Mapping[str
             arguments = {"bulk": authorizer.operation(path["sid"])}
         case Target.KEY:
             arguments = {"key": authorizer.key(path["key_id"])}
+        case Target.WEBHOOK:
+            arguments = {"webhook": authorizer.webhook()}
         case _:
             assert_never(target)
     # Other parts of the path (a version, a correlation id) are passed on as they are.

@@ -24,6 +24,7 @@ from shared.domain.instance.run import Intent, Refusal, StepError
 from shared.domain.instance.skipped import Skipped
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.lifecycle.migrate import PlannedDate
+from shared.domain.notifications.webhook import Webhook
 from shared.domain.planning.forecast import Forecast, Simulated
 from shared.domain.strategy.model import Strategy, StrategyHead, StrategyVersion
 
@@ -169,6 +170,18 @@ def key_shape(key: AccessKey) -> answers.KeyShape:
         description=key.description,
         createdAt=format_instant(key.created_at),
         createdBy=key.created_by,
+    )
+
+
+@omit_unset
+def webhook_shape(webhook: Webhook, *, secret: str | None = None) -> answers.WebhookShape:
+    """Return a webhook, with its secret only if that was made now."""
+    return answers.WebhookShape(
+        url=webhook.url,
+        kinds=list(webhook.kinds) or None,
+        secret=secret,
+        updatedAt=format_instant(webhook.updated_at),
+        updatedBy=webhook.updated_by,
     )
 
 

@@ -74,6 +74,9 @@ ROUTES: tuple[Route, ...] = (
     _definition("POST /access-key", account.post_key, **_NEW),
     _definition("GET /access-key", account.list_keys),
     _definition("DELETE /access-key/<key_id>", account.delete_key, Target.KEY),
+    _definition("GET /webhook", account.get_webhook, Target.WEBHOOK),
+    _definition("PUT /webhook", account.put_webhook),
+    _definition("DELETE /webhook", account.delete_webhook),
     _read("GET /audit", account.list_audit),
     _read("GET /app", account.get_app),
 )

@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 from shared.domain.calendar.dates import parse_date, parse_day_or_instant, zone_named
 from shared.domain.errors import DateError
 from shared.domain.instance.reason import Cause, StopReason, read_reason
+from shared.domain.notifications.model import NotificationKind
 
 D = TypeVar("D")
 
@@ -58,6 +59,9 @@ Folder = Annotated[
 ]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
 
+
+Kind = Annotated[NotificationKind, Field(strict=False)]
+"""A kind of notification, by its name."""
 
 StrategyId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_STRATEGY_ID)]
 """The name or sid of a strategy."""
@@ -187,6 +191,14 @@ class CreateKey(Body):
 
     role: Literal["admin", "operator", "viewer"]
     description: Description = ""
+
+
+class SetWebhook(Body):
+    """The webhook of the caller's account. Without ``kinds`` it takes all; without ``secret`` it keeps its own."""
+
+    url: Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+    secret: Annotated[str, StringConstraints(max_length=128)] | None = None
+    kinds: Annotated[list[Kind], Field(min_length=1)] | None = None
 
 
 class PageQuery(Query):

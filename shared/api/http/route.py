@@ -51,6 +51,8 @@ class Target(Enum):
     """The bulk operation in the path. It has no Strategy-Secret."""
     KEY = auto()
     """The access key in the path. It has no Strategy-Secret."""
+    WEBHOOK = auto()
+    """The webhook of the caller's account. It has no Strategy-Secret."""
     IDS = auto()
     """Ids in the path. Only their form is checked; the operation finds the objects after the body was read."""
 
@@ -58,7 +60,7 @@ class Target(Enum):
     def has_secret(self) -> bool:
         """Whether the caller must know a Strategy-Secret, in the dialect that has them."""
         # These objects belong to the account, not to one strategy.
-        return self not in (Target.NOTHING, Target.OPERATION, Target.KEY, Target.IDS)
+        return self not in (Target.NOTHING, Target.OPERATION, Target.KEY, Target.WEBHOOK, Target.IDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,14 +109,14 @@ def _method(reader: Reader) -> Method:
 
 def _url(reader: Reader, *, query: bool) -> str:
     url = reader.text("url")
-    reason = next(_why_no_url(url, query=query), None) if url else None
+    reason = next(why_no_url(url, query=query), None) if url else None
     if reason is not None:
         reader.problem("url", "url", reason)
         return ""
     return url
 
 
-def _why_no_url(url: str, *, query: bool) -> Iterator[str]:
+def why_no_url(url: str, *, query: bool) -> Iterator[str]:
     """Yield the problems of a URL, the most helpful one first."""
     if not url.startswith(("http://", "https://")):
         yield "must start with http:// or https://"

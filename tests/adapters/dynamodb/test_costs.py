@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dev.memory.stores import MemoryWebhooks
 from dev.memory.world import ManualClock, MemoryWakeups, SequentialIds
 from dev.metering.item_size import item_bytes
 from dev.metering.meter import Meter, Usage
@@ -77,6 +78,7 @@ class Gym:
     clock: ManualClock = field(default_factory=lambda: ManualClock(START))
     ids: Ids = field(default_factory=Ids)
     controllers: Controllers = field(default_factory=NoControllers)
+    webhooks: MemoryWebhooks = field(default_factory=MemoryWebhooks)
 
     def enroll(self) -> Instance:
         strategy = self.strategies.load(full.STRATEGY, 1)

@@ -1,12 +1,13 @@
 """Queue, access keys and the service itself. Source: docs/contracts/core.md, Q1 to Q3, A1 and section 5."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from shared.application.bulk.dispatch import run_operation
 from shared.domain.bulk.release import QUIET
+from shared.domain.ids import AccountId
 from tests.dialects.core.client import Client
 
 
@@ -125,6 +126,61 @@ class TestAccessKeys:
     @pytest.mark.parametrize("body", [{}, {"role": "owner"}, {"role": "viewer", "account": "a-2"}])
     def test_a_wrong_body_is_refused(self, client: Client, body: dict[str, str]) -> None:
         assert client("POST", "/access-key", body)[0] == 400
+
+
+class TestWebhooks:
+    """An account has one webhook. Its secret is shown once, when it is made."""
+
+    HOOK: ClassVar[dict[str, Any]] = {"url": "https://hooks.example.com/it?token=5"}
+
+    def test_a_new_webhook_shows_its_secret_once(self, client: Client) -> None:
+        status, made = client("PUT", "/webhook", {**self.HOOK, "kinds": ["event.failed"]})
+        _, shown = client("GET", "/webhook")
+
+        assert status == 200
+        assert made.pop("secret").startswith("whsec_")
+        assert made == shown
+        assert (shown["url"], shown["kinds"]) == (self.HOOK["url"], ["event.failed"])
+        assert shown["updatedBy"] == "admin"
+
+    def test_a_webhook_that_is_set_again_keeps_its_secret(self, client: Client) -> None:
+        client("PUT", "/webhook", self.HOOK)
+        before = client.ports.webhooks.find_with_secret(AccountId("a-1"))
+
+        status, answer = client("PUT", "/webhook", {"url": "https://other.example.com/"})
+
+        after = client.ports.webhooks.find_with_secret(AccountId("a-1"))
+        assert before is not None
+        assert after is not None
+        assert (status, after[1]) == (200, before[1])
+        assert "secret" not in answer
+        assert "kinds" not in answer
+
+    def test_a_removed_webhook_is_gone_and_removing_it_again_is_allowed(self, client: Client) -> None:
+        client("PUT", "/webhook", self.HOOK)
+
+        assert [client("DELETE", "/webhook") for _ in range(2)] == [(200, {})] * 2
+        assert client("GET", "/webhook")[0] == 404
+        assert [e.command for e in client.ports.webhooks.audit] == ["set-webhook", "remove-webhook"]
+
+    @pytest.mark.parametrize(
+        ("member", "value"),
+        [
+            ("url", "ftp://hooks.example.com/"),
+            ("url", ""),
+            ("secret", "short"),
+            ("secret", "whsec_short"),
+            ("kinds", []),
+            ("kinds", ["event.unknown"]),
+            ("retries", 3),
+        ],
+    )
+    def test_an_invalid_member_is_refused_by_name(self, client: Client, member: str, value: Any) -> None:
+        status, answer = client("PUT", "/webhook", {**self.HOOK, member: value})
+
+        assert status == 400
+        assert answer["problems"][0]["pointer"].startswith(f"/{member}")
+        assert client("GET", "/webhook")[0] == 404
 
 
 class TestAudit:

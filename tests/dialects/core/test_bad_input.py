@@ -24,6 +24,7 @@ BODIES = [
     ("POST", "/execution-instance/{one}/resume"),
     ("POST", "/execution-instance/{one}/events"),
     ("POST", "/access-key"),
+    ("PUT", "/webhook"),
     ("POST", "/bulk-operation"),
     ("POST", "/execution-strategy/{shop}/simulate-execution"),
     ("POST", "/execution-event/{one}-1/resolve"),

@@ -118,6 +118,8 @@ def _command(one: Any, other: Any) -> Pair:
 NEW: Json = {"name": "new", "secret": SECRET, "settings": FLOW}
 OF_FLOW: Json = {"strategyId": "flow"}
 IN_FOLDER: Json = {"folder": "/"}
+HOOK: Json = {"url": "https://hooks.example.com/"}
+HOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 LATE, EARLY = "2026-01-01T12:02:30Z", "2025-01-01T00:00:00Z"
 DATES = Pair("2026-02-01T12:00:00Z", "2026-03-01T12:00:00Z")
 TEXTS = ("a text", "another text")
@@ -263,6 +265,11 @@ TABLE: Mapping[str, Mapping[str, Pair]] = {
         "description": Pair(*TEXTS, {"role": "viewer"}),
     },
     "GET /access-key": _list(),
+    "PUT /webhook": {
+        "url": Pair("https://one.example.com/", "https://other.example.com/"),
+        "secret": Pair(HOOK_SECRET, MISSING, HOOK),
+        "kinds": Pair(["event.failed"], MISSING, HOOK),
+    },
     "GET /audit": _list(
         **{"from": Pair(LATE, MISSING), "to": Pair(LATE, MISSING), "target": Pair("{two}", "{three}")}
     ),

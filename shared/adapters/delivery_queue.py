@@ -1,0 +1,74 @@
+"""The SQS queue between the publisher and the webhook sender.
+
+Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.application.webhooks import Delivery
+from shared.domain.ids import AccountId
+
+MAX_MESSAGES: Final = 10
+"""How many messages ``SendMessageBatch`` takes."""
+
+
+class SqsClient(Protocol):
+    """The part of boto3's ``sqs`` client that is used."""
+
+    def send_message_batch(self, **request: Any) -> Any:  # noqa: ANN401 - boto3 has no types of its own
+        """Send messages to a queue."""
+
+    def change_message_visibility(self, **request: Any) -> Any:  # noqa: ANN401 - as above
+        """Hide a received message for some time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqsDeliveries:
+    """A ``DeliveryQueue``.
+
+    ``report`` is called with the error if a message could not be hidden. Then it returns when the queue's own time of
+    invisibility is over.
+    """
+
+    client: Callable[[], SqsClient]
+    url: str
+    report: Callable[[Exception], None]
+
+    def put(self, deliveries: Sequence[Delivery]) -> frozenset[int]:
+        failed: set[int] = set()
+        for first in range(0, len(deliveries), MAX_MESSAGES):
+            some = deliveries[first : first + MAX_MESSAGES]
+            answer = self.client().send_message_batch(
+                QueueUrl=self.url,
+                Entries=[
+                    {"Id": str(first + place), "MessageBody": _body(one)} for place, one in enumerate(some)
+                ],
+            )
+            failed |= {int(entry["Id"]) for entry in answer.get("Failed", ())}
+        return frozenset(failed)
+
+    def hide(self, receipt: str, delay: timedelta) -> None:
+        """Hide a received message, which then returns to be received again."""
+        try:
+            self.client().change_message_visibility(
+                QueueUrl=self.url, ReceiptHandle=receipt, VisibilityTimeout=int(delay.total_seconds())
+            )
+        except (ClientError, BotoCoreError) as error:
+            self.report(error)
+
+
+def delivery_of(body: str) -> Delivery:
+    """Return the delivery of a message."""
+    found = json.loads(body)
+    return Delivery(account_id=AccountId(found["accountId"]), message=found["message"])
+
+
+def _body(delivery: Delivery) -> str:
+    document = {"accountId": delivery.account_id, "message": delivery.message}
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))

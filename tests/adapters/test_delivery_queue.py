@@ -1,0 +1,89 @@
+"""The queue of deliveries, on an emulated SQS. Source: docs/decisions/0041-webhooks-are-signed-and-guarded.md."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from shared.adapters.delivery_queue import SqsDeliveries, delivery_of
+from shared.application.webhooks import Delivery
+from shared.domain.ids import AccountId
+
+
+def delivery(number: int) -> Delivery:
+    return Delivery(account_id=AccountId("acme"), message={"id": f"n-{number}", "text": "Müde"})
+
+
+@pytest.fixture
+def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, str]]:
+    """Return an SQS client and the URL of a queue."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    with mock_aws():
+        sqs = boto3.client("sqs")
+        yield sqs, sqs.create_queue(QueueName="webhooks")["QueueUrl"]
+
+
+def received(sqs: Any, url: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        found += messages
+    return found
+
+
+def deliveries(sqs: Any, url: str) -> SqsDeliveries:
+    return SqsDeliveries(client=lambda: sqs, url=url, report=lambda error: pytest.fail(str(error)))
+
+
+class TestPutting:
+    """Deliveries survive the queue, ten a request."""
+
+    @pytest.mark.parametrize("count", [1, 10, 11, 25])
+    def test_every_delivery_arrives(self, queue: tuple[Any, str], count: int) -> None:
+        put = [delivery(number) for number in range(count)]
+
+        assert deliveries(*queue).put(put) == frozenset()
+
+        found = [delivery_of(message["Body"]) for message in received(*queue)]
+        assert sorted(found, key=lambda one: int(str(one.message["id"])[2:])) == put
+
+    def test_those_that_are_not_accepted_are_returned(self) -> None:
+        class Refusing:
+            def send_message_batch(self, **request: Any) -> Any:
+                return {
+                    "Failed": [{"Id": entry["Id"]} for entry in request["Entries"] if entry["Id"] in "1 11"]
+                }
+
+            def change_message_visibility(self, **_: Any) -> Any:
+                raise AssertionError
+
+        put = [delivery(number) for number in range(12)]
+        assert deliveries(Refusing(), "q").put(put) == frozenset({1, 11})
+
+
+class TestHiding:
+    """A failed delivery is hidden for its delay."""
+
+    def test_a_hidden_message_is_not_received(self, queue: tuple[Any, str]) -> None:
+        deliveries(*queue).put([delivery(1)])
+        (message,) = received(*queue)
+
+        deliveries(*queue).hide(message["ReceiptHandle"], timedelta(hours=8))
+        assert received(*queue) == []
+
+        deliveries(*queue).hide(message["ReceiptHandle"], timedelta())
+        assert len(received(*queue)) == 1
+
+    def test_a_failure_is_reported(self, queue: tuple[Any, str]) -> None:
+        errors: list[Exception] = []
+        sqs, url = queue
+
+        SqsDeliveries(client=lambda: sqs, url=url, report=errors.append).hide("unknown", timedelta())
+
+        assert [type(error) for error in errors] != []
+        assert isinstance(errors[0], ClientError)
