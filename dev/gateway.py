@@ -4,7 +4,7 @@ import base64
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -25,11 +25,12 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpReply:
-    """The reply to a request."""
+    """The reply to a request. If ``chunks`` is set, they are sent as the body, as they come."""
 
     status: int
     headers: list[tuple[str, str]]
     body: bytes
+    chunks: Iterator[bytes] | None = None
 
 
 def event_of(request: HttpRequest, routes: list[Route]) -> tuple[str, dict[str, Any]] | None:

@@ -17,6 +17,7 @@ from dev.clock_advance import AdvanceError, ClockAdvance
 from dev.emulator import Emulator
 from dev.gateway import HttpReply, HttpRequest, event_of, json_reply, reply_of
 from dev.http_server import HttpServer
+from dev.local_bus import BUCKET_PATH, BUS_PATH, LocalBus
 from dev.schedules import Schedules
 from dev.template import Function, Route
 from dev.workers import Invocation, Pool
@@ -41,6 +42,7 @@ class Behind(Protocol):
     pools: dict[str, Pool]
     routes: list[Route]
     is_ready: threading.Event
+    bus: LocalBus
 
     def run(self, event: Mapping[str, Any], trigger: str) -> None:
         """Invoke the step runner."""
@@ -83,11 +85,19 @@ class HttpFront:
             return json_reply(503, {"message": "starting"})
         if path.startswith("/_local/"):
             return self._local(request, path)
+        return self._service(request, path) or self._invoke_api(request)
+
+    def _service(self, request: HttpRequest, path: str) -> HttpReply | None:
+        """Answer a request to an AWS service that the stack replaces, or return None if it is none."""
         if path.removeprefix(BY_SWEEPER).startswith(LAMBDA):
             return self._lambda(request, path)
         if path.startswith("/schedules/"):
             return self._schedule(path.rsplit("/", 1)[1], json.loads(request.body))
-        return self._invoke_api(request)
+        if path.startswith(BUS_PATH):
+            return self._stack.bus.put_events(request)
+        if path.startswith(BUCKET_PATH):
+            return self._stack.bus.put_object(request)
+        return None
 
     def _invoke_api(self, request: HttpRequest) -> HttpReply:
         """Return the answer of the function that the route leads to."""
@@ -119,7 +129,7 @@ class HttpFront:
     def _local(self, request: HttpRequest, path: str) -> HttpReply:
         """Answer a request to the stack itself."""
         if request.method == "GET":
-            return self._shown(path)
+            return self._shown(request, path)
         stack, body = self._stack, json.loads(request.body or b"{}")
         match request.method, path:
             case "POST", "/_local/wakeup":
@@ -136,12 +146,14 @@ class HttpFront:
             case _:
                 return json_reply(404, {"message": "Not Found"})
 
-    def _shown(self, path: str) -> HttpReply:
+    def _shown(self, request: HttpRequest, path: str) -> HttpReply:
         """Answer a request to read something of the stack itself."""
         stack = self._stack
         match path:
             case "/_local/clock":
                 return json_reply(200, {**stack.time(), "started": dict(stack.counts)})
+            case "/_local/events":
+                return stack.bus.subscribe(request)
             case "/_local/processes":
                 workers = {name: pool.pids for name, pool in stack.pools.items()}
                 return json_reply(200, {"emulator": stack.emulator.pid, "workers": workers})

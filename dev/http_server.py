@@ -6,13 +6,16 @@ uvicorn implements the protocol (chunked bodies, keep-alive, pipelining, any met
 import asyncio
 import socket
 import threading
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import suppress
+from typing import Any, TypeVar, cast
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dev.gateway import HttpReply, HttpRequest
+
+T = TypeVar("T")
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -91,31 +94,50 @@ class HttpServer:
         self._thread.join()
 
     async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
-        reply = await self._in_a_thread(await _request(scope, receive))
+        request = await _request(scope, receive)
+        reply = await _in_a_thread(lambda: self._answer(request))
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
-        headers.append((b"content-length", str(len(reply.body)).encode()))
+        if reply.chunks is None:
+            headers.append((b"content-length", str(len(reply.body)).encode()))
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        if reply.chunks is not None:
+            await _stream(reply.chunks, receive, send)
         await send({"type": "http.response.body", "body": reply.body})
 
-    async def _in_a_thread(self, request: HttpRequest) -> HttpReply:
-        """Return the reply, computed in a thread of its own."""
-        # A function may itself call this server. With a pool of fixed size, requests that wait for one another could
-        # use it up.
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[HttpReply] = loop.create_future()
 
-        def run() -> None:
-            try:
-                outcome: HttpReply | Exception = self._answer(request)
-            except Exception as error:  # noqa: BLE001 - raised again below, in the request it belongs to
-                outcome = error
+async def _stream(chunks: Iterator[bytes], receive: Receive, send: Send) -> None:
+    """Send the chunks of a body until they end or the client is gone."""
+    gone = asyncio.ensure_future(receive())
+    try:
+        while not gone.done():
+            chunk = await _in_a_thread(lambda: next(chunks, b""))
+            if not chunk:
+                break
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    finally:
+        gone.cancel()
+
+
+async def _in_a_thread(work: Callable[[], T]) -> T:
+    """Return the result of work that is done in a thread of its own."""
+    # A function may itself call this server. With a pool of fixed size, requests that wait for one another could use it
+    # up.
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def run() -> None:
+        try:
+            outcome: T | Exception = work()
+        except Exception as error:  # noqa: BLE001 - raised again below, in the request it belongs to
+            outcome = error
+        with suppress(RuntimeError):  # the server has closed
             loop.call_soon_threadsafe(_settle, done, outcome)
 
-        threading.Thread(target=run, daemon=True).start()
-        return await done
+    threading.Thread(target=run, daemon=True).start()
+    return await done
 
 
-def _settle(done: asyncio.Future[HttpReply], outcome: HttpReply | Exception) -> None:
+def _settle(done: asyncio.Future[T], outcome: T | Exception) -> None:
     if done.cancelled():
         return  # the server is closing
     if isinstance(outcome, Exception):

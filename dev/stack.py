@@ -20,10 +20,13 @@ from dev.activity import Activity
 from dev.clock import ClockFile
 from dev.clock_advance import ClockAdvance
 from dev.emulator import Emulator, EmulatorError
+from dev.feed import Feed
 from dev.http_front import HttpFront
+from dev.local_bus import BUCKET_PATH, BUS_PATH, LocalBus
 from dev.schedules import Schedules
 from dev.stale import stale_wakeups
 from dev.template import Function, Template
+from dev.webhook_queue import WebhookQueue
 from dev.workers import ROOT, Invocation, Pool
 from shared.adapters.crypto import SecretHasher
 from shared.adapters.dynamodb.access import DynamoDbAccess
@@ -101,6 +104,10 @@ class Stack:
             on_failure=on_failure,
         )
         self.emulator.create_tables(self.template.tables())
+        self.bus = LocalBus(folder)
+        sqs = self.emulator.client("sqs")
+        # The last one is the queue; the one before it takes what the queue gives up.
+        self._webhook_queue_url = [_queue_url(sqs, queue) for queue in self.template.webhook_queues()][-1]
         self.database = self.emulator.client("dynamodb")
         self._admit(KEY)
         group = self.template.schedule_group()
@@ -127,10 +134,22 @@ class Stack:
             ),
             patience_seconds=options.advance_seconds,
         )
+        self._feed = Feed(
+            folder / "changes.jsonl",
+            folder,
+            self.tables(),
+            read=self._item,
+            publish=lambda records: self._answer("Publisher", {"Records": records}),
+        )
+        self._webhooks = WebhookQueue(
+            sqs, self._webhook_queue_url, lambda event: self._answer("WebhookSender", event)
+        )
         self._stopping = threading.Event()
         self._sweeping = threading.Thread(target=self._sweep_every_minute, daemon=True)
         self.is_ready.set()
         self._sweeping.start()
+        self._feed.start()
+        self._webhooks.start()
 
     def run(self, event: Mapping[str, Any], trigger: str) -> None:
         """Invoke the step runner."""
@@ -174,7 +193,10 @@ class Stack:
         """Stop all processes and threads of the stack."""
         self._stopping.set()
         self.front.stop_serving()
+        self.bus.close()
         self.activity.close()
+        self._feed.stop()
+        self._webhooks.stop()
         for pool in self.pools.values():
             pool.stop()
         self.emulator.stop()
@@ -221,6 +243,19 @@ class Stack:
         self.activity.begin(invocation.id, f"{logical_id} {json.dumps(event)} (by {trigger})")
         self.pools[logical_id].put(invocation)
 
+    def _answer(self, logical_id: str, event: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Invoke a function and return its answer, or None if it failed."""
+        invocation = self.pools[logical_id].put(Invocation(event=event, trigger="mapping"))
+        invocation.done.wait()
+        answer: Mapping[str, Any] | None = invocation.answer.get("answer")
+        return answer
+
+    def _item(self, table: str, key: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        found: Mapping[str, Any] | None = self.database.get_item(
+            TableName=table, Key=key, ConsistentRead=True
+        ).get("Item")
+        return found
+
     def _ended(self, function: Function, invocation: Invocation) -> None:
         self._count(function, invocation)
         self.activity.end(invocation.id)
@@ -248,6 +283,11 @@ class Stack:
             "AWS_ENDPOINT_URL_DYNAMODB": self._options.database_url or self.emulator.endpoint,
             "AWS_ENDPOINT_URL_SCHEDULER": services,
             "AWS_ENDPOINT_URL_LAMBDA": lambda_url,
+            "AWS_ENDPOINT_URL_EVENTBRIDGE": f"{self.url}{BUS_PATH}",
+            "AWS_ENDPOINT_URL_S3": f"{self.url}{BUCKET_PATH}",
+            "AWS_ENDPOINT_URL_SQS": self.emulator.endpoint,
+            "WEBHOOK_QUEUE_URL": self._webhook_queue_url,
+            "CHANGE_LOG": str(self.folder / "changes.jsonl"),
             "POWERTOOLS_LOG_LEVEL": "WARNING",
         }
 
@@ -265,6 +305,17 @@ class Stack:
         self.sweep()
         while not self._stopping.wait(SWEEP_PERIOD_SECONDS):
             self.sweep()
+
+
+def _queue_url(sqs: Any, queue: Mapping[str, Any]) -> str:  # noqa: ANN401 - boto3 has no types of its own
+    """Create a queue, unless it exists, and return its URL."""
+    try:
+        url: str = sqs.create_queue(**queue)["QueueUrl"]
+    except sqs.exceptions.QueueNameExists:
+        # It was made by a stack whose template has other attributes.
+        url = sqs.get_queue_url(QueueName=queue["QueueName"])["QueueUrl"]
+        sqs.set_queue_attributes(QueueUrl=url, Attributes=queue["Attributes"])
+    return url
 
 
 def _parameters(folder: Path) -> dict[str, str]:

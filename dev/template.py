@@ -1,5 +1,6 @@
 """Reads the parts of template.yaml that the local stack needs: parameters, tables, functions, routes."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -114,6 +115,20 @@ class Template:
         for _, resource in self._of_type("AWS::DynamoDB::Table"):
             properties = resource["Properties"]
             yield {name: self.resolve(properties[name]) for name in kept if name in properties}
+
+    def webhook_queues(self) -> Iterator[dict[str, Any]]:
+        """Yield the arguments of ``create_queue`` for the dead letters of webhooks and the queue before them."""
+        for name in ("WebhookDeadLetters", "WebhookQueue"):
+            properties = self.resolve(self.document["Resources"][name]["Properties"])
+            kept = {
+                key: properties[key] for key in ("VisibilityTimeout", "RedrivePolicy") if key in properties
+            }
+            yield {
+                "QueueName": properties["QueueName"],
+                "Attributes": {
+                    key: value if isinstance(value, str) else json.dumps(value) for key, value in kept.items()
+                },
+            }
 
     def schedule_group(self) -> str:
         """Return the name of the group of schedules."""

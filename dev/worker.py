@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dev.change_log import STREAMED, WriteWatch
 from dev.clock import DevClock
 from shared import bootstrap
 
@@ -41,6 +42,7 @@ def main() -> None:
     read, write, handler = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     clock = DevClock(Path(os.environ["CLOCK_FILE"]), os.environ["STACK_URL"], os.environ["STACK_FUNCTION"])
     bootstrap.use_clock(clock)
+    bootstrap.watch_database(_log_writes)
     module, _, name = handler.rpartition(".")
     call = getattr(importlib.import_module(module), name)
     with (
@@ -54,6 +56,12 @@ def main() -> None:
             job = json.loads(line)
             clock.invocation = job["id"]
             replies.write(json.dumps(_call(call, job, handler)).encode() + b"\n")
+
+
+def _log_writes(client: Any) -> None:  # noqa: ANN401 - boto3 has no types of its own
+    """Log the writes of this process, because the emulator has no streams."""
+    tables = {kind: os.environ[f"{kind.upper()}_TABLE"] for kind in STREAMED}
+    WriteWatch(client, Path(os.environ["CHANGE_LOG"]), tables).begin()
 
 
 def _call(call: Any, job: dict[str, Any], handler: str) -> dict[str, Any]:  # noqa: ANN401 - a handler

@@ -285,6 +285,25 @@ class TestOneDeployment:
         }
         assert {event["source"] for event in club.subscription.received.values()} == {"ritornello"}
 
+    def test_a_webhook_is_called_under_the_senders_role(self, club: Club) -> None:
+        club.api.call(
+            "PUT", "/webhook", {"url": f"{club.downstream.url}/hooks/it", "kinds": ["instance.paused"]}
+        )
+        finn = joined(club.api, "finn", start=datetime.now(UTC) + A_WEEK_AND_A_DAY)
+        # The publisher knows of it within a minute.
+        paused = False
+
+        def called() -> bool:
+            nonlocal paused
+            club.api.call("POST", f"/execution-instance/{finn.sid}/{'resume' if paused else 'pause'}")
+            paused = not paused
+            return any(line["path"] == "/hooks/it" for line in club.ledger())
+
+        seconds_until(called, 120, club.ledger)
+        calls = [line["request"] for line in club.ledger() if line["path"] == "/hooks/it"]
+        assert {(call["kind"], call["instanceSid"]) for call in calls} == {("instance.paused", finn.sid)}
+        club.api.call("DELETE", "/webhook")
+
     def test_every_dialect_does_its_work_under_its_own_role(self, club: Club) -> None:
         processes, orders, workflows = spoken(club.api)
         values = {"memberId": "eve", "email": "eve@example.test", "monthlyFee": 29.5}
