@@ -96,8 +96,9 @@ def packaged(document: Document, build: Build, bucket: Bucket) -> Document:
 def adapted(document: Document) -> Document:
     """Return the template adapted to the other engine.
 
-    There is one change: statements about schedules name the group ``default``, because the engine checks the
-    permissions for a schedule under that group, no matter in which group it is.
+    There are two changes. Statements about schedules name the group ``default``, because the engine checks the
+    permissions for a schedule under that group, no matter in which group it is. Statements that allow to send messages
+    also allow ``sqs:SendMessageBatch``, which is no action of AWS: there ``sqs:SendMessage`` permits both.
 
     The engine runs Python functions with its own interpreter and ignores ``Runtime`` and ``Architectures``. For other
     properties that it ignores see docs/decisions/0012-end-to-end-on-another-engine.md.
@@ -109,6 +110,8 @@ def adapted(document: Document) -> Document:
                 statement["Resource"] = {
                     "Fn::Sub": "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/default/*"
                 }
+            if "sqs:SendMessage" in actions_of(statement):
+                statement["Action"] = [*actions_of(statement), "sqs:SendMessageBatch"]
     return found
 
 

@@ -299,7 +299,8 @@ class TestOneDeployment:
             paused = not paused
             return any(line["path"] == "/hooks/it" for line in club.ledger())
 
-        seconds_until(called, 120, club.ledger)
+        functions = ("Publisher", "WebhookSender")
+        seconds_until(called, 90, lambda: [club.deployment.logged(name)[-3:] for name in functions])
         calls = [line["request"] for line in club.ledger() if line["path"] == "/hooks/it"]
         assert {(call["kind"], call["instanceSid"]) for call in calls} == {("instance.paused", finn.sid)}
         club.api.call("DELETE", "/webhook")
