@@ -16,9 +16,11 @@ from functions.publisher.handler import PublisherMetric
 from functions.step_runner.reports import Metric as RunMetric
 from functions.sweeper.handler import Metric
 from shared.adapters.dynamodb.tables import Tables, table_definitions
+from shared.adapters.http.webhook_caller import TIMEOUT_SECONDS
 from shared.application.sweep import Fault
 from shared.config import read_settings
 from shared.domain.instance.due import MAX_BACK_OFF
+from shared.domain.notifications.webhook import RETRY_DELAYS
 from tests.application.sweeps import LASTS, PERIOD
 from tests.dialects.paths import OPERATIONS as SERVED
 
@@ -337,6 +339,44 @@ class TestChanges:
             ):
                 return False
         return True
+
+
+class TestWebhooks:
+    """Messages to webhooks are repeated for about a day and then set aside."""
+
+    QUEUE: dict[str, Any] = RESOURCES["WebhookQueue"]["Properties"]
+    SENDER: dict[str, Any] = RESOURCES["WebhookSender"]["Properties"]
+
+    def test_the_queue_gives_up_after_the_last_attempt(self) -> None:
+        assert self.QUEUE["RedrivePolicy"] == {
+            "deadLetterTargetArn": {"Fn::GetAtt": ["WebhookDeadLetters", "Arn"]},
+            "maxReceiveCount": len(RETRY_DELAYS) + 1,
+        }
+
+    def test_a_message_outlives_its_attempts(self) -> None:
+        kept = timedelta(seconds=self.QUEUE["MessageRetentionPeriod"])
+
+        assert kept > sum(RETRY_DELAYS, timedelta(days=2))
+
+    def test_a_message_stays_hidden_while_it_is_sent(self) -> None:
+        # Lambda asks for six times the function's timeout.
+        assert self.QUEUE["VisibilityTimeout"] >= 6 * self.SENDER["Timeout"]
+        assert self.SENDER["Timeout"] >= 2 * TIMEOUT_SECONDS
+
+    def test_one_message_is_sent_at_a_time_by_few_senders(self) -> None:
+        mapping = RESOURCES["WebhookDeliveries"]["Properties"]
+
+        assert mapping["BatchSize"] == 1
+        assert mapping["ScalingConfig"] == {"MaximumConcurrency": 5}
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+    @pytest.mark.parametrize("name", ["Publisher", "WebhookSender"])
+    def test_the_table_of_keys_is_open_for_items_of_accounts_only(self, name: str) -> None:
+        table = {"Fn::GetAtt": ["AccessTable", "Arn"]}
+        (found,) = [s for owner, s in statements() if owner == name and s["Resource"] == table]
+
+        assert found["Action"] == "dynamodb:GetItem"
+        assert found["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["account#*"]}}
 
 
 def policy_of(function: str, routes: int) -> dict[str, Any]:
