@@ -1,66 +1,26 @@
 """Notifications of the local stack while everything is killed: each change arrives, under one id."""
 
 import http.client
-import json
-import os
 import random
-import signal
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from dev.client import Api, Processes, RefusedError, advance
+from dev.client import Processes, RefusedError, advance
+from tests.e2e.feed import await_that, kill, sent_events, workers
 from tests.e2e.gym import gym, join, now_of
 
 MEMBERS = 12
 HOOK = "/hooks/it"
 
 
-def sent_events(stack: Api, *, after: int = 0) -> list[tuple[int, dict[str, Any]]]:
-    """Return the server-sent events that the stack has now, each with its id."""
-    connection = http.client.HTTPConnection(stack.url.removeprefix("http://"), timeout=1)
-    connection.request("GET", "/_local/events", headers={"Last-Event-ID": str(after)})
-    answer = connection.getresponse()
-    assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream")
-    data = b""
-    with suppress(TimeoutError):  # nothing new for a second
-        while chunk := answer.read1():
-            data += chunk
-    connection.close()
-    found: list[tuple[int, dict[str, Any]]] = []
-    for event in data.decode().split("\n\n"):
-        members = dict(line.split(": ", 1) for line in event.splitlines() if line[0] != ":")
-        if members:
-            message = json.loads(members["data"])
-            assert members["event"] == message["kind"]
-            found.append((int(members["id"]), message))
-    return found
-
-
 def hooked(processes: Processes) -> list[dict[str, Any]]:
     """Return the messages that the webhook has accepted."""
     lines = processes.downstream.call("GET", "/_ledger")
     return [line["request"] for line in lines if line["path"] == HOOK and line["effect"]]
-
-
-def workers(stack: Api, function: str) -> list[int]:
-    pids: list[int] = stack.call("GET", "/_local/processes")["workers"][function]
-    return pids
-
-
-def kill(pids: list[int]) -> int:
-    """Kill processes with SIGKILL, and return how many there were."""
-    count = 0
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-            count += 1
-    return count
 
 
 def expected_of(sids: list[str]) -> set[tuple[str, str]]:
@@ -85,13 +45,6 @@ def changes(messages: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
 def differences(found: list[tuple[str, str]], expected: list[tuple[str, str]]) -> dict[str, object]:
     missing, excess = Counter(expected), Counter(found)
     return {"missing": missing - excess, "excess": excess - missing}
-
-
-def await_that(holds: Callable[[], bool], seconds: float, tell: Callable[[], object]) -> None:
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, tell()
-        time.sleep(0.5)
 
 
 class TestKills:
