@@ -40,7 +40,9 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
         metrics.add_metric(PublisherMetric.UNREADABLE, MetricUnit.Count, len(report.unreadable))
         metrics.flush_metrics()
     if report.repeat_from is None:
-        logger.info("batch published", extra={"sent": report.sent})
+        # Most writes announce nothing, and need no line.
+        if report.sent:
+            logger.info("batch published", extra={"sent": report.sent})
         return {"batchItemFailures": []}
     logger.error("notifications not accepted", extra={"sent": report.sent, "position": report.repeat_from})
     return {"batchItemFailures": [{"itemIdentifier": report.repeat_from}]}

@@ -90,6 +90,7 @@ def house(client: Client) -> House:
     bulk = {"selection": {"ids": [instance]}, "command": {"name": "pause"}}
     operation = client("POST", "/bulk-operation", bulk)[1]["sid"]
     key = client("POST", "/access-key", {"role": "viewer"}, secret=None)[1]["keyId"]
+    client("PUT", "/webhook", {"url": "https://hooks.example.com/"}, secret=None)
     names = {
         "strategy": strategy,
         "instance": instance,
