@@ -50,7 +50,7 @@ _ABOUT = {
     _Kind.INSTANCE_CREATED: "An instance was created.",
     _Kind.INSTANCE_PAUSED: "An instance is `PAUSED`, by an operator, a controller or the engine (`reason.by`).",
     _Kind.INSTANCE_RESUMED: "An instance is `ACTIVE` again.",
-    _Kind.INSTANCE_CANCELED: "An instance is `CANCELED`. `reason.code` is its `cancelReason`.",
+    _Kind.INSTANCE_CANCELED: "An instance is `CANCELED`.",
     _Kind.INSTANCE_COMPLETED: "An instance is `COMPLETED`: its plan has ended.",
     _Kind.INSTANCE_MIGRATED: "An instance continues under `strategyVersion`, and no longer `migratedFromVersion`.",
     _Kind.STRATEGY_PUBLISHED: "A strategy was created, or has a new version.",

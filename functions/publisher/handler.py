@@ -6,23 +6,31 @@ Lambda invokes it with batches of stream records.
 from enum import StrEnum
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.adapters.dynamodb.streams import stream_record
+from shared.adapters.metrics import Values, write_metrics
 from shared.application.log_lines import log_line
-from shared.application.publish import publish
+from shared.application.publish import PublishReport, publish
 from shared.bootstrap import publisher, settings, table_names
 
 logger = Logger(json_serializer=log_line)
-metrics = Metrics(namespace="Ritornello")
 
 
 class PublisherMetric(StrEnum):
     """The metrics of the publisher. An alarm uses them."""
 
     UNREADABLE = "UnreadableChanges"
+
+
+def write_publisher_metrics(report: PublishReport) -> None:
+    """Write the metrics of a batch."""
+    # A metric without a value in an hour costs nothing in it.
+    unreadable = [len(report.unreadable)] if report.unreadable else []
+    values: Values = {PublisherMetric.UNREADABLE: (MetricUnit.Count, unreadable)}
+    write_metrics(values, {"stage": settings().stage})
 
 
 @logger.inject_lambda_context
@@ -35,10 +43,7 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     report = publish(publisher(), [stream_record(record, tables) for record in event["Records"]])
     for record in report.unreadable:
         logger.error("change not readable", extra={"position": record.key, "why": record.why})
-    if report.unreadable:
-        metrics.add_dimension("stage", settings().stage)
-        metrics.add_metric(PublisherMetric.UNREADABLE, MetricUnit.Count, len(report.unreadable))
-        metrics.flush_metrics()
+    write_publisher_metrics(report)
     if report.repeat_from is None:
         # Most writes announce nothing, and need no line.
         if report.sent:

@@ -12,16 +12,24 @@ from datetime import timedelta
 
 import pytest
 
+from dev.memory.publishing import MemoryPublishing
+from dev.stream_records import record_of
 from dev.template import Template
+from functions.publisher.handler import write_publisher_metrics
 from functions.step_runner.handler import lambda_handler as step_runner
 from functions.sweeper.handler import lambda_handler as sweeper
 from shared import bootstrap
+from shared.adapters.dynamodb.items import instance_item
+from shared.adapters.dynamodb.streams import stream_record
+from shared.adapters.dynamodb.tables import Tables
 from shared.application.ports import SealBrokenError, UnknownStrategyError
+from shared.application.publish import publish
 from shared.domain.errors import StoredShapeError
 from shared.domain.instance.due import GRACE
 from shared.domain.steps.call import Answered, CallOutcome, TimedOut
 from shared.domain.strategy.model import Json, Strategy
 from tests.application.runner.watched import A_LEASE, OK, Crash, Watched
+from tests.factories import an_instance
 from tests.functions.alarms import Alarms, Period
 from tests.functions.contexts import Context
 from tests.functions.emf import Written, written
@@ -56,6 +64,12 @@ BY_AWS = {
     "process-api-errors": ByAws(cause=ERRORS),
     "automation-api-errors": ByAws(cause=ERRORS),
     "orders-api-errors": ByAws(cause=ERRORS),
+    "publisher-errors": ByAws(cause=ERRORS),
+    "publisher-late": ByAws(
+        cause="the oldest record that the publisher has read is older than an hour", fires=3_600_001
+    ),
+    "webhook-sender-errors": ByAws(cause=ERRORS),
+    "webhook-dead-letters": ByAws(cause="a message is in the queue: a webhook has refused it for a day"),
     "sweeper-silent": ByAws(cause="no invocation has begun in the period", fires=0, quiet=5),
     "api-failures": ByAws(cause="API Gateway has answered a request with a status from 500 on"),
     "throttles": ByAws(cause="an invocation was refused because no concurrency was left"),
@@ -86,6 +100,14 @@ class World:
         watched.clock.at += GRACE + late
         bootstrap.use_ports(watched.ports)
         sweeper({}, Context())  # type: ignore[arg-type]
+        return written(self.capsys)
+
+    def publish(self, **members: dict[str, str]) -> list[Written]:
+        """Return what the publisher writes about a new instance with some attributes of its item replaced."""
+        table = bootstrap.settings().tables.instances
+        image = {**instance_item(an_instance(rev=1)), **members}
+        record = stream_record(record_of(table, ("sid",), None, image, number=1), Tables(instances=table))
+        write_publisher_metrics(publish(MemoryPublishing(), [record]))
         return written(self.capsys)
 
     def sweep_failing(self, error: Exception) -> list[Written]:
@@ -185,6 +207,10 @@ OURS: dict[str, tuple[Scenario, Scenario]] = {
     "missing-version": (
         lambda world: [world.sweep_failing(UnknownStrategyError("s-1 version 1"))],
         lambda world: [world.sweep_failing(ValueError("a bug"))],
+    ),
+    "unreadable-changes": (
+        lambda world: [world.publish(schema={"N": "99"})],
+        lambda world: [world.publish()],
     ),
     "unreadable-settings": (
         lambda world: [world.sweep_failing(SealBrokenError("altered"))],

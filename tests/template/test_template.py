@@ -291,14 +291,14 @@ class TestChanges:
         (late,) = [
             alarm
             for alarm in of_type("AWS::CloudWatch::Alarm").values()
-            if alarm["MetricName"] == "IteratorAge"
+            if alarm.get("MetricName") == "IteratorAge"
         ]
 
         assert timedelta(milliseconds=late["Threshold"]) == timedelta(hours=1)
         assert late["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "Publisher"}}]
 
     def test_unreadable_changes_raise_an_alarm(self) -> None:
-        names = [alarm["MetricName"] for alarm in of_type("AWS::CloudWatch::Alarm").values()]
+        names = [alarm.get("MetricName") for alarm in of_type("AWS::CloudWatch::Alarm").values()]
 
         assert PublisherMetric.UNREADABLE.value in names
 

@@ -16,21 +16,24 @@ def reason_of_stop(instance: Instance) -> NotificationReason | None:
     stop = instance.stop
     if stop is None:
         return None
-    code = None if stop.cancel_reason is None else stop.cancel_reason.value
-    return NotificationReason(code=code, message=_cut(stop.note), by=stop.by)
+    return NotificationReason(code=stop.reason.text, message=_cut(stop.note), by=stop.by)
 
 
 def reason_of_attempt(event: Event) -> NotificationReason | None:
     """Return why the last attempt of an open event failed, or None if none has."""
-    if event.last_error is None:
+    failure = event.failure
+    if failure is None:
         return None
-    return NotificationReason(message=_cut(event.last_error))
+    return NotificationReason(code=failure.error_class, message=_cut(failure.message))
 
 
 def reason_of_failure(record: EventRecord) -> NotificationReason:
     """Return why an event failed."""
+    failure = record.event.failure
     return NotificationReason(
-        code=record.closed_by.value, message=_cut(record.why or record.event.last_error), by=record.by
+        code=None if failure is None else failure.error_class,
+        message=_cut(record.why or record.event.last_error),
+        by=record.by,
     )
 
 

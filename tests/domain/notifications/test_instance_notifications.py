@@ -10,7 +10,7 @@ import pytest
 from shared.domain.ids import CorrelationId
 from shared.domain.instance.event import EventPause, EventStatus, PausedFor
 from shared.domain.instance.journal import Answer, ClosedBy, EventRecord
-from shared.domain.instance.model import BlockedBy, CancelReason, Instance, InstanceStatus, Origin
+from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus, Origin
 from shared.domain.instance.run import Ending, Intent
 from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import (
@@ -162,7 +162,9 @@ class TestRunsThatEnd:
         assert isinstance(notification.about, AboutInstance)
         assert notification.about.event is not None
         assert notification.about.event.retry_at == NOON + HOUR
-        assert notification.reason == NotificationReason(message="shop/charge returned HTTP 402")
+        assert notification.reason == NotificationReason(
+            code="http-402", message="shop/charge returned HTTP 402"
+        )
 
     def test_a_failed_event_names_the_error_and_cancels_its_instance(self) -> None:
         of = claimed(life())
@@ -170,9 +172,9 @@ class TestRunsThatEnd:
         failed, canceled = after(of, lambda: of.conclude(ended(Ending.EXHAUSTED, NOON), NOON))
 
         assert (failed.kind.value, canceled.kind.value) == ("event.failed", "instance.canceled")
-        assert failed.reason == NotificationReason(code="RUN", message="shop/charge returned HTTP 402")
+        assert failed.reason == NotificationReason(code="http-402", message="shop/charge returned HTTP 402")
         assert canceled.reason is not None
-        assert canceled.reason.code == CancelReason.MAX_ATTEMPTS
+        assert canceled.reason.code == "exhausted:http-402"
 
     def test_used_up_attempts_that_pause_announce_the_pause(self) -> None:
         of = claimed(life(strategy(retry=retries(pause=True))))
@@ -231,11 +233,18 @@ class TestRecordsThatAreGone:
         assert notification.id == "i-1-5-event.failed"
 
     def test_crashes_are_named_as_the_cause(self) -> None:
-        record = replace(self.record(EventStatus.FAILED), closed_by=ClosedBy.CRASHES, why="crashed 5 times")
+        failed = self.record(EventStatus.FAILED)
+        crash = EventFailure(message="crashed 5 times", error_class="crash", at=TWELVE)
+        record = replace(
+            failed,
+            closed_by=ClosedBy.CRASHES,
+            why="crashed 5 times",
+            event=replace(failed.event, failure=crash),
+        )
 
         (notification,) = notifications_of(self.closing(), {1: record})
 
-        assert notification.reason == NotificationReason(code="CRASHES", message="crashed 5 times")
+        assert notification.reason == NotificationReason(code="crash", message="crashed 5 times")
 
     def test_records_are_read_of_begun_events_that_closed_only(self) -> None:
         before = running(a_running_event(1), an_event(2), a_running_event(3))
