@@ -320,6 +320,7 @@ def readings(town: Town) -> Iterator[tuple[str, tuple[Any, ...]]]:
     yield "get_bulk_operation", tuple(f"/bulk-operation/{sid}" for sid in town.operations)
     yield "get_queue", ("/queue",)
     yield "list_keys", ("/access-key",)
+    yield "get_webhook", ("/webhook",)
     yield "list_audit", ("/audit?limit=100",)
     yield "get_app", ("/app",)
     of = [*town.definitions, *heads]
