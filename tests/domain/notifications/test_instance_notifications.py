@@ -11,6 +11,7 @@ from shared.domain.ids import CorrelationId
 from shared.domain.instance.event import EventPause, EventStatus, PausedFor
 from shared.domain.instance.journal import Answer, ClosedBy, EventRecord
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus, Origin
+from shared.domain.instance.reason import EventFailure
 from shared.domain.instance.run import Ending, Intent
 from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import (
@@ -92,7 +93,7 @@ class TestInstances:
         (notification,) = after(of, lambda: of.applied(Pause(by=by), NOON))
 
         assert notification.kind is NotificationKind.INSTANCE_PAUSED
-        assert notification.reason == NotificationReason(message="holiday", by="key-1")
+        assert notification.reason == NotificationReason(code="operator:key-1", message="holiday", by="key-1")
         assert notification.at == NOON
 
     def test_a_resumed_instance_is_announced(self) -> None:
@@ -108,7 +109,7 @@ class TestInstances:
 
         assert notification.kind is NotificationKind.INSTANCE_CANCELED
         assert notification.reason is not None
-        assert notification.reason.code == "HTTP_REQUEST"
+        assert notification.reason.code == "operator:ann"
 
     def test_a_plan_that_ends_completes_the_instance_after_its_event(self) -> None:
         of = claimed(life(request=None))
@@ -183,7 +184,7 @@ class TestRunsThatEnd:
 
         assert notification.kind is NotificationKind.INSTANCE_PAUSED
         assert notification.reason == NotificationReason(
-            message="bill: shop/charge returned HTTP 402", by="engine"
+            code="exhausted:http-402", message="bill: shop/charge returned HTTP 402", by="engine"
         )
 
     def test_a_resume_that_restarts_an_event_schedules_no_retry(self) -> None:

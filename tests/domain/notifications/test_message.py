@@ -121,7 +121,7 @@ class TestForm:
                 "run": 3,
                 "inDoubt": False,
             },
-            "reason": {"code": "MIGRATION", "message": "killed", "by": "key-1"},
+            "reason": {"code": "http-402", "message": "killed", "by": "key-1"},
             "links": {
                 "instance": f"/execution-instance/{INSTANCE.sid}",
                 "strategy": f"/execution-strategy/{INSTANCE.strategy_sid}",
