@@ -169,41 +169,41 @@ class TestPhases:
     def test_instances_are_listed_by_phase(self, stores: Stores) -> None:
         made(stores, stuck("a", "http-402"), paused("b", "ann"), an_instance("c"))
 
-        assert self.listed(stores, STUCK) == ["a"]
-        assert self.listed(stores, PhaseRange(phase=Phase.PAUSED)) == ["b"]
-        assert self.listed(stores, STUCK, PhaseRange(phase=Phase.PAUSED)) == ["b", "a"]
-        assert self.listed(stores, PhaseRange(phase=Phase.FAULTED)) == []
+        assert self.sids_of(stores, STUCK) == ["a"]
+        assert self.sids_of(stores, PhaseRange(phase=Phase.PAUSED)) == ["b"]
+        assert self.sids_of(stores, STUCK, PhaseRange(phase=Phase.PAUSED)) == ["b", "a"]
+        assert self.sids_of(stores, PhaseRange(phase=Phase.FAULTED)) == []
 
     def test_a_cause_includes_all_its_details(self, stores: Stores) -> None:
         made(stores, stuck("a", "http-402"), stuck("b", "http-40"), stuck("c", "timeout"))
 
         def of(detail: str | None) -> list[str]:
-            return self.listed(stores, replace(STUCK, cause=Cause.EXHAUSTED, detail=detail))
+            return self.sids_of(stores, replace(STUCK, cause=Cause.EXHAUSTED, detail=detail))
 
         assert of(None) == ["c", "a", "b"]
         assert of("http-402") == ["a"]
         assert of("http-40") == ["b"]
         assert of("http") == []
-        assert self.listed(stores, replace(STUCK, cause=Cause.IN_DOUBT)) == []
+        assert self.sids_of(stores, replace(STUCK, cause=Cause.IN_DOUBT)) == []
 
     def test_a_strategy_narrows_a_reason(self, stores: Stores) -> None:
         made(stores, stuck("a", "timeout"), stuck("b", "timeout", strategy=OTHER_STRATEGY))
         by_reason = replace(STUCK, cause=Cause.EXHAUSTED, detail="timeout")
 
-        assert self.listed(stores, replace(by_reason, strategy=OTHER_STRATEGY)) == ["b"]
-        assert self.listed(stores, replace(by_reason, strategy=full.STRATEGY)) == ["a"]
-        assert self.listed(stores, replace(by_reason, strategy=StrategySid("o"))) == []
+        assert self.sids_of(stores, replace(by_reason, strategy=OTHER_STRATEGY)) == ["b"]
+        assert self.sids_of(stores, replace(by_reason, strategy=full.STRATEGY)) == ["a"]
+        assert self.sids_of(stores, replace(by_reason, strategy=StrategySid("o"))) == []
 
-    def test_instances_that_leave_their_phase_leave_the_list(self, stores: Stores) -> None:
+    def test_instances_of_another_phase_now_are_not_found(self, stores: Stores) -> None:
         (instance,) = made(stores, stuck("a", "timeout"))
         stores.instances.commit(changed(instance, status=InstanceStatus.ACTIVE, stop=None))
 
-        assert self.listed(stores, STUCK) == []
+        assert self.sids_of(stores, STUCK) == []
 
     @pytest.mark.parametrize("is_ascending", [True, False])
     def test_pages_continue_after_a_position(self, stores: Stores, *, is_ascending: bool) -> None:
         made(stores, *(stuck(f"i-{n}", f"http-{500 + n % 3}") for n in range(20)))
-        everything = self.listed(stores, STUCK, limit=99, window=PhaseWindow(is_ascending=is_ascending))
+        everything = self.sids_of(stores, STUCK, limit=99, window=PhaseWindow(is_ascending=is_ascending))
         pages: list[str] = []
         window = PhaseWindow(is_ascending=is_ascending)
         while page := stores.instances.in_phases(full.ACCOUNT, [STUCK], window=window, limit=3):
@@ -213,7 +213,7 @@ class TestPhases:
         assert len(everything) == 20
         assert pages == everything
         by_reason = replace(STUCK, cause=Cause.EXHAUSTED, detail="http-501")
-        assert self.listed(stores, by_reason, window=window) == []
+        assert self.sids_of(stores, by_reason, window=window) == []
 
     def test_instances_of_another_account_are_excluded(self, stores: Stores) -> None:
         made(stores, stuck("a", "timeout"))
@@ -241,7 +241,7 @@ class TestProblems:
         assert first[0].created_at == at(3) + timedelta(seconds=3)
         assert find(OTHER, before=None, limit=9) == []
 
-    def test_a_solved_problem_leaves_the_list(self, stores: Stores) -> None:
+    def test_a_solved_problem_is_not_found(self, stores: Stores) -> None:
         (instance,) = made(stores, with_failed_event("a", 2))
         stores.instances.commit(changed(instance, failed_events=()))
 

@@ -312,7 +312,7 @@ class TestTheMetrics:
         assert values_of(metrics, "CallFailures", calledService="shop") == [0, 0]
         assert values_of(metrics, "CallFailures", calledService="other") == []
 
-    def test_more_calls_than_a_line_can_hold_are_all_counted(self, run: Runner) -> None:
+    def test_calls_beyond_the_size_of_a_line_are_counted(self, run: Runner) -> None:
         steps: Json = [
             {
                 "key": f"s{number}",

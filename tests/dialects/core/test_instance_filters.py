@@ -38,7 +38,7 @@ def started(client: Client, strategy: str = "flow", **more: Any) -> str:
     return str(client.started(strategyId=strategy, **more)["executionInstance"]["sid"])
 
 
-def listed(client: Client, key: str = "admin.secret", **query: Any) -> list[str]:
+def sids_of(client: Client, key: str = "admin.secret", **query: Any) -> list[str]:
     """Return the sids of a list, page by page of two."""
     sids: list[str] = []
     cursor: dict[str, str] = {}
@@ -91,32 +91,32 @@ class TestPhaseAndReason:
     """Stopped instances are found by phase, by cause, by reason, and by who stopped them."""
 
     def test_instances_of_a_phase(self, client: Client, town: Town) -> None:
-        assert listed(client, phase="STUCK")[0] == town.failed
-        assert set(listed(client, phase="STUCK")) == {town.failed, town.elsewhere, town.declined}
-        assert listed(client, phase="PAUSED") == [town.paused]
-        assert listed(client, phase="CANCELED") == [town.canceled]
-        assert listed(client, phase="COMPLETED") == []
+        assert sids_of(client, phase="STUCK")[0] == town.failed
+        assert set(sids_of(client, phase="STUCK")) == {town.failed, town.elsewhere, town.declined}
+        assert sids_of(client, phase="PAUSED") == [town.paused]
+        assert sids_of(client, phase="CANCELED") == [town.canceled]
+        assert sids_of(client, phase="COMPLETED") == []
 
     def test_instances_of_a_cause_and_of_a_reason(self, client: Client, town: Town) -> None:
-        assert set(listed(client, reason="exhausted")) == {town.declined, town.failed, town.elsewhere}
-        assert set(listed(client, reason="exhausted:http-402")) == {town.declined, town.elsewhere}
-        assert listed(client, reason="exhausted:http-422", phase="STUCK") == [town.failed]
-        assert listed(client, reason="exhausted:http-402", strategyId="other") == [town.elsewhere]
-        assert listed(client, reason="in-doubt") == []
+        assert set(sids_of(client, reason="exhausted")) == {town.declined, town.failed, town.elsewhere}
+        assert set(sids_of(client, reason="exhausted:http-402")) == {town.declined, town.elsewhere}
+        assert sids_of(client, reason="exhausted:http-422", phase="STUCK") == [town.failed]
+        assert sids_of(client, reason="exhausted:http-402", strategyId="other") == [town.elsewhere]
+        assert sids_of(client, reason="in-doubt") == []
 
     def test_instances_by_who_stopped_them(self, client: Client, town: Town) -> None:
-        assert set(listed(client, stoppedBy="engine")) == {town.declined, town.failed, town.elsewhere}
-        assert listed(client, stoppedBy="operator") == [town.paused]
-        assert listed(client, stoppedBy="admin", phase="CANCELED") == [town.canceled]
-        assert listed(client, stoppedBy="controller") == []
-        assert listed(client, stoppedBy="engine", reason="exhausted:http-422") == [town.failed]
-        assert listed(client, stoppedBy="operator", reason="operator") == [town.paused]
+        assert set(sids_of(client, stoppedBy="engine")) == {town.declined, town.failed, town.elsewhere}
+        assert sids_of(client, stoppedBy="operator") == [town.paused]
+        assert sids_of(client, stoppedBy="admin", phase="CANCELED") == [town.canceled]
+        assert sids_of(client, stoppedBy="controller") == []
+        assert sids_of(client, stoppedBy="engine", reason="exhausted:http-422") == [town.failed]
+        assert sids_of(client, stoppedBy="operator", reason="operator") == [town.paused]
 
     def test_a_phase_of_a_strategy_or_folder(self, client: Client, town: Town) -> None:
-        assert listed(client, strategyId="flow", phase="STUCK") == [town.failed, town.declined]
-        assert listed(client, strategyId="flow", phase="PAUSED") == [town.paused]
-        assert listed(client, folder="/a", phase="STUCK") == [town.elsewhere]
-        assert listed(client, folder="/a", status="PAUSED") == [town.elsewhere]
+        assert sids_of(client, strategyId="flow", phase="STUCK") == [town.failed, town.declined]
+        assert sids_of(client, strategyId="flow", phase="PAUSED") == [town.paused]
+        assert sids_of(client, folder="/a", phase="STUCK") == [town.elsewhere]
+        assert sids_of(client, folder="/a", status="PAUSED") == [town.elsewhere]
 
     def test_retrying_instances(self, client: Client) -> None:
         retry = {"times": 1, "retryAfter": {"unit": "hours", "amount": 1}}
@@ -127,9 +127,9 @@ class TestPhaseAndReason:
         client.ports.caller = services
         client.run(sid)
 
-        assert listed(client, phase="RETRYING") == [sid]
-        assert listed(client, reason="failed:http-500") == [sid]
-        assert listed(client, reason="failed:http-500", strategyId="flow") == [sid]
+        assert sids_of(client, phase="RETRYING") == [sid]
+        assert sids_of(client, reason="failed:http-500") == [sid]
+        assert sids_of(client, reason="failed:http-500", strategyId="flow") == [sid]
 
     def test_an_answer_has_phase_and_reason(self, client: Client, town: Town) -> None:
         _, stuck = client("GET", f"/execution-instance/{town.declined}")
@@ -157,9 +157,9 @@ class TestPhaseAndReason:
 
         monkeypatch.setattr(MemoryInstances, "load_many", resumed)
 
-        assert listed(client, phase="PAUSED") == []
-        assert listed(client, reason="operator") == [town.canceled]
-        assert listed(client, strategyId="flow", phase="PAUSED") == []
+        assert sids_of(client, phase="PAUSED") == []
+        assert sids_of(client, reason="operator") == [town.canceled]
+        assert sids_of(client, strategyId="flow", phase="PAUSED") == []
 
 
 class TestReferenceAndAttributes:
@@ -169,8 +169,8 @@ class TestReferenceAndAttributes:
         saved(client)
         first, _, last = (started(client, reference=name) for name in ("o-1", "o-2", "o-1"))
 
-        assert listed(client, reference="o-1") == [last, first]
-        assert listed(client, reference="o-3") == []
+        assert sids_of(client, reference="o-1") == [last, first]
+        assert sids_of(client, reference="o-3") == []
         assert client("GET", f"/execution-instance/{first}")[1]["reference"] == "o-1"
 
     @pytest.mark.parametrize("spelling", ["attribute.customerId", "attribute[customerId]"])
@@ -182,31 +182,31 @@ class TestReferenceAndAttributes:
         assert [one["sid"] for one in page["items"]] == [first]
         assert "attributes" not in page["items"][0]
         client("PATCH", f"/execution-instance/{first}", {"attributes": {"customerId": "c-2"}})
-        assert listed(client, **{spelling: "c-1"}) == []
-        assert listed(client, **{spelling: "c-2"}) == [other, first]
+        assert sids_of(client, **{spelling: "c-1"}) == []
+        assert sids_of(client, **{spelling: "c-2"}) == [other, first]
 
     def test_a_number_is_found_by_its_text(self, client: Client) -> None:
         saved(client, of=SEARCHABLE)
         sid = started(client, attributes={"customerId": 17, "plan": True})
 
-        assert listed(client, **{"attribute.customerId": "17"}) == [sid]
-        assert listed(client, **{"attribute.plan": "true"}) == [sid]
+        assert sids_of(client, **{"attribute.customerId": "17"}) == [sid]
+        assert sids_of(client, **{"attribute.plan": "true"}) == [sid]
 
     def test_another_attribute_finds_nothing(self, client: Client) -> None:
         saved(client, of=SEARCHABLE)
         started(client, attributes={"customerId": "c-1", "city": "Bonn"})
 
-        assert listed(client, **{"attribute.city": "Bonn"}) == []
+        assert sids_of(client, **{"attribute.city": "Bonn"}) == []
 
     def test_a_migration_applies_the_version_s_searchable_attributes(self, client: Client) -> None:
         sid = saved(client)
         instance = started(client, attributes={"customerId": "c-1"})
-        assert listed(client, **{"attribute.customerId": "c-1"}) == []
+        assert sids_of(client, **{"attribute.customerId": "c-1"}) == []
         client("PATCH", f"/execution-strategy/{sid}", {"settings": SEARCHABLE})
 
         client("POST", f"/execution-instance/{instance}/migrate", {"version": 2})
 
-        assert listed(client, **{"attribute.customerId": "c-1"}) == [instance]
+        assert sids_of(client, **{"attribute.customerId": "c-1"}) == [instance]
 
 
 class TestUniqueReference:
@@ -235,7 +235,7 @@ class TestUniqueReference:
 
         second = started(client, reference="o-1")
 
-        assert listed(client, reference="o-1") == [second, first]
+        assert sids_of(client, reference="o-1") == [second, first]
         assert client("POST", "/execution-instance", {"strategyId": "flow", "reference": "o-1"})[0] == 409
 
     def test_a_repeated_request_returns_its_own_instance(self, client: Client) -> None:
@@ -266,12 +266,12 @@ class TestCreation:
 
         def between(first: int, last: int) -> list[str]:
             bounds = {"createdFrom": at[first].isoformat(), "createdTo": at[last].isoformat()}
-            return listed(client, **beside, **bounds)
+            return sids_of(client, **beside, **bounds)
 
         assert between(1, 3) == [sids[3], sids[2], sids[1]]
         assert between(2, 2) == [sids[2]]
-        assert listed(client, **beside, createdTo=at[1].isoformat()) == [sids[1], sids[0]]
-        assert listed(client, **beside, createdFrom=at[3].isoformat()) == [sids[4], sids[3]]
+        assert sids_of(client, **beside, createdTo=at[1].isoformat()) == [sids[1], sids[0]]
+        assert sids_of(client, **beside, createdFrom=at[3].isoformat()) == [sids[4], sids[3]]
 
 
 class TestFolder:
@@ -285,10 +285,10 @@ class TestFolder:
             for name, count in zip("abcd", (3, 0, 2, 1), strict=True)
         }
 
-        assert listed(client, folder="/x") == [*reversed(made["a"]), *reversed(made["c"])]
-        assert listed(client, folder="/x/y") == [*reversed(made["c"])]
-        assert set(listed(client, folder="/")) == {sid for sids in made.values() for sid in sids}
-        assert listed(client, folder="/none") == []
+        assert sids_of(client, folder="/x") == [*reversed(made["a"]), *reversed(made["c"])]
+        assert sids_of(client, folder="/x/y") == [*reversed(made["c"])]
+        assert set(sids_of(client, folder="/")) == {sid for sids in made.values() for sid in sids}
+        assert sids_of(client, folder="/none") == []
 
     def test_a_page_looks_at_a_limited_number_of_strategies(
         self, client: Client, monkeypatch: pytest.MonkeyPatch
@@ -301,7 +301,7 @@ class TestFolder:
         _, page = client("GET", "/execution-instance?folder=/")
 
         assert page["items"] == []
-        assert listed(client, folder="/") == [last]
+        assert sids_of(client, folder="/") == [last]
 
 
 class TestCombinations:

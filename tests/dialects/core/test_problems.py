@@ -61,7 +61,7 @@ class Town:
         assert status == 200, page
         return list(page["items"])
 
-    def listed(self, query: str = "") -> list[tuple[str, str]]:
+    def kinds_of(self, query: str = "") -> list[tuple[str, str]]:
         return [(one["kind"], one["executionInstanceSid"]) for one in self.problems(query)]
 
 
@@ -86,7 +86,7 @@ class TestProblems:
         lost = town.failing(Answered(status=402), "cancels")
         mail = town.with_failed_mail()
 
-        assert town.listed() == [
+        assert town.kinds_of() == [
             ("FAILED_EVENT", mail),
             ("EXHAUSTED", lost),
             ("IN_DOUBT", doubtful),
@@ -145,7 +145,7 @@ class TestProblems:
 
         assert town.problems("?strategyId=pauses")[0]["call"]["excerpt"] == "no funds"
 
-    def test_repaired_problems_leave_the_list(self, town: Town) -> None:
+    def test_repaired_problems_are_not_shown(self, town: Town) -> None:
         declined = town.failing(Answered(status=402))
         doubtful = town.failing(TimedOut(why="silence"))
         mail = town.with_failed_mail()
@@ -179,10 +179,10 @@ class TestFilters:
         lost = town.failing(Answered(status=402), "cancels")
         mail = town.with_failed_mail()
 
-        assert town.listed("?kind=FAILED_EVENT") == [("FAILED_EVENT", mail)]
-        assert town.listed("?error=http-402") == [("EXHAUSTED", lost), ("EXHAUSTED", declined)]
-        assert town.listed("?strategyId=cancels") == [("EXHAUSTED", lost)]
-        assert town.listed("?kind=EXHAUSTED&error=http-422") == [("EXHAUSTED", refused)]
+        assert town.kinds_of("?kind=FAILED_EVENT") == [("FAILED_EVENT", mail)]
+        assert town.kinds_of("?error=http-402") == [("EXHAUSTED", lost), ("EXHAUSTED", declined)]
+        assert town.kinds_of("?strategyId=cancels") == [("EXHAUSTED", lost)]
+        assert town.kinds_of("?kind=EXHAUSTED&error=http-422") == [("EXHAUSTED", refused)]
 
     @pytest.mark.parametrize("query", ["", "&kind=EXHAUSTED", "&error=http-402"])
     def test_pages_continue_behind_the_last_instance(self, town: Town, query: str) -> None:
@@ -236,7 +236,7 @@ class TestLateness:
 
         assert (problem["kind"], problem["executionInstanceSid"]) == ("LATE", sid)
         assert (problem["why"], problem["commands"]) == ("nothing has run it", [])
-        assert town.listed("?kind=EXHAUSTED") == []
+        assert town.kinds_of("?kind=EXHAUSTED") == []
         assert town.problems(key="stranger.secret") == []
 
     def test_an_event_whose_wakeups_have_no_effect_is_listed_once(self, town: Town) -> None:
@@ -276,7 +276,7 @@ class TestDismiss:
         once = changed("/schedule/calendars/0/runOnCycle", 1, of=BASE)
         town.client.saved({"name": "once", "secret": SECRET, "settings": once})
         sid = town.failing(Answered(status=200, body={}), "once")
-        assert town.listed() == [("CREATE_CYCLE_ERROR", sid)]
+        assert town.kinds_of() == [("CREATE_CYCLE_ERROR", sid)]
         assert town.problems()[0]["commands"] == [f"POST /execution-instance/{sid}/dismiss"]
 
         self.dismiss(town, sid)
@@ -299,11 +299,11 @@ class TestDismiss:
         town.services.answers = [TimedOut(why="silence")]
         town.client("POST", f"/execution-instance/{sid}/events", {"task": "mail"})
         town.client.run(sid)
-        assert town.listed() == [("IN_DOUBT", sid), ("FAILED_EVENT", sid)]
+        assert town.kinds_of() == [("IN_DOUBT", sid), ("FAILED_EVENT", sid)]
 
         self.dismiss(town, sid)
 
-        assert town.listed() == [("IN_DOUBT", sid)]
+        assert town.kinds_of() == [("IN_DOUBT", sid)]
 
     def test_many_are_dismissed_at_once(self, town: Town) -> None:
         lost = [town.failing(Answered(status=402), "cancels") for _ in range(3)]
