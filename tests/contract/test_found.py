@@ -160,7 +160,7 @@ class TestAttributes:
 class TestPhases:
     """Instances are listed by phase, cause, detail and strategy; among equal ones by age."""
 
-    def listed(
+    def sids_of(
         self, stores: Stores, *ranges: PhaseRange, limit: int = 9, window: PhaseWindow | None = None
     ) -> list[str]:
         found = stores.instances.in_phases(full.ACCOUNT, ranges, window=window or PhaseWindow(), limit=limit)

@@ -43,7 +43,7 @@ class Process:
     at_point: str = "start"
     has_begun: bool = False
     # A lock that another thread releases: a binary semaphore, but several times as fast.
-    turn: threading.Lock = field(default_factory=_taken)
+    may_act: threading.Lock = field(default_factory=_taken)
 
     @property
     def acts_at(self) -> datetime:
@@ -116,7 +116,7 @@ class Stage:
         # A switch of threads costs more than most turns, so a process that is next again keeps its thread.
         if following is not process:
             self._pass_turn(following)
-            process.turn.acquire()
+            process.may_act.acquire()
         if process.doomed:
             raise KilledError
 
@@ -153,7 +153,7 @@ class Stage:
         if process is None:
             self._ended.release()
         elif process.has_begun:
-            process.turn.release()
+            process.may_act.release()
         else:
             Actor.give(partial(self._act, process))
 

@@ -157,7 +157,7 @@ class TestProblems:
 
         assert town.problems() == []
 
-    def test_settings_that_cannot_be_read_leave_out_the_call(
+    def test_a_problem_without_readable_settings_has_no_call(
         self, town: Town, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         town.failing(Answered(status=402))
