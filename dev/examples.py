@@ -257,6 +257,7 @@ def _account(story: Story) -> None:
     story.record("list_keys")
     story.record("delete_key", key)
     story.record("list_audit", query={"limit": "3"})
+    story.record("get_overview", query={"limit": "1"})
     story.record("get_app")
 
 

@@ -3,6 +3,7 @@
 Source: shared/application/ports.py; tests/contract.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -24,6 +25,7 @@ from shared.application.ports import (
     StaleRevError,
     UnknownStrategyError,
     Unreadable,
+    all_readable,
 )
 from shared.domain.access import AccessKey, Session
 from shared.domain.bulk.operation import BulkOperation
@@ -31,6 +33,7 @@ from shared.domain.bulk.release import ReleaseJob
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.due import back_off, partition, sweep_at
 from shared.domain.instance.due_entries import DueEntry
+from shared.domain.instance.event import EventStatus
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.lookup import searched_attributes
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
@@ -266,6 +269,23 @@ class MemoryInstances:
             if (since := problem_at(instance)) is not None
         ]
         return _youngest(found, before, limit)
+
+    def count_in_phase(self, account: AccountId, phase: Phase, *, most: int) -> int:
+        return min(
+            sum(stored_phase(i) is phase and reason_of(i) is not None for i in self._owned(account)), most
+        )
+
+    def count_of_strategy(self, strategy: StrategySid, status: InstanceStatus | Phase, *, most: int) -> int:
+        return min(len(self._of_strategy(strategy, [status])), most)
+
+    def count_with_problems(self, account: AccountId, *, most: int) -> int:
+        return min(sum(problem_at(i) is not None for i in self._owned(account)), most)
+
+    def count_closed(
+        self, account: AccountId, month: date, *, since: datetime, until: datetime, most: int
+    ) -> Mapping[EventStatus, int]:
+        found = self.records_of_month(account, month, since=since, until=until, limit=most)
+        return Counter(record.event.status for record in all_readable(found))
 
     def _of_strategy(
         self, strategy: StrategySid, statuses: Sequence[InstanceStatus | Phase]

@@ -15,6 +15,7 @@ from shared.domain.calendar.dates import format_instant, parse_instant
 from shared.domain.errors import RitornelloError, StoredShapeError
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.due_entries import DueEntry
+from shared.domain.instance.event import EventStatus
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 from shared.domain.instance.phase import Phase, PhaseRange
@@ -294,6 +295,30 @@ class InstanceStore(Protocol):
         """Return the instances of an account in some phases, for some reasons, in the order of ``PhaseEntry``.
 
         The index is eventually consistent: for a moment it may list an instance that has left its phase.
+        """
+
+    def count_in_phase(self, account: AccountId, phase: Phase, *, most: int) -> int:
+        """Return how many instances of an account are in a stored phase, at most ``most``.
+
+        The index is eventually consistent.
+        """
+
+    def count_of_strategy(self, strategy: StrategySid, status: InstanceStatus | Phase, *, most: int) -> int:
+        """Return how many instances of a strategy have a status, or are in the phase of a stop, at most ``most``.
+
+        The index is eventually consistent.
+        """
+
+    def count_with_problems(self, account: AccountId, *, most: int) -> int:
+        """Return how many instances of an account have problems, at most ``most``. Eventually consistent."""
+
+    def count_closed(
+        self, account: AccountId, month: date, *, since: datetime, until: datetime, most: int
+    ) -> Mapping[EventStatus, int]:
+        """Return how many events of an account closed with each status from ``since`` until ``until``.
+
+        ``month`` is any day of the month (UTC) in which they closed. At most ``most`` events are counted in all. The
+        index is eventually consistent.
         """
 
     def with_problems(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[PageKey]:

@@ -13,7 +13,7 @@ from shared.application.ports import (
     StaleRevError,
 )
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
-from shared.domain.instance.event import EventKind
+from shared.domain.instance.event import EventKind, EventStatus
 from shared.domain.instance.model import FailedEvent, Instance, InstanceStatus, Stoppage
 from shared.domain.instance.phase import Phase, PhaseRange
 from shared.domain.instance.reason import Cause, EventFailure, StopReason
@@ -246,6 +246,48 @@ class TestProblems:
         stores.instances.commit(changed(instance, failed_events=()))
 
         assert stores.instances.with_problems(full.ACCOUNT, before=None, limit=9) == []
+
+
+class TestCounts:
+    """Instances and closed events are counted up to a maximum."""
+
+    def test_instances_of_a_phase_a_status_and_with_problems(self, stores: Stores) -> None:
+        made(
+            stores,
+            *(stuck(f"s-{n}", "timeout") for n in range(9)),
+            paused("p", "ann"),
+            *(with_failed_event(f"f-{n}", n) for n in range(3)),
+        )
+        of = stores.instances
+
+        assert of.count_in_phase(full.ACCOUNT, Phase.STUCK, most=99) == 9
+        assert of.count_in_phase(full.ACCOUNT, Phase.STUCK, most=4) == 4
+        assert of.count_in_phase(full.ACCOUNT, Phase.PAUSED, most=99) == 1
+        assert of.count_in_phase(OTHER, Phase.STUCK, most=99) == 0
+        assert of.count_of_strategy(full.STRATEGY, InstanceStatus.PAUSED, most=99) == 10
+        assert of.count_of_strategy(full.STRATEGY, Phase.STUCK, most=99) == 9
+        assert of.count_of_strategy(full.STRATEGY, InstanceStatus.ACTIVE, most=2) == 2
+        assert of.count_with_problems(full.ACCOUNT, most=99) == 3
+        assert of.count_with_problems(OTHER, most=99) == 0
+
+    def test_closed_events_by_status(self, stores: Stores) -> None:
+        for number, status in enumerate([EventStatus.PROCESSED] * 3 + [EventStatus.FAILED]):
+            (instance,) = made(stores, an_instance(f"i-{number}"))
+            record = a_record(instance)
+            event = replace(record.event, status=status)
+            stores.instances.put_record(
+                instance, replace(record, event=event, finished_at=at(9) + timedelta(seconds=number))
+            )
+
+        def closed(since: int, until: int, most: int = 99) -> dict[EventStatus, int]:
+            first, last = at(9) + timedelta(seconds=since), at(9) + timedelta(seconds=until)
+            month = at(9).date()
+            found = stores.instances.count_closed(full.ACCOUNT, month, since=first, until=last, most=most)
+            return dict(found)
+
+        assert closed(0, 9) == {EventStatus.PROCESSED: 3, EventStatus.FAILED: 1}
+        assert closed(1, 3) == {EventStatus.PROCESSED: 2}
+        assert sum(closed(0, 9, most=2).values()) == 2
 
 
 class TestCreationRange:

@@ -19,6 +19,8 @@ from shared.application.strategies import NewStrategy, create_strategy
 from shared.domain.access import Role
 from shared.domain.ids import AccountId, OperationSid
 from shared.domain.instance.event import EventKind, EventStatus
+from shared.domain.instance.model import FailedEvent, InstanceStatus, Stoppage
+from shared.domain.instance.reason import Cause, EventFailure, StopReason
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.strategy.model import StrategyHead
 from tests import full
@@ -134,6 +136,25 @@ def an_instance_of_it(shelf: Shelf, number: int) -> None:
     shelf.ports.instances.create(shelf.instance(number))
 
 
+def a_paused_one(shelf: Shelf, number: int) -> None:
+    reason = StopReason(cause=Cause.OPERATOR, detail="ann")
+    stop = Stoppage(at=BEGUN, by="ann", reason=reason, drained_at=BEGUN)
+    shelf.ports.instances.create(replace(shelf.instance(number), status=InstanceStatus.PAUSED, stop=stop))
+
+
+def a_referring_one(shelf: Shelf, number: int) -> None:
+    instance = shelf.instance(number)
+    shelf.ports.instances.create(replace(instance, origin=replace(instance.origin, reference="o-1")))
+
+
+def a_failing_one(shelf: Shelf, number: int) -> None:
+    at = BEGUN + timedelta(minutes=number)
+    failure = EventFailure(message="no", error_class="timeout", at=at)
+    failed = FailedEvent(seq=9, kind=EventKind.ON_CREATE, task="mail", failure=failure)
+    # Its own event is not due, and so not late.
+    shelf.ports.instances.create(replace(shelf.instance(number), events=(), failed_events=(failed,)))
+
+
 def an_event(shelf: Shelf, number: int) -> None:
     instance = shelf.ports.instances.load(shelf.instance(1).sid)
     if instance is None:
@@ -185,6 +206,10 @@ LISTS = [
     Listing(operation="list_instances", path="/execution-instance", add=an_instance_of_it),
     Listing(operation="list_instances", path="/execution-instance?status=ACTIVE", add=an_instance_of_it),
     Listing(operation="list_instances", path="/execution-instance?strategyId=first", add=an_instance_of_it),
+    Listing(operation="list_instances", path="/execution-instance?folder=/", add=an_instance_of_it),
+    Listing(operation="list_instances", path="/execution-instance?phase=PAUSED", add=a_paused_one),
+    Listing(operation="list_instances", path="/execution-instance?reference=o-1", add=a_referring_one),
+    Listing(operation="list_problems", path="/problems?kind=FAILED_EVENT", add=a_failing_one),
     Listing(operation="list_events", path="/execution-instance/{instance}/events", add=an_event),
     Listing(operation="list_bulk_operations", path="/bulk-operation", add=an_operation),
     Listing(operation="list_keys", path="/access-key", add=a_key, at_first=1),
@@ -198,7 +223,8 @@ def test_every_list_of_core_is_among_these() -> None:
         for route in CORE_ROUTES
         if route.method == "GET" and route.query is not None and issubclass(route.query, PageQuery)
     }
-    assert {listing.operation for listing in LISTS} == paged
+    # An overview has a page of strategies, as the list of them has.
+    assert {listing.operation for listing in LISTS} == paged - {"get_overview"}
 
 
 class TestListsOfCore:

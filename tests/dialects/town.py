@@ -310,6 +310,8 @@ def readings(town: Town) -> Iterator[tuple[str, tuple[Any, ...]]]:
         "list_instances",
         ("/execution-instance", *(f"/execution-instance?strategyId={sid}" for sid in heads)),
     )
+    yield "list_problems", ("/problems?limit=100", *(f"/problems?strategyId={sid}" for sid in heads))
+    yield "get_overview", ("/overview?limit=25",)
     yield "get_instance", tuple(f"/execution-instance/{sid}" for sid in instances)
     yield "get_forecast", tuple(f"/execution-instance/{sid}/forecast?cycles=3" for sid in instances)
     yield "get_tasks", tuple(f"/execution-instance/{sid}/get-tasks" for sid in instances)

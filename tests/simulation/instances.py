@@ -1,6 +1,6 @@
 """The store of instances of a world, behind its points."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache
@@ -10,6 +10,7 @@ from shared.application.ports import PageKey, PhaseEntry, PhaseWindow, Reservati
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.due import SHARDS, far_partition, partition, swept_partition
 from shared.domain.instance.due_entries import DueEntry
+from shared.domain.instance.event import EventStatus
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.phase import Phase, PhaseRange
@@ -203,6 +204,20 @@ class Instances(Points):
     ) -> list[PhaseEntry]:
         self.io("in_phases")
         return self.store.in_phases(account, ranges, window=window, limit=limit)
+
+    def count_in_phase(self, account: AccountId, phase: Phase, *, most: int) -> int:
+        return self.store.count_in_phase(account, phase, most=most)
+
+    def count_of_strategy(self, strategy: StrategySid, status: InstanceStatus | Phase, *, most: int) -> int:
+        return self.store.count_of_strategy(strategy, status, most=most)
+
+    def count_with_problems(self, account: AccountId, *, most: int) -> int:
+        return self.store.count_with_problems(account, most=most)
+
+    def count_closed(
+        self, account: AccountId, month: date, *, since: datetime, until: datetime, most: int
+    ) -> Mapping[EventStatus, int]:
+        return self.store.count_closed(account, month, since=since, until=until, most=most)
 
     def with_problems(self, account: AccountId, *, before: PageKey | None, limit: int) -> list[PageKey]:
         return self.store.with_problems(account, before=before, limit=limit)

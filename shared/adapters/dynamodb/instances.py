@@ -4,7 +4,8 @@ An instance is one item, replaced as a whole if its ``rev`` is still the one the
 the audit entry of the change are written in the same transaction, after the instance.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -28,7 +29,7 @@ from shared.adapters.dynamodb.items import (
     record_of,
     records_in,
 )
-from shared.adapters.dynamodb.reading import MAX_KEYS, Item, query_all, read_batch
+from shared.adapters.dynamodb.reading import MAX_KEYS, Item, count_all, query_all, read_batch
 from shared.adapters.dynamodb.tables import (
     BY_ACCOUNT,
     BY_ATTRIBUTE,
@@ -44,6 +45,7 @@ from shared.adapters.dynamodb.tables import (
     account_month,
     attribute_value_key,
     cause_prefix,
+    closed_status,
     event_number,
     journal_prefix,
     owner_shard,
@@ -70,6 +72,7 @@ from shared.domain.calendar.dates import format_instant
 from shared.domain.ids import AccountId, InstanceSid, StrategySid, event_sid
 from shared.domain.instance.due import SHARDS
 from shared.domain.instance.due_entries import DueEntry
+from shared.domain.instance.event import EventStatus
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.phase import Phase, PhaseRange, list_labels
@@ -356,6 +359,51 @@ class DynamoDbInstances:
             )
             found |= {place_of(item["createdSid"]["S"]) for item in items}
         return sorted(place for place in found if after is None or place > after)[:limit]
+
+    def count_in_phase(self, account: AccountId, phase: Phase, *, most: int) -> int:
+        partitions = [phase_shard(account, phase, shard) for shard in range(OWNER_SHARDS)]
+        return self._count(BY_PHASE, partitions, most)
+
+    def count_of_strategy(self, strategy: StrategySid, status: InstanceStatus | Phase, *, most: int) -> int:
+        return self._count(BY_STRATEGY, _strategy_phases(strategy, [status]), most)
+
+    def count_with_problems(self, account: AccountId, *, most: int) -> int:
+        return self._count(BY_PROBLEM, _owner_shards(account), most)
+
+    def count_closed(
+        self, account: AccountId, month: date, *, since: datetime, until: datetime, most: int
+    ) -> Mapping[EventStatus, int]:
+        counts = Counter[EventStatus]()
+        for shard in range(SHARDS):
+            values = {
+                ":month": account_month(account, month, shard),
+                ":since": format_instant(since),
+                ":until": sweep_instant(until),
+            }
+            items = query_all(
+                self.client,
+                most=most - counts.total(),
+                TableName=self.tables.events,
+                IndexName=BY_ACCOUNT,
+                KeyConditionExpression="accountMonth = :month AND finishedAt BETWEEN :since AND :until",
+                ExpressionAttributeValues=to_attributes(values),
+            )
+            counts.update(closed_status(item["finishedAt"]["S"]) for item in items)
+        return counts
+
+    def _count(self, index: str, partitions: Sequence[str], most: int) -> int:
+        partition_key, _ = INDEX_KEYS[index]
+        count = 0
+        for partition in partitions:
+            count += count_all(
+                self.client,
+                most=most - count,
+                TableName=self.tables.instances,
+                IndexName=index,
+                KeyConditionExpression=f"{partition_key} = :partition",
+                ExpressionAttributeValues=to_attributes({":partition": partition}),
+            )
+        return count
 
     def _youngest(
         self,

@@ -30,6 +30,7 @@ from shared.adapters.dynamodb.tables import (
     attribute_key,
     attribute_value_key,
     audit_position_text,
+    closed_at,
     event_number,
     is_answer_key,
     journal_key,
@@ -48,7 +49,6 @@ from shared.application.ports import AuditPosition, Operation, PageKey, SealedSe
 from shared.domain.access import Session
 from shared.domain.bulk.operation import KEPT, BulkOperation
 from shared.domain.bulk.release import ReleaseJob
-from shared.domain.calendar.dates import format_instant
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId
 from shared.domain.instance.due import partition, sweep_at
@@ -217,7 +217,7 @@ def record_item(instance: Instance, record: EventRecord) -> Attributes:
         {"instanceSid": instance.sid, "sk": record_key(record.event.seq)},
         fence=record.fence,
         accountMonth=account_month(instance.account_id, record.finished_at.astimezone(UTC), instance.shard),
-        finishedAt=format_instant(record.finished_at),
+        finishedAt=closed_at(record.finished_at, record.event.status),
         doc=to_text(RECORD.write(record, instance.sid)),
     )
 

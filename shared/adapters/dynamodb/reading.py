@@ -62,6 +62,18 @@ def _read_into(
         unread = answer.get("UnprocessedKeys", {})
 
 
+def count_all(client: DynamoDbClient, *, most: int, **query: Any) -> int:  # noqa: ANN401 - members of a query
+    """Return how many items a query has, at most ``most``. Counting reads as much as querying, and sends less."""
+    count = 0
+    while count < most:
+        page = client.query(**query, Select="COUNT", Limit=most - count)
+        count += page["Count"]
+        if "LastEvaluatedKey" not in page:
+            break
+        query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+    return count
+
+
 def query_all(client: DynamoDbClient, *, most: int | None = None, **query: Any) -> list[Item]:  # noqa: ANN401 - members of a query
     """Return all items of a query, or the first ``most``."""
     items: list[Item] = []

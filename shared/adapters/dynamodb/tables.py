@@ -12,6 +12,7 @@ from shared.adapters.dynamodb.forms import instant_text, read_instant, to_text
 from shared.application.ports import AuditPosition, PageKey
 from shared.domain.calendar.dates import format_instant
 from shared.domain.ids import AccountId, StrategySid
+from shared.domain.instance.event import EventStatus
 from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import Phase
 from shared.domain.instance.reason import Cause, StopReason
@@ -287,6 +288,16 @@ def strategy_phase(strategy: StrategySid, label: str) -> str:
 def account_month(account: AccountId, month: date, shard: int) -> str:
     """Return the partition of an account's records that closed in a month (UTC), for a shard of its instances."""
     return f"{account}#{month:%Y-%m}#{shard}"
+
+
+def closed_at(at: datetime, status: EventStatus) -> str:
+    """Return the sort key of a record in the list of its account: when its event closed, and with which status."""
+    return f"{format_instant(at)}#{status.value}"
+
+
+def closed_status(text: str) -> EventStatus:
+    """Return the status in such a sort key."""
+    return EventStatus(text.rpartition("#")[2])
 
 
 def account_day(account: AccountId, at: datetime, shard: int) -> str:

@@ -588,6 +588,38 @@ class ProblemShown(TypedDict):
 
 
 ProblemPageShape = PageOf[ProblemShown]
+CountShown = TypedDict("CountShown", {"count": int, "atLeast": NotRequired[bool]})
+
+
+class StrategyCountsShown(TypedDict):
+    sid: str
+    name: str
+    instances: dict[str, CountShown]
+
+
+class ClosedCountsShown(TypedDict):
+    processed: int
+    failed: int
+    canceled: int
+    atLeast: NotRequired[bool | None]
+
+
+class DueShown(TypedDict):
+    nextHour: CountShown
+    nextDay: CountShown
+    oldestOverdue: NotRequired[Date | None]
+
+
+class OverviewShape(TypedDict):
+    phases: dict[str, CountShown]
+    problems: CountShown
+    strategies: list[StrategyCountsShown]
+    lastHour: ClosedCountsShown
+    lastDay: ClosedCountsShown
+    nextCursor: NotRequired[str]
+    due: NotRequired[DueShown]
+
+
 DryRunShape = TypedDict("DryRunShape", {"count": int, "countIsExact": bool, "sample": list[ResultShown]})
 BulkAnswerShape = BulkOperationShape | DryRunShape
 BulkOperationPageShape = PageOf[BulkOperationShape]

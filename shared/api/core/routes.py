@@ -8,7 +8,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from shared.api.core import account, bulk, events, history, instances, problems, strategies
+from shared.api.core import account, bulk, events, history, instances, overview, problems, strategies
 from shared.api.core.bulk_schemas import BeginOperation
 from shared.api.core.schemas import AnyObject, CreateInstance, ValidateStrategy
 from shared.api.http.route import Route, Target
@@ -56,6 +56,7 @@ ROUTES: tuple[Route, ...] = (
     _command("POST /execution-instance/<sid>/cancel", instances.cancel_instance, _INSTANCE),
     _command("POST /execution-instance/<sid>/dismiss", problems.dismiss_problems, _INSTANCE),
     _read("GET /problems", problems.list_problems, _NAMED),
+    _read("GET /overview", overview.get_overview),
     _read("GET /execution-event/<sid>", events.get_event, _EVENT),
     _command("POST /execution-event/<sid>/execute", events.execute_event, _EVENT),
     _command("POST /execution-event/<sid>/cancel", events.cancel_event, _EVENT),

@@ -272,6 +272,12 @@ class ProblemsQuery(PageQuery):
     error: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
 
+class OverviewQuery(PageQuery):
+    """The page of strategies whose instances are counted."""
+
+    limit: Annotated[int, Field(ge=1, le=25)] = 10
+
+
 class DismissProblems(Body):
     """The reason why the problems will not be repaired."""
 

@@ -216,7 +216,7 @@ class TestItems:
             "schema": {"N": "1"},
             "fence": {"N": "11"},
             "accountMonth": {"S": "acme#2026-01#13"},
-            "finishedAt": {"S": "2026-01-10T10:30:15.000Z"},
+            "finishedAt": {"S": f"2026-01-10T10:30:15.000Z#{full.RECORD.event.status.value}"},
         }
 
     def test_an_audit_entry_item_has_its_keys(self) -> None:

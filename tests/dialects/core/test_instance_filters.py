@@ -361,13 +361,26 @@ class TestCombinations:
 
         assert client("GET", f"/execution-instance?{query}", secret="x" * 16)[0] == 403
 
-    def test_too_many_searchable_attributes_are_refused(self, client: Client) -> None:
-        config = {"searchable": ["a", "b", "c", "d"]}
-        body = {"name": "n", "secret": SECRET, "settings": changed("/config", config, of=FLOW)}
+    @pytest.mark.parametrize(
+        ("searchable", "below", "message"),
+        [
+            (["a", "b", "c", "d"], "", "must hold at most 3 names"),
+            (["a", "a"], "", "must hold each name once"),
+            ("a", "", "must be a list"),
+            (["a", 1], "/1", "must be a string"),
+            (["a", ""], "/1", "must not be empty"),
+            (["a", "x" * 101], "/1", "must have at most 100 characters"),
+        ],
+    )
+    def test_searchable_attributes_that_cannot_be_indexed_are_refused(
+        self, client: Client, searchable: Any, below: str, message: str
+    ) -> None:
+        settings_ = changed("/config", {"searchable": searchable}, of=FLOW)
+        body = {"name": "n", "secret": SECRET, "settings": settings_}
 
         status, answer = client("POST", "/execution-strategy", body)
 
         assert status == 400
         assert [(p["pointer"], p["message"]) for p in answer["problems"]] == [
-            ("/settings/config/searchable", "must hold at most 3 names")
+            (f"/settings/config/searchable{below}", message)
         ]

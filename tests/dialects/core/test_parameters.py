@@ -187,6 +187,7 @@ TABLE: Mapping[str, Mapping[str, Pair]] = {
         "manualTrigger": Pair(one=True, other=False, beside={"task": "mail"}),
     },
     "POST /execution-instance/{failed}/dismiss": {"comment": Pair(*TEXTS)},
+    "GET /overview": _list(),
     "GET /problems": _list(
         kind=Pair("EXHAUSTED", "IN_DOUBT"),
         strategyId=Pair("flow", "other"),

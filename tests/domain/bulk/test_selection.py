@@ -5,13 +5,58 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.domain.bulk.selection import OfFolder, OfStrategy, created_since, created_until, is_selected
+from shared.domain.bulk.selection import (
+    Filter,
+    OfAttribute,
+    OfFolder,
+    OfPhases,
+    OfReference,
+    OfStrategy,
+    created_since,
+    created_until,
+    is_selected,
+    is_still_selected,
+    scanned_statuses,
+)
 from shared.domain.ids import StrategySid
 from shared.domain.instance.model import InstanceStatus
-from tests.factories import an_instance
+from shared.domain.instance.phase import Phase, PhaseRange
+from shared.domain.instance.reason import Cause, StopReason
+from tests.factories import a_stop, an_instance
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 STRATEGY = StrategySid("strategy")
+
+
+class TestReasons:
+    """A selection by phase or attribute is checked again when an instance's turn comes."""
+
+    def test_an_instance_stopped_for_another_reason_is_no_longer_selected(self) -> None:
+        exhausted = PhaseRange(phase=Phase.STUCK, cause=Cause.EXHAUSTED)
+        reason = StopReason(cause=Cause.EXHAUSTED, detail="http-402")
+        stuck = an_instance(status=InstanceStatus.PAUSED, stop=a_stop(reason=reason, for_event=1))
+        on_vacation = an_instance(status=InstanceStatus.PAUSED, stop=a_stop())
+
+        assert is_still_selected(OfPhases(ranges=(exhausted,)), stuck, now=NOON)
+        assert not is_still_selected(OfPhases(ranges=(exhausted,)), on_vacation, now=NOON)
+        assert not is_still_selected(OfPhases(ranges=(exhausted,)), an_instance(), now=NOON)
+
+    def test_an_instance_whose_attribute_has_changed_is_no_longer_selected(self) -> None:
+        bonn = OfAttribute(name="city", text="Bonn")
+        instance = an_instance(attributes={"city": "Bonn"}, searchable=("city",))
+
+        assert is_still_selected(bonn, instance, now=NOON)
+        assert not is_still_selected(bonn, replace(instance, attributes={"city": "Ulm"}), now=NOON)
+
+    def test_a_reference_never_changes(self) -> None:
+        assert is_still_selected(OfReference(reference="o-1"), an_instance(), now=NOON)
+
+    def test_a_filter_of_stops_scans_their_partitions_only(self) -> None:
+        stuck = OfStrategy(strategy=STRATEGY, instance_filter=Filter(phases=(Phase.STUCK,)))
+        either = OfStrategy(strategy=STRATEGY, instance_filter=Filter(phases=(Phase.STUCK, Phase.AHEAD)))
+
+        assert scanned_statuses(stuck) == (Phase.STUCK,)
+        assert scanned_statuses(either) == either.statuses
 
 
 class TestStatusAndVersion:

@@ -5,7 +5,10 @@ Source: docs/contracts/core.md section 5.
 
 from dataclasses import replace
 
-from shared.domain.instance.event import Resolution
+import pytest
+
+from shared.domain.instance.event import EventStatus, Resolution
+from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import MAX_FAILED_EVENTS, Instance
 from shared.domain.instance.phase import Phase, reason_of, stored_phase
 from shared.domain.instance.problems import OpenProblem, ProblemKind, problem_at, problems_of
@@ -13,8 +16,9 @@ from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.run import Ending, RunEnd, StepError
 from shared.domain.lifecycle.commands import AddEvent, Cancel, Pause, RecordSweep, Resolve, Resume
 from shared.domain.lifecycle.takeover import MAX_CRASHES
+from shared.domain.planning.closing import close
 from shared.domain.strategy.model import Json
-from tests.factories import a_stop, an_instance
+from tests.factories import a_stop, an_event, an_instance
 from tests.lifecycle_factories import ANN, Life, at, calendar, ended, life, strategy, succeeded
 
 NOON = at("2026-01-31T12:00")
@@ -225,6 +229,17 @@ class TestProblems:
             of.decide(AddEvent(task="greet", by=ANN, date=NOON), NOON)
             of.run(of.event("greet"), NOON, ended(Ending.EXHAUSTED, NOON))
         assert [failed.seq for failed in of.instance.failed_events] == list(range(3, 3 + MAX_FAILED_EVENTS))
+
+    def test_an_event_without_a_failure_cannot_have_failed(self) -> None:
+        with pytest.raises(ValueError, match="an event that failed must say why"):
+            close(
+                an_instance(an_event()),
+                an_event(),
+                EventStatus.FAILED,
+                now=NOON,
+                why=None,
+                cause=ClosedBy.RUN,
+            )
 
     def test_a_long_message_is_cut(self) -> None:
         of = running(life(strategy(parts=GREET)), task="greet")
