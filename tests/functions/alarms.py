@@ -8,7 +8,6 @@ from typing import Any
 from dev.template import Template
 from tests.functions.emf import Written
 
-_SELECTED = re.compile(r"\$\{MeteredServices\}")
 _GUARDED = re.compile(r"IF\((?P<guard>\w+) >= (?P<least>\d+), (?P<value>\w+), 0\)")
 
 Period = Sequence[Written]
@@ -18,9 +17,8 @@ Period = Sequence[Written]
 class Alarms:
     """The alarms of a deployment of the template, by name without its prefix."""
 
-    def __init__(self, template: Template, *, stage: str, metered: str) -> None:
+    def __init__(self, template: Template, *, stage: str) -> None:
         self._template = template
-        self._metered = metered
         self.by_name: Mapping[str, dict[str, Any]] = {
             self._resolved(resource["Properties"]["AlarmName"]).removeprefix(
                 f"ritornello-{stage}-"
@@ -109,10 +107,8 @@ class Alarms:
                 raise ValueError(f"unknown statistic {other}")
 
     def _resolved(self, value: Any) -> str:
-        """Return a value of the template; a choice from ``MeteredServices`` is made here."""
+        """Return a value of the template."""
         match value:
-            case {"Fn::Select": [index, {"Fn::Split": [",", {"Fn::Sub": text}]}]}:
-                return str(_SELECTED.sub(self._metered, text).split(",")[index])
             case {"Fn::GetAtt": [resource, "QueueName"]}:
                 return str(self._template.resolve({"Ref": resource}))
             case _:

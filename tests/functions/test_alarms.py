@@ -36,8 +36,13 @@ from tests.functions.emf import Written, written
 from tests.functions.environments import PARAMETERS, ROOT
 from tests.lifecycle_factories import retries, strategy
 
-METERED = "shop,depot,mail,bank"
-ALARMS = Alarms(Template(ROOT / "template.yaml", PARAMETERS), stage="test", metered=METERED)
+METERED = {
+    "MeteredService1": "shop",
+    "MeteredService2": "depot",
+    "MeteredService3": "mail",
+    "MeteredService4": "bank",
+}
+ALARMS = Alarms(Template(ROOT / "template.yaml", {**PARAMETERS, **METERED}), stage="test")
 DECLINED = Answered(status=402)
 BROKEN = Answered(status=500)
 
@@ -223,7 +228,7 @@ OURS: dict[str, tuple[Scenario, Scenario]] = {
 @pytest.fixture
 def world(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, stage: None) -> World:
     assert stage is None
-    monkeypatch.setenv("METERED_SERVICES", METERED)
+    monkeypatch.setenv("METERED_SERVICES", ",".join(METERED.values()))
     bootstrap.forget()
     return World(capsys)
 

@@ -68,6 +68,8 @@ class TestSettings:
         [
             ("other", set()),
             ("", set()),
+            (",,,", set()),
+            ("shop,,mail,", {"shop", "mail"}),
             ("shop", {"shop"}),
             ("shop, depot,other", {"shop", "depot"}),
             ("a,b,c,d", {"a", "b", "c", "d"}),
