@@ -96,14 +96,20 @@ def packaged(document: Document, build: Build, bucket: Bucket) -> Document:
 def adapted(document: Document) -> Document:
     """Return the template adapted to the other engine.
 
-    There are two changes. Statements about schedules name the group ``default``, because the engine checks the
-    permissions for a schedule under that group, no matter in which group it is. Statements that allow to send messages
-    also allow ``sqs:SendMessageBatch``, which is no action of AWS: there ``sqs:SendMessage`` permits both.
+    There are three changes. Alarms on metric math are left out, because the engine does not know them. Statements
+    about schedules name the group ``default``, because the engine checks the permissions for a schedule under that
+    group, no matter in which group it is. Statements that allow to send messages also allow
+    ``sqs:SendMessageBatch``, which is no action of AWS: there ``sqs:SendMessage`` permits both.
 
     The engine runs Python functions with its own interpreter and ignores ``Runtime`` and ``Architectures``. For other
     properties that it ignores see docs/decisions/0012-end-to-end-on-another-engine.md.
     """
     found = copy.deepcopy(document)
+    found["Resources"] = {
+        logical_id: resource
+        for logical_id, resource in found["Resources"].items()
+        if resource["Type"] != "AWS::CloudWatch::Alarm" or "Metrics" not in resource["Properties"]
+    }
     for _, function in functions_of(found):
         for statement in _statements(function):
             if any(action.startswith("scheduler:") for action in actions_of(statement)):
