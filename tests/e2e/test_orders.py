@@ -153,7 +153,7 @@ class TestTheGateway:
         assert refused(f"{joc.base}/orders", {"controllerId": "another"}, token) == (420, "error")
         bad = {"controllerId": DEV, "orders": [{"workflowPath": "/gone"}]}
         assert refused(f"{joc.base}/orders/add", bad, token) == (419, "errors")
-        assert refused(f"{joc.base}/orders/change", {"controllerId": DEV}, token) == (404, "message")
+        assert refused(f"{joc.base}/orders/change", {"controllerId": DEV}, token) == (404, "error")
         processes.stack.call("POST", "/_local/clock", {"advance": {"minutes": 31}})
         assert refused(f"{joc.base}/orders", {"controllerId": DEV}, token) == (440, "isAuthenticated")
 
