@@ -39,7 +39,11 @@ from shared.domain.strategy.model import OnResume, Strategy
 
 
 def pause(instance: Instance, command: Pause, *, now: datetime) -> Verdict:
-    """Pause the instance: its events keep their state and do not start. A running one stops after its current step."""
+    """Pause the instance: its events keep their state and do not start. A running one stops after its current step.
+
+    If the engine or a controller has paused it before, the pause becomes the operator's: neither ``resolve`` nor a
+    redrive ends it any more, and no bulk operation finds it by the former reason.
+    """
     match instance.status:
         case InstanceStatus.ACTIVE:
             drained_at = now if instance.lease is None else None
@@ -49,7 +53,13 @@ def pause(instance: Instance, command: Pause, *, now: datetime) -> Verdict:
             change = _killed(instance.stopped(InstanceStatus.PAUSED, stop), command.kill, now=now)
             return audited(instance, change, command="pause", by=command.by, now=now)
         case InstanceStatus.PAUSED:
-            return _killed_again(instance, command.kill, command, now=now)
+            earlier = instance.stop
+            if earlier is None or earlier.reason.cause is Cause.OPERATOR:
+                return _killed_again(instance, command.kill, command, now=now)
+            # The dates that were missed count from the first pause.
+            taken_over = replace(instance, stop=_operators(earlier, command.by), updated_at=now)
+            change = _killed(taken_over, command.kill, now=now)
+            return audited(instance, change, command="pause", by=command.by, now=now)
         case InstanceStatus.CANCELED | InstanceStatus.COMPLETED:
             return Refused(
                 instance=instance, why=f"the instance is {instance.status.value}", rule=RefusalRule.STATE
@@ -245,6 +255,12 @@ def queued(event: Event, *, now: datetime) -> Event:
     """Return the event QUEUED by an operator or an answer; earlier crashes no longer count."""
     called = event.queued(now=now)
     return replace(called, progress=replace(called.progress, crashes=0, give_backs=0))
+
+
+def _operators(stop: Stoppage, by: Actor) -> Stoppage:
+    """Return a pause as that of an operator."""
+    reason = StopReason(cause=Cause.OPERATOR, detail=by.name)
+    return replace(stop, by=by.name, reason=reason, note=by.reason, for_event=None)
 
 
 def _killed(instance: Instance, kill: bool, *, now: datetime) -> Change:  # noqa: FBT001 - a field of the command

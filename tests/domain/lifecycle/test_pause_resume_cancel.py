@@ -10,6 +10,8 @@ import pytest
 
 from shared.domain.instance.event import EventStatus, PausedFor, Resolution
 from shared.domain.instance.model import InstanceStatus
+from shared.domain.instance.phase import Phase, phase_of
+from shared.domain.instance.reason import Cause, StopReason
 from shared.domain.instance.run import Ending, Outcome
 from shared.domain.instance.verdict import AlreadyThere, Applied, Refused
 from shared.domain.lifecycle.commands import (
@@ -147,6 +149,37 @@ class TestPause:
     def test_pausing_a_paused_instance_changes_nothing(self) -> None:
         of = paused()
         assert of.decide(Pause(by=ANN), LATER) == AlreadyThere(instance=of.instance)
+
+    @pytest.mark.parametrize("ending", [Ending.EXHAUSTED, Ending.IN_DOUBT])
+    def test_a_pause_of_the_engine_becomes_the_operators(self, ending: Ending) -> None:
+        of = active()
+        of.run(of.main, NOON, ended(ending, NOON, pauses=True))
+        events = of.instance.events
+        applied = of.applied(Pause(by=ANN), LATER)
+        stop = stop_of(of.instance)
+        assert (stop.by, stop.note, stop.for_event) == ("ann", "asked by phone", None)
+        assert stop.reason == StopReason(cause=Cause.OPERATOR, detail="ann")
+        # Missed dates count from the first pause.
+        assert (stop.at, of.instance.updated_at, of.instance.events) == (NOON, LATER, events)
+        assert phase_of(of.instance, now=LATER) is Phase.PAUSED
+        assert applied.audit is not None
+        assert applied.audit.command == "pause"
+        assert of.decide(Pause(by=ANN), LATER) == AlreadyThere(instance=of.instance)
+
+    def test_a_decision_does_not_end_the_operators_pause(self) -> None:
+        of = active()
+        of.run(of.main, NOON, ended(Ending.IN_DOUBT, NOON, pauses=True))
+        of.applied(Pause(by=ANN), LATER)
+        of.applied(Resolve(seq=of.main.seq, resolution=Resolution.RETRY, by=ANN), LATER)
+        assert of.instance.status is InstanceStatus.PAUSED
+        assert of.main.status is EventStatus.QUEUED
+
+    def test_a_pause_of_a_controller_becomes_the_operators(self) -> None:
+        of = paused()
+        by_controller = replace(stop_of(of.instance), reason=StopReason(cause=Cause.CONTROLLER))
+        of.instance = replace(of.instance, stop=by_controller)
+        of.applied(Pause(by=ANN), LATER)
+        assert stop_of(of.instance).reason.cause is Cause.OPERATOR
 
     def test_events_stay_as_they_are(self) -> None:
         of = active()
