@@ -451,14 +451,14 @@ BULKS = (
     replace(
         BULK,
         selection=OfPhases(ranges=(PHASE_RANGE,)),
-        command=RetryFailed(by=BY, from_step="pay"),
+        command=RetryFailed(by=BY, from_step="pay", of_ended=True),
     ),
     replace(
         BULK,
         selection=OfReference(reference="o-1"),
         command=ResolveDoubt(by=BY, resolution=Resolution.FAIL),
     ),
-    replace(BULK, command=Dismiss(by=BY)),
+    replace(BULK, command=Dismiss(by=BY, until=at(7))),
     replace(
         BULK,
         selection=OfAttribute(name="customerId", text="c-1"),

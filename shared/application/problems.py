@@ -119,8 +119,12 @@ def _late_instances(ports: Ports, account: AccountId) -> Iterator[Instance]:
         sids = [entry.sid for entry in entries]
         # The due index is not divided by account.
         for item in ports.instances.load_many(sids) if sids else []:
-            if isinstance(item, Instance) and item.account_id == account and not problems_of(item):
+            if isinstance(item, Instance) and item.account_id == account and not _is_known_late(item):
                 yield item
+
+
+def _is_known_late(instance: Instance) -> bool:
+    return any(problem.kind is ProblemKind.LATE for problem in problems_of(instance))
 
 
 def _of_instance(ports: Ports, instance: Instance, criteria: ProblemFilter) -> list[FoundProblem]:
@@ -144,7 +148,11 @@ def _call(ports: Ports, instance: Instance, problem: OpenProblem) -> FailedCall 
     """Return the call at which the event of a problem failed, or None if it made none or nobody can tell."""
     if problem.seq is None or problem.failure is None or problem.failure.step is None:
         return None
-    event_history = ports.instances.event_history(instance.sid, problem.seq)
+    try:
+        event_history = ports.instances.event_history(instance.sid, problem.seq)
+    except RitornelloError:
+        # What happened cannot be read: the problem is shown without its call.
+        return None
     record = event_history.record
     event = instance.event(problem.seq) or (None if record is None else record.event)
     strategy = None if event is None else _strategy(ports, instance, event)

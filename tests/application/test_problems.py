@@ -15,8 +15,10 @@ from shared.application.ports import ReservedError, Unreadable
 from shared.application.problems import ProblemFilter, problem_page
 from shared.application.start import StartInstance, start_instance
 from shared.domain.bulk.selection import OfPhases, OfReference, Selection
+from shared.domain.errors import StoredShapeError
 from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.event import EventKind, PausedFor
+from shared.domain.instance.journal import EventHistory
 from shared.domain.instance.model import FailedEvent, Instance, Plan
 from shared.domain.instance.phase import Phase, PhaseRange
 from shared.domain.instance.problems import ProblemKind
@@ -83,6 +85,18 @@ class TestCalls:
 
         assert (found.problem.why, found.call) == ("no", None)
 
+    def test_a_problem_whose_history_cannot_be_read(self) -> None:
+        class Torn(MemoryInstances):
+            def event_history(self, sid: InstanceSid, seq: int) -> EventHistory:
+                raise StoredShapeError(f"{sid}, event {seq}: schema 99")
+
+        ports = a_world(Torn())
+        failing(ports, "i-1", step="charge")
+
+        (found,) = problem_page(ports, ACCOUNT, EVERY, before=None, limit=9).found
+
+        assert (found.problem.why, found.call) == ("no", None)
+
 
 class TestStaleEntries:
     """The index lags: what it lists is judged by the instance as it is."""
@@ -141,6 +155,19 @@ class TestLateness:
         ports.instances.create(ended)
 
         assert problem_page(ports, ACCOUNT, EVERY, before=None, limit=9).found == ()
+
+    def test_another_problem_does_not_hide_lateness(self) -> None:
+        ports = a_world()
+        sid = joined(ports, 1)[0]
+        instance = ports.instances.instances[sid]
+        failure = EventFailure(message="no", error_class="timeout", at=NOON)
+        failed = FailedEvent(seq=99, kind=EventKind.ON_CREATE, task="mail", failure=failure)
+        ports.instances.commit(replace(instance, failed_events=(failed,), rev=instance.rev + 1))
+        ports.clock.at += timedelta(days=400)
+
+        found = problem_page(ports, ACCOUNT, EVERY, before=None, limit=9).found
+
+        assert [one.problem.kind for one in found] == [ProblemKind.LATE, ProblemKind.FAILED_EVENT]
 
     def test_the_filter_applies_to_late_events(self) -> None:
         ports = a_world()

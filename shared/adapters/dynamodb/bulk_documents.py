@@ -63,7 +63,14 @@ MIGRATE_TO = Shape(MigrateTo, {"by": Member("by", ACTOR), "version": Member("ver
 
 RUN_WAITING = Shape(RunWaiting, {"by": Member("by", ACTOR), "what": Member("what", named(Waiting))})
 
-RETRY_FAILED = Shape(RetryFailed, {"by": Member("by", ACTOR), "from_step": Member("fromStep", TEXT)})
+RETRY_FAILED = Shape(
+    RetryFailed,
+    {
+        "by": Member("by", ACTOR),
+        "from_step": Member("fromStep", TEXT),
+        "of_ended": Member("ofEnded", FLAG),
+    },
+)
 
 RESOLVE_DOUBT = Shape(
     ResolveDoubt, {"by": Member("by", ACTOR), "resolution": Member("resolution", named(Resolution))}
@@ -80,7 +87,7 @@ UPDATE = Shape(
     },
 )
 
-DISMISS = Shape(Dismiss, {"by": Member("by", ACTOR)})
+DISMISS = Shape(Dismiss, {"by": Member("by", ACTOR), "until": Member("until", INSTANT)})
 
 BULK_COMMAND = either(
     pause=(Pause, PAUSE),

@@ -5,6 +5,7 @@ Source: docs/contracts/core.md section 5; docs/design.md section 8.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, assert_never
 
@@ -16,13 +17,13 @@ from shared.api.core.bulk_schemas import (
     BeginOperation,
     CancelMany,
     CancelTasksOfMany,
-    Commanded,
     DismissMany,
     MigrateMany,
     PauseMany,
     ResolveMany,
     ResumeMany,
     RetryMany,
+    Selected,
     SelectFound,
     SelectIds,
     UpdateMany,
@@ -50,6 +51,8 @@ from shared.domain.bulk.selection import (
 )
 from shared.domain.errors import Problem
 from shared.domain.instance.event import Resolution
+from shared.domain.instance.model import InstanceStatus
+from shared.domain.instance.phase import Phase
 from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import Cancel, CancelTasks, Dismiss, Pause, Resume, Update
 from shared.domain.strategy.model import OnResume
@@ -74,7 +77,7 @@ def post_bulk_operation(request: Request, body: Beginning) -> Answer[BulkAnswerS
     bulk_request = BulkRequest(
         account=request.principal.account_id,
         selection=body.selection,
-        command=_command(sent.command, by),
+        command=_command(sent, by, now=request.ports.clock.now()),
         repeatable=request.repeatable(),
     )
     if sent.dryRun:
@@ -172,9 +175,9 @@ def _range_problems(body: BeginOperation) -> Iterable[Problem]:
         yield Problem(pointer="/selection/createdTo", rule="range", message=message)
 
 
-def _command(sent: Commanded, by: Actor) -> BulkCommand:
+def _command(sent: BeginOperation, by: Actor, *, now: datetime) -> BulkCommand:
     command: BulkCommand
-    match sent:
+    match sent.command:
         case PauseMany():
             command = Pause(by=by)
         case ResumeMany(onResume=on_resume):
@@ -186,13 +189,23 @@ def _command(sent: Commanded, by: Actor) -> BulkCommand:
         case MigrateMany(version=version):
             command = MigrateTo(version=version, by=by)
         case RetryMany(fromStep=from_step):
-            command = RetryFailed(by=by, from_step=from_step)
+            command = RetryFailed(by=by, from_step=from_step, of_ended=_names_ended(sent.selection))
         case ResolveMany(decision=decision):
             command = ResolveDoubt(by=by, resolution=Resolution(decision))
         case UpdateMany(attributes=attributes):
             command = Update(by=by, attributes=attributes)
         case DismissMany():
-            command = Dismiss(by=by)
+            command = Dismiss(until=now, by=by)
         case _:
-            assert_never(sent)
+            assert_never(sent.command)
     return command
+
+
+def _names_ended(selected: Selected) -> bool:
+    """Return whether a selection names instances that have ended: by their ids, phase or status."""
+    if isinstance(selected, SelectIds):
+        return True
+    if selected.phase is not None:
+        return Phase(selected.phase).status.is_final
+    statuses = None if isinstance(selected, SelectFound) else selected.statuses
+    return any(InstanceStatus(status).is_final for status in statuses or ())

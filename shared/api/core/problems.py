@@ -63,7 +63,7 @@ def dismiss_problems(
     request: Request, named: NamedInstance, body: DismissProblems
 ) -> Answer[answers.InstanceShape]:
     """Take the final problems of an instance off the list: they will not be repaired. Others stay."""
-    command = Dismiss(by=replace(request.actor, reason=body.comment))
+    command = Dismiss(until=request.ports.clock.now(), by=replace(request.actor, reason=body.comment))
     verdict = control(request.ports, named.instance.sid, command, known=named.instance)
     instance = unless_refused(verdict, "instance").instance
     return Answer(body=instance_shape(instance, now=request.ports.clock.now()))

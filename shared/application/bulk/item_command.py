@@ -29,6 +29,10 @@ def command_for(ports: Ports, command: BulkCommand, instance: Instance) -> Comma
             event = waiting_event(instance, what, now=ports.clock.now())
             found = None if event is None else Execute(seq=event.seq, by=by)
             why = "no event of the instance waits for that"
+        case RetryFailed(of_ended=False) if instance.status.is_final:
+            # Its customer may have another instance by now, and would be charged twice.
+            found = None
+            why = f"the instance is {instance.status.value}: select it by its id, phase or status"
         case RetryFailed(from_step=from_step, by=by):
             seq = redrivable_event(instance)
             found = None if seq is None else redrive_of(ports, instance, seq, by=by, from_step=from_step)

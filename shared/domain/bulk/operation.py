@@ -68,10 +68,14 @@ class RunWaiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryFailed:
-    """Redrive each instance's failed event, from a step if one is given."""
+    """Redrive each instance's failed event, from a step if one is given.
+
+    Instances that have ended are refused unless ``of_ended``.
+    """
 
     by: Actor
     from_step: str | None = None
+    of_ended: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from shared.domain.instance.due import next_event
 from shared.domain.instance.event import Event, EventKind, PausedFor
-from shared.domain.instance.model import FailedEvent, Instance
+from shared.domain.instance.model import FailedEvent, Instance, InstanceStatus
 from shared.domain.instance.reason import Cause, ErrorKind, EventFailure
 
 LATE_SWEEPS = 4
@@ -54,7 +54,7 @@ def problems_of(instance: Instance) -> tuple[OpenProblem, ...]:
     """Return the problems of an instance, newest first."""
     paused = (_of_paused(event) for event in instance.events)
     failed = (_of_failed(instance, event) for event in instance.failed_events)
-    others = (_of_plan(instance), _of_lateness(instance))
+    others = (_of_lost_event(instance), _of_plan(instance), _of_lateness(instance))
     problems = [problem for problem in (*paused, *failed, *others) if problem is not None]
     return tuple(sorted(problems, key=lambda problem: problem.since, reverse=True))
 
@@ -94,6 +94,8 @@ def remedies(instance: Instance, problem: OpenProblem) -> tuple[Remedy, ...]:
     match problem.kind:
         case ProblemKind.LATE:
             return ()
+        case _ if problem.seq is None and not problem.is_final:
+            return (Remedy.RESUME, Remedy.CANCEL)
         case ProblemKind.IN_DOUBT:
             return (Remedy.RESOLVE,) if instance.status.is_final else (Remedy.RESOLVE, Remedy.CANCEL)
         case ProblemKind.CREATE_CYCLE_ERROR:
@@ -112,7 +114,8 @@ def remedies(instance: Instance, problem: OpenProblem) -> tuple[Remedy, ...]:
 def redrivable_event(instance: Instance) -> int | None:
     """Return the event to redrive, or None if none has failed.
 
-    That is the one the instance is paused for, else one that waits after a failure, else the last closed one.
+    That is the one the instance is paused or was canceled for, else one that waits after a failure, else the last
+    closed one.
     """
     waiting = [
         event
@@ -121,13 +124,20 @@ def redrivable_event(instance: Instance) -> int | None:
     ]
     if waiting:
         return max(waiting, key=instance.is_paused_for).seq
-    return instance.failed_events[-1].seq if instance.failed_events else None
+    if not instance.failed_events:
+        return None
+    for_main = instance.status.is_final and _was_exhausted(instance)
+    main = next((each for each in instance.failed_events if for_main and each.kind is EventKind.MAIN), None)
+    return (main or instance.failed_events[-1]).seq
 
 
 def doubtful_event(instance: Instance) -> int | None:
-    """Return the event that waits for a decision about a call in doubt, or None."""
-    found = (event.seq for event in instance.events if event.paused_for is PausedFor.IN_DOUBT)
-    return next(found, None)
+    """Return the event that waits for a decision about a call in doubt, or None.
+
+    If there are several, it is the one the instance is paused for.
+    """
+    doubtful = [event for event in instance.events if event.paused_for is PausedFor.IN_DOUBT]
+    return max(doubtful, key=instance.is_paused_for).seq if doubtful else None
 
 
 def _of_paused(event: Event) -> OpenProblem | None:
@@ -144,10 +154,9 @@ def _of_paused(event: Event) -> OpenProblem | None:
 
 
 def _of_failed(instance: Instance, failed: FailedEvent) -> OpenProblem:
-    has_ended = instance.stop is not None and instance.stop.reason.cause is Cause.EXHAUSTED
     if failed.failure.error_class == ErrorKind.CRASH.value:
         kind = ProblemKind.POISONED
-    elif failed.kind is EventKind.MAIN and has_ended and instance.status.is_final:
+    elif failed.kind is EventKind.MAIN and _was_exhausted(instance) and instance.status.is_final:
         kind = ProblemKind.EXHAUSTED
     else:
         kind = ProblemKind.FAILED_EVENT
@@ -155,6 +164,31 @@ def _of_failed(instance: Instance, failed: FailedEvent) -> OpenProblem:
     return OpenProblem(
         kind=kind, since=failure.at, why=failure.message, seq=failed.seq, failure=failure, is_final=True
     )
+
+
+def _was_exhausted(instance: Instance) -> bool:
+    """Return whether the instance was stopped because attempts were used up."""
+    return instance.stop is not None and instance.stop.reason.cause is Cause.EXHAUSTED
+
+
+def _of_lost_event(instance: Instance) -> OpenProblem | None:
+    """Return the problem of an instance that stays paused for an event that has been closed since."""
+    stop = instance.stop
+    if instance.status is not InstanceStatus.PAUSED or stop is None or stop.for_event is None:
+        return None
+    kind = _KINDS.get(stop.reason.cause)
+    if kind is None or instance.event(stop.for_event) is not None:
+        return None
+    why = f"{stop.note or stop.reason.text}; that event is closed, and the instance is still paused"
+    return OpenProblem(kind=kind, since=stop.at, why=why)
+
+
+_KINDS = {
+    Cause.EXHAUSTED: ProblemKind.EXHAUSTED,
+    Cause.IN_DOUBT: ProblemKind.IN_DOUBT,
+    Cause.POISONED: ProblemKind.POISONED,
+}
+"""The problems for which the engine pauses instances, by the cause of the pause."""
 
 
 def _of_plan(instance: Instance) -> OpenProblem | None:

@@ -107,8 +107,12 @@ class Migrate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dismiss:
-    """Take what is final and will not be repaired off the list of problems."""
+    """Take what is final and will not be repaired off the list of problems.
 
+    Problems that began after ``until`` stay: whoever dismissed the others had not seen them.
+    """
+
+    until: datetime
     by: Actor
 
 

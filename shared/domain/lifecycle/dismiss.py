@@ -11,7 +11,7 @@ from shared.domain.lifecycle.commands import Dismiss
 
 def dismiss(instance: Instance, command: Dismiss, *, now: datetime) -> Verdict:
     """Take the final problems of an instance off the list; others stay, and are repaired by other commands."""
-    problems = problems_of(instance)
+    problems = [problem for problem in problems_of(instance) if problem.since <= command.until]
     if not problems:
         return AlreadyThere(instance=instance)
     if not any(problem.is_final for problem in problems):
@@ -20,5 +20,6 @@ def dismiss(instance: Instance, command: Dismiss, *, now: datetime) -> Verdict:
     stop = instance.stop
     if any(problem.is_final and problem.seq is None for problem in problems) and stop is not None:
         stop = replace(stop, dismissed_at=now)
-    after = replace(instance, failed_events=(), stop=stop, updated_at=now)
+    later = tuple(failed for failed in instance.failed_events if failed.failure.at > command.until)
+    after = replace(instance, failed_events=later, stop=stop, updated_at=now)
     return audited(instance, Change(instance=after), command="dismiss", by=command.by, now=now)

@@ -91,6 +91,17 @@ class TestSelections:
         assert [town.shown(sid)["phase"] for sid in (town.refused, town.on_vacation)] == ["STUCK", "PAUSED"]
         assert town.bulk(reason, RESUME)[1]["counts"]["matched"] == 0
 
+    def test_a_customer_who_was_put_on_hold_since_is_left_alone(self, town: Town) -> None:
+        away = town.declined[0]
+        assert town.client("POST", f"/execution-instance/{away}/pause", key="operator.secret")[0] == 200
+        assert town.shown(away)["reason"] == "operator:operator"
+        for name in ("retry", "resume"):
+            selection = {"strategyId": "flow", "reason": "exhausted:http-402"}
+            assert away not in town.changed(selection, {"name": name})
+        assert town.shown(away)["phase"] == "PAUSED"
+        # It still needs somebody, once the hold ends.
+        assert away in {one["executionInstanceSid"] for one in town.client("GET", "/problems")[1]["items"]}
+
     def test_a_reason_of_one_strategy(self, town: Town) -> None:
         selection = {"strategyId": "flow", "reason": "exhausted:http-402"}
         assert town.changed(selection, RESUME, key="operator.secret") == set(town.declined)
@@ -185,6 +196,35 @@ class TestRepairs:
         assert town.changed({"ids": [town.refused]}, {"name": "retry", "fromStep": "pay"}) == {town.refused}
         _, answer = town.bulk({"ids": [town.declined[0]]}, {"name": "retry", "fromStep": "send"})
         assert answer["results"][0]["why"] == "the last run of the event did not reach step 'send'"
+
+    @pytest.fixture
+    def faulted(self, client: Client, town: Town) -> str:
+        """Return an instance that was canceled because its charge was declined."""
+        harsh = changed("/tasks/0/retryConfig", {"times": 0, "pauseBeforeCancel": False}, of=FLOW)
+        client.saved({"name": "harsh", "secret": SECRET, "settings": harsh})
+        return town.failing(Answered(status=402), strategy="harsh")
+
+    def test_an_instance_that_has_ended_is_redriven_only_if_it_is_named_so(
+        self, town: Town, faulted: str
+    ) -> None:
+        _, answer = town.bulk({"strategyId": "harsh", "reason": "exhausted:http-402"}, {"name": "retry"})
+        (result,) = answer["results"]
+        assert (result["sid"], result["outcome"]) == (faulted, "refused")
+        assert result["why"] == "the instance is CANCELED: select it by its id, phase or status"
+
+    @pytest.mark.parametrize(
+        "selection",
+        [
+            {"ids": "faulted"},
+            {"phase": "FAULTED", "reason": "exhausted:http-402"},
+            {"strategyId": "harsh", "phase": "FAULTED"},
+            {"strategyId": "harsh", "statuses": ["CANCELED"]},
+        ],
+        ids=["id", "phase", "phase of a strategy", "status"],
+    )
+    def test_it_is_named_by_id_phase_or_status(self, town: Town, faulted: str, selection: Json) -> None:
+        named = {"ids": [faulted]} if "ids" in selection else selection
+        assert town.changed(named, {"name": "retry"}) == {faulted}
 
     def test_instances_without_a_failed_event_are_refused(self, town: Town) -> None:
         _, answer = town.bulk({"ids": [town.healthy, town.doubtful]}, {"name": "retry"})
