@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.application.commit import MAX_RACES, ContentionError, schedule_wakeup
-from shared.application.ports import Ports, Reservation, ReservedError, StaleRevError
+from shared.application.ports import Ports, Reservation, ReservedError, StaleRevError, Unreadable
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, order_sid, sid_of_request
@@ -13,6 +13,9 @@ from shared.domain.instance.model import Instance, Origin
 from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, AuditEntry, audit_entry
 from shared.domain.planning.start import NewInstance, start
 from shared.domain.strategy.model import Json, Strategy
+
+MAX_UNRESERVED = 100
+"""How many of the youngest instances with a reference are looked at for one without a reservation."""
 
 
 class KeyReusedError(RitornelloError):
@@ -109,7 +112,10 @@ def _create(ports: Ports, started: Applied, *, unique: bool, actor: Actor | None
     Raises: StaleRevError: an instance with that sid exists. ReferenceTakenError.
     """
     instance = started.instance
-    reservation = Reservation() if unique and instance.origin.reference is not None else None
+    reference = instance.origin.reference if unique else None
+    reservation = None if reference is None else Reservation()
+    if reference is not None:
+        _check_unreserved(ports, instance, reference)
     for _ in range(MAX_RACES):
         try:
             ports.instances.create(
@@ -129,6 +135,23 @@ def _create(ports: Ports, started: Applied, *, unique: bool, actor: Actor | None
     raise ContentionError(
         f"the reference of {instance.sid} changed hands {MAX_RACES} times; repeat the request"
     )
+
+
+def _check_unreserved(ports: Ports, instance: Instance, reference: str) -> None:
+    """Check that no instance from a version without ``uniqueReference`` has the reference.
+
+    Such an instance has no reservation. The index that finds it lags by a moment, but it has existed for longer.
+    Raises: ReferenceTakenError.
+    """
+    page_keys = ports.instances.with_reference(
+        instance.account_id, reference, before=None, limit=MAX_UNRESERVED
+    )
+    others = [InstanceSid(key.sid) for key in page_keys if key.sid != instance.sid]
+    for other in ports.instances.load_many(others) if others else []:
+        if isinstance(other, Unreadable) or other.strategy_sid != instance.strategy_sid:
+            continue
+        if not other.status.is_final:
+            raise ReferenceTakenError(other.sid)
 
 
 def _sid(ports: Ports, account: AccountId, request: StartInstance) -> InstanceSid:

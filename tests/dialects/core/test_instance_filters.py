@@ -238,6 +238,33 @@ class TestUniqueReference:
         assert sids_of(client, reference="o-1") == [second, first]
         assert client("POST", "/execution-instance", {"strategyId": "flow", "reference": "o-1"})[0] == 409
 
+    def test_instances_of_earlier_versions_count(self, client: Client) -> None:
+        sid = saved(client)
+        first = started(client, reference="o-1")
+        client("PATCH", f"/execution-strategy/{sid}", {"settings": self.UNIQUE})
+
+        status, answer = client("POST", "/execution-instance", {"strategyId": "flow", "reference": "o-1"})
+
+        assert (status, answer["message"]) == (409, [f"reference is that of the unfinished instance {first}"])
+        client("POST", f"/execution-instance/{first}/cancel")
+        second = started(client, reference="o-1")
+        assert sids_of(client, reference="o-1") == [second, first]
+
+    def test_instances_from_a_time_without_the_rule_count(self, client: Client) -> None:
+        sid = saved(client, of=self.UNIQUE)
+        first = started(client, reference="o-1")
+        client("POST", f"/execution-instance/{first}/cancel")
+        client("PATCH", f"/execution-strategy/{sid}", {"settings": FLOW})
+        second = started(client, reference="o-1")
+        client("PATCH", f"/execution-strategy/{sid}", {"settings": self.UNIQUE})
+
+        status, answer = client("POST", "/execution-instance", {"strategyId": "flow", "reference": "o-1"})
+
+        assert (status, answer["message"]) == (
+            409,
+            [f"reference is that of the unfinished instance {second}"],
+        )
+
     def test_a_repeated_request_returns_its_own_instance(self, client: Client) -> None:
         saved(client, of=self.UNIQUE)
         body, key = {"strategyId": "flow", "reference": "o-1"}, {"idempotency-key": "k-1"}
