@@ -115,7 +115,7 @@ class Stage:
         following = self._next()
         # A switch of threads costs more than most turns, so a process that is next again keeps its thread.
         if following is not process:
-            self._pass_turn(following)
+            self._wake_next(following)
             process.may_act.acquire()
         if process.doomed:
             raise KilledError
@@ -129,7 +129,7 @@ class Stage:
         self._turns = turns
         following = self._next()
         if following is not None:
-            self._pass_turn(following)
+            self._wake_next(following)
             self._ended.acquire()
         error, self._error = self._error, None
         if error is not None:
@@ -148,7 +148,7 @@ class Stage:
             self._error = error
         return self.current
 
-    def _pass_turn(self, process: Process | None) -> None:
+    def _wake_next(self, process: Process | None) -> None:
         """Let the thread of a process continue, or the test's own thread if there is no process."""
         if process is None:
             self._ended.release()
@@ -166,4 +166,4 @@ class Stage:
             self.processes.remove(following)
             self.current, self._error = None, following.error
             following = self._next() if following.error is None else None
-        return partial(self._pass_turn, following)
+        return partial(self._wake_next, following)

@@ -91,7 +91,7 @@ class TestSelections:
         assert [town.shown(sid)["phase"] for sid in (town.refused, town.on_vacation)] == ["STUCK", "PAUSED"]
         assert town.bulk(reason, RESUME)[1]["counts"]["matched"] == 0
 
-    def test_a_customer_who_was_put_on_hold_since_is_left_alone(self, town: Town) -> None:
+    def test_a_customer_who_was_paused_since_is_left_alone(self, town: Town) -> None:
         away = town.declined[0]
         assert town.client("POST", f"/execution-instance/{away}/pause", key="operator.secret")[0] == 200
         assert town.shown(away)["reason"] == "operator:operator"
@@ -99,7 +99,7 @@ class TestSelections:
             selection = {"strategyId": "flow", "reason": "exhausted:http-402"}
             assert away not in town.changed(selection, {"name": name})
         assert town.shown(away)["phase"] == "PAUSED"
-        # It still needs somebody, once the hold ends.
+        # It still needs somebody, once it is resumed.
         assert away in {one["executionInstanceSid"] for one in town.client("GET", "/problems")[1]["items"]}
 
     def test_a_reason_of_one_strategy(self, town: Town) -> None:

@@ -42,7 +42,7 @@ class TestDismiss:
         assert applied.audit is not None
         assert (applied.audit.command, applied.audit.reason) == ("dismiss", "asked by phone")
 
-    def test_what_failed_after_the_operator_looked_stays(self) -> None:
+    def test_what_failed_after_the_request_stays(self) -> None:
         of = life(strategy(parts={"onCreateTasks": [{"task": "greet"}, {"task": "part"}]}))
         of.run(of.event("greet"), NOON, ended(Ending.EXHAUSTED, NOON))
         of.run(of.event("part"), LATER, ended(Ending.EXHAUSTED, LATER))
