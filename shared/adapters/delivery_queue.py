@@ -71,4 +71,6 @@ def delivery_of(body: str) -> Delivery:
 
 def _body(delivery: Delivery) -> str:
     document = {"accountId": delivery.account_id, "message": delivery.message}
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    # SQS refuses U+FFFE, U+FFFF and some others, which a comment may hold, but not their escapes. The sender reads the
+    # JSON and writes it anew.
+    return json.dumps(document, separators=(",", ":"))

@@ -1,6 +1,8 @@
 """The queue of deliveries, on an emulated SQS. Source: docs/decisions/0041-webhooks-are-signed-and-guarded.md."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -40,6 +42,20 @@ def deliveries(sqs: Any, url: str) -> SqsDeliveries:
     return SqsDeliveries(client=lambda: sqs, url=url, report=lambda error: pytest.fail(str(error)))
 
 
+@dataclass
+class Accepting:
+    """An SQS client that accepts every entry."""
+
+    entries: list[dict[str, Any]] = field(default_factory=list)
+
+    def send_message_batch(self, **request: Any) -> Any:
+        self.entries += request["Entries"]
+        return {}
+
+    def change_message_visibility(self, **_: Any) -> Any:
+        raise AssertionError
+
+
 class TestPutting:
     """Deliveries survive the queue, ten a request."""
 
@@ -51,6 +67,17 @@ class TestPutting:
 
         found = [delivery_of(message["Body"]) for message in received(*queue)]
         assert sorted(found, key=lambda one: int(str(one.message["id"])[2:])) == put
+
+    @pytest.mark.parametrize("character", ["\ufffe", "\uffff", "\x00", "\x7f", "ü", "\U0001f600"])
+    def test_a_body_is_ascii_and_holds_every_character(self, character: str) -> None:
+        client = Accepting()
+        put = Delivery(account_id=AccountId("acme"), message={"reason": {"message": f"a{character}b"}})
+
+        assert deliveries(client, "q").put([put]) == frozenset()
+
+        (entry,) = client.entries
+        assert re.fullmatch(r"[ -\x7f]+", entry["MessageBody"])
+        assert delivery_of(entry["MessageBody"]) == put
 
     def test_those_that_are_not_accepted_are_returned(self) -> None:
         class Refusing:

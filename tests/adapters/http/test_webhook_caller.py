@@ -5,14 +5,17 @@ import hmac
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Any
 
 import pytest
 
+from shared.adapters.delivery_queue import SqsDeliveries, delivery_of
 from shared.adapters.http.webhook_caller import HttpWebhookCaller
-from shared.application.webhooks import WebhookReply
+from shared.application.webhooks import Delivery, WebhookReply
+from shared.domain.ids import AccountId
 from shared.domain.steps.call import AddressRefused, Answered, TimedOut, Unreachable
 from tests.adapters.http.http_stub import Seen, answer, reset, serving
 
@@ -34,9 +37,25 @@ def caller() -> Iterator[HttpWebhookCaller]:
     made.close()
 
 
-def sent(caller: HttpWebhookCaller, reply: bytes) -> tuple[WebhookReply, Seen]:
+@dataclass
+class Queue:
+    """An SQS client that keeps the bodies of messages."""
+
+    bodies: list[str] = field(default_factory=list)
+
+    def send_message_batch(self, **request: Any) -> Any:
+        self.bodies += [entry["MessageBody"] for entry in request["Entries"]]
+        return {}
+
+    def change_message_visibility(self, **_: Any) -> Any:
+        raise AssertionError
+
+
+def sent(
+    caller: HttpWebhookCaller, reply: bytes, message: dict[str, Any] = MESSAGE
+) -> tuple[WebhookReply, Seen]:
     with serving(reply) as hook:
-        outcome = caller.post(hook.url("/hook?token=5"), MESSAGE, key=KEY, at=NOON)
+        outcome = caller.post(hook.url("/hook?token=5"), message, key=KEY, at=NOON)
         (request,) = hook.seen
         return outcome, request
 
@@ -52,6 +71,23 @@ class TestTheRequest:
         expected = base64.b64encode(hmac.digest(KEY, signed, "sha256")).decode()
         assert headers["webhook-signature"] == f"v1,{expected}"
         assert (headers["webhook-id"], headers["webhook-timestamp"]) == (MESSAGE["id"], "1769860800")
+
+    def test_the_queue_changes_no_byte_of_the_body(self, caller: HttpWebhookCaller) -> None:
+        message = {**MESSAGE, "reason": {"message": "Müde \ufffe\uffff \U0001f600"}}
+        queue = Queue()
+        deliveries = SqsDeliveries(
+            client=lambda: queue, url="q", report=lambda error: pytest.fail(str(error))
+        )
+        deliveries.put([Delivery(account_id=AccountId("acme"), message=message)])
+
+        _, direct = sent(caller, answer(), message)
+        _, queued = sent(caller, answer(), dict(delivery_of(queue.bodies[0]).message))
+
+        assert (queued.body, queued.headers["webhook-signature"]) == (
+            direct.body,
+            direct.headers["webhook-signature"],
+        )
+        assert json.loads(queued.body) == message
 
     def test_the_message_is_posted_as_json(self, caller: HttpWebhookCaller) -> None:
         _, request = sent(caller, answer())
