@@ -4,12 +4,26 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from botocore import handlers
 from botocore.exceptions import BotoCoreError, ClientError
 
 PAUSE_SECONDS = 1.0
 
 Send = Callable[[Mapping[str, Any]], Mapping[str, Any] | None]
 """Gives a batch to the sender and returns its answer, None if it failed."""
+
+
+def leave_out_groups() -> None:
+    """Send messages without their group from sessions made from now on.
+
+    The emulator refuses ``MessageGroupId`` on a standard queue. SQS takes it since 2025.
+    """
+    handlers.BUILTIN_HANDLERS.append(("before-parameter-build.sqs.SendMessageBatch", _leave_out_groups))
+
+
+def _leave_out_groups(params: dict[str, Any], **_: Any) -> None:  # noqa: ANN401 - botocore's events
+    for entry in params["Entries"]:
+        entry.pop("MessageGroupId", None)
 
 
 class WebhookQueue:

@@ -79,6 +79,28 @@ class TestPutting:
         assert re.fullmatch(r"[ -\x7f]+", entry["MessageBody"])
         assert delivery_of(entry["MessageBody"]) == put
 
+    def test_the_messages_of_an_account_are_one_group(self) -> None:
+        client = Accepting()
+        accounts = ["acme", "other", "acme", "größer/ä", "x" * 500]
+
+        deliveries(client, "q").put([Delivery(account_id=AccountId(name), message={}) for name in accounts])
+
+        groups = [entry["MessageGroupId"] for entry in client.entries]
+        assert groups[0] == groups[2]
+        assert len(set(groups)) == len(set(accounts))
+        # SQS admits letters, digits and punctuation, at most 128.
+        assert all(re.fullmatch("[0-9a-zA-Z]{1,128}", group) for group in groups)
+
+    def test_a_standard_queue_takes_groups(self, queue: tuple[Any, str]) -> None:
+        sqs, url = queue
+        deliveries(sqs, url).put([delivery(1)])
+
+        (message,) = sqs.receive_message(QueueUrl=url, MessageSystemAttributeNames=["MessageGroupId"])[
+            "Messages"
+        ]
+
+        assert "MessageGroupId" in message["Attributes"]
+
     def test_those_that_are_not_accepted_are_returned(self) -> None:
         class Refusing:
             def send_message_batch(self, **request: Any) -> Any:

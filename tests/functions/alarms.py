@@ -95,8 +95,8 @@ class Alarms:
         match statistic:
             case "Sum":
                 return sum(values)
-            case "Maximum":
-                return values[-1]
+            case "Minimum" | "Maximum":
+                return values[0 if statistic == "Minimum" else -1]
             case "Average":
                 return sum(values) / len(values)
             case "SampleCount":

@@ -75,6 +75,9 @@ BY_AWS = {
     ),
     "webhook-sender-errors": ByAws(cause=ERRORS),
     "webhook-dead-letters": ByAws(cause="a message is in the queue: a webhook has refused it for a day"),
+    "webhooks-waiting": ByAws(
+        cause="a message waits for a sender, from the first minute of the hour to the last"
+    ),
     "sweeper-silent": ByAws(cause="no invocation has begun in the period", fires=0, quiet=5),
     "api-failures": ByAws(cause="API Gateway has answered a request with a status from 500 on"),
     "throttles": ByAws(cause="an invocation was refused because no concurrency was left"),
@@ -287,6 +290,14 @@ class TestMetricsOfAws:
     def test_it_fires(self, name: str) -> None:
         assert ALARMS.fires(name, *itertools.repeat(self.value(name, BY_AWS[name].fires), 13))
         assert not ALARMS.fires(name, *itertools.repeat(self.value(name, BY_AWS[name].quiet), 13))
+
+    def test_a_queue_of_webhooks_that_was_once_empty_fires_nothing(self) -> None:
+        busy = self.value("webhooks-waiting", 5000)
+        hour: list[Period] = [busy] * 12
+        assert ALARMS.fires("webhooks-waiting", *hour)
+
+        hour[5] = [*busy, *self.value("webhooks-waiting", 0)]
+        assert not ALARMS.fires("webhooks-waiting", *hour)
 
     @staticmethod
     def value(name: str, value: float) -> Period:

@@ -353,10 +353,18 @@ class TestWebhooks:
             "maxReceiveCount": len(RETRY_DELAYS) + 1,
         }
 
-    def test_a_message_outlives_its_attempts(self) -> None:
+    def test_a_message_that_waits_for_twelve_days_has_all_its_attempts(self) -> None:
         kept = timedelta(seconds=self.QUEUE["MessageRetentionPeriod"])
 
-        assert kept > sum(RETRY_DELAYS, timedelta(days=2))
+        assert kept > sum(RETRY_DELAYS, timedelta(days=12))
+
+    def test_a_queue_that_is_not_empty_for_an_hour_raises_an_alarm(self) -> None:
+        alarm = RESOURCES["WebhooksWaitingAlarm"]["Properties"]
+
+        assert alarm["Dimensions"] == [
+            {"Name": "QueueName", "Value": {"Fn::GetAtt": ["WebhookQueue", "QueueName"]}}
+        ]
+        assert timedelta(seconds=alarm["Period"] * alarm["EvaluationPeriods"]) == timedelta(hours=1)
 
     def test_a_message_stays_hidden_while_it_is_sent(self) -> None:
         # Lambda asks for six times the function's timeout.
