@@ -131,7 +131,7 @@ def publish(ports: PublisherPorts, batch: Sequence[StreamRecord]) -> PublishRepo
         else:
             notifications += found
             positions += [number] * len(found)
-    failed = _send(ports, notifications) if notifications else frozenset()
+    failed = _send(ports, notifications, positions) if notifications else frozenset()
     return PublishReport(
         sent=len(notifications) - len(failed),
         unreadable=tuple(unreadable),
@@ -139,10 +139,21 @@ def publish(ports: PublisherPorts, batch: Sequence[StreamRecord]) -> PublishRepo
     )
 
 
-def _send(ports: PublisherPorts, notifications: Sequence[Notification]) -> frozenset[int]:
-    """Send notifications to the bus and to webhooks, and return the positions of those that either did not accept."""
+def _send(
+    ports: PublisherPorts, notifications: Sequence[Notification], positions: Sequence[int]
+) -> frozenset[int]:
+    """Send notifications to the bus and to webhooks, and return the positions of those that either did not accept.
+
+    ``positions`` has the number of the record of each.
+    """
     failed = ports.bus.send(notifications)
-    places = [place for place, one in enumerate(notifications) if ports.webhooks.takes(one)]
+    # From this record on the batch is repeated. What is queued now would be queued again then.
+    end = min((positions[place] for place in failed), default=None)
+    places = [
+        place
+        for place, one in enumerate(notifications)
+        if (end is None or positions[place] < end) and ports.webhooks.takes(one)
+    ]
     if not places:
         return failed
     deliveries = [

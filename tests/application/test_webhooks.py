@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dev.memory.publishing import MemoryDeliveries, MemoryPublishing
+from dev.memory.publishing import MemoryBus, MemoryDeliveries, MemoryPublishing
 from dev.memory.stores import MemoryWebhooks
 from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.commit import ContentionError
@@ -25,6 +25,7 @@ from shared.application.webhooks import (
 )
 from shared.domain.errors import InvalidInputError, StoredShapeError
 from shared.domain.ids import AccountId
+from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.verdict import Actor, AuditEntry
 from shared.domain.notifications.model import NotificationKind
 from shared.domain.notifications.webhook import Webhook, signing_key
@@ -36,7 +37,7 @@ from shared.domain.steps.call import (
     TimedOut,
     Unreachable,
 )
-from tests.application.test_publish import created, paused, record
+from tests.application.test_publish import BEN, closed, created, paused, record
 from tests.factories import NOON
 
 ANN = Actor(name="key-1", reason="new hook")
@@ -182,6 +183,33 @@ class TestPublishing:
         report = publish(ports, [record(1, created()), record(2, paused())])
 
         assert report.repeat_from == "2"
+
+    def test_what_the_bus_does_not_accept_is_queued_once_it_does(self) -> None:
+        ports = self.publishing()
+        ports.bus = MemoryBus(refuses={NotificationKind.INSTANCE_PAUSED})
+        batch = [record(1, created()), record(2, paused()), record(3, created(BEN))]
+
+        for _ in range(3):
+            assert publish(ports, batch[1:] if self.queued(ports) else batch).repeat_from == "2"
+            assert self.queued(ports) == ["i-1-instance.created"]
+
+        ports.bus.refuses.clear()
+        publish(ports, batch[1:])
+        assert self.queued(ports) == ["i-1-instance.created", "i-2-instance.paused", "j-1-instance.created"]
+
+    def test_a_record_that_is_repeated_for_its_second_notification_is_queued_once(self) -> None:
+        ports = self.publishing()
+        ports.bus = MemoryBus(refuses={NotificationKind.INSTANCE_PAUSED})
+        write = closed()
+        batch = [record(1, replace(write, after=replace(write.after, status=InstanceStatus.PAUSED)))]
+
+        publish(ports, batch)
+        assert len(ports.bus.sent) == 1
+        assert self.queued(ports) == []
+
+        ports.bus.refuses.clear()
+        publish(ports, batch)
+        assert self.queued(ports) == ["i-3-3-event.failed", "i-3-instance.paused"]
 
     def test_a_webhook_is_known_within_a_minute(self) -> None:
         ports = MemoryPublishing()
