@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from dev.memory.stores import MemoryWebhooks
 from dev.memory.world import ManualClock
 from shared.application.ports import Unreadable
-from shared.application.publish import EventKey, StreamRecord
+from shared.application.publish import EventKey, Refusal, StreamRecord
 from shared.application.webhooks import Delivery, WebhookDirectory
 from shared.domain.instance.journal import EventRecord
 from shared.domain.notifications.model import Notification, NotificationKind
@@ -37,10 +37,10 @@ class MemoryBus:
     refuses: set[NotificationKind] = field(default_factory=set)
     sent: list[Notification] = field(default_factory=list)
 
-    def send(self, notifications: Sequence[Notification]) -> frozenset[int]:
+    def send(self, notifications: Sequence[Notification]) -> Mapping[int, Refusal]:
         failed = {place for place, one in enumerate(notifications) if one.kind in self.refuses}
         self.sent += [one for place, one in enumerate(notifications) if place not in failed]
-        return frozenset(failed)
+        return dict.fromkeys(failed, Refusal(code="bus:InternalFailure"))
 
 
 @dataclass(slots=True)
@@ -60,10 +60,10 @@ class MemoryDeliveries:
     refuses: set[NotificationKind] = field(default_factory=set)
     queued: list[Delivery] = field(default_factory=list)
 
-    def put(self, deliveries: Sequence[Delivery]) -> frozenset[int]:
+    def put(self, deliveries: Sequence[Delivery]) -> Mapping[int, Refusal]:
         failed = {place for place, one in enumerate(deliveries) if one.message["kind"] in self.refuses}
         self.queued += [one for place, one in enumerate(deliveries) if place not in failed]
-        return frozenset(failed)
+        return dict.fromkeys(failed, Refusal(code="queue:InternalError"))
 
 
 @dataclass(slots=True, kw_only=True)

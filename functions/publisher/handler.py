@@ -20,16 +20,22 @@ logger = Logger(json_serializer=log_line)
 
 
 class PublisherMetric(StrEnum):
-    """The metrics of the publisher. An alarm uses them."""
+    """The metrics of the publisher. Alarms use them."""
 
+    REFUSED = "RefusedNotifications"
     UNREADABLE = "UnreadableChanges"
 
 
 def write_publisher_metrics(report: PublishReport) -> None:
     """Write the metrics of a batch."""
     # A metric without a value in an hour costs nothing in it.
+    refused = [len(report.refused)] if report.refused else []
     unreadable = [len(report.unreadable)] if report.unreadable else []
-    values: Values = {PublisherMetric.UNREADABLE: (MetricUnit.Count, unreadable)}
+    values: Values = {
+        # EventBridge and SQS refuse entries with HTTP 200. The batch is then repeated, which Lambda counts as no error.
+        PublisherMetric.REFUSED: (MetricUnit.Count, refused),
+        PublisherMetric.UNREADABLE: (MetricUnit.Count, unreadable),
+    }
     write_metrics(values, {"stage": settings().stage})
 
 
@@ -49,5 +55,11 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
         if report.sent:
             logger.info("batch published", extra={"sent": report.sent})
         return {"batchItemFailures": []}
-    logger.error("notifications not accepted", extra={"sent": report.sent, "position": report.repeat_from})
+    extra = {
+        "sent": report.sent,
+        "refused": len(report.refused),
+        "codes": sorted({*report.refused}),
+        "position": report.repeat_from,
+    }
+    logger.error("notifications not accepted", extra=extra)
     return {"batchItemFailures": [{"itemIdentifier": report.repeat_from}]}

@@ -4,7 +4,7 @@ Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared.application.publish import Refusal
 from shared.application.webhooks import Delivery
 from shared.domain.ids import AccountId
 
@@ -41,8 +42,8 @@ class SqsDeliveries:
     url: str
     report: Callable[[Exception], None]
 
-    def put(self, deliveries: Sequence[Delivery]) -> frozenset[int]:
-        failed: set[int] = set()
+    def put(self, deliveries: Sequence[Delivery]) -> Mapping[int, Refusal]:
+        refused: dict[int, Refusal] = {}
         for first in range(0, len(deliveries), MAX_MESSAGES):
             some = deliveries[first : first + MAX_MESSAGES]
             answer = self.client().send_message_batch(
@@ -56,8 +57,10 @@ class SqsDeliveries:
                     for place, one in enumerate(some)
                 ],
             )
-            failed |= {int(entry["Id"]) for entry in answer.get("Failed", ())}
-        return frozenset(failed)
+            refused |= {
+                int(entry["Id"]): Refusal(code=f"sqs:{entry['Code']}") for entry in answer.get("Failed", ())
+            }
+        return refused
 
     def hide(self, receipt: str, delay: timedelta) -> None:
         """Hide a received message, which then returns to be received again."""

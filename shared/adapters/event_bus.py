@@ -4,11 +4,11 @@ Source: docs/events.md; https://docs.aws.amazon.com/eventbridge/latest/APIRefere
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from shared.application.publish import StreamRecord
+from shared.application.publish import Refusal, StreamRecord
 from shared.domain.notifications.message import message_of
 from shared.domain.notifications.model import Notification
 
@@ -40,16 +40,18 @@ class EventBridgeBus:
     client: Callable[[], EventsClient]
     name: str
 
-    def send(self, notifications: Sequence[Notification]) -> frozenset[int]:
-        failed: set[int] = set()
+    def send(self, notifications: Sequence[Notification]) -> Mapping[int, Refusal]:
+        refused: dict[int, Refusal] = {}
         for first in range(0, len(notifications), MAX_ENTRIES):
             some = notifications[first : first + MAX_ENTRIES]
             answer = self.client().put_events(Entries=[self._entry(one) for one in some])
             # Entries are accepted one by one, and the results are in their order.
-            failed |= {
-                first + place for place, entry in enumerate(answer["Entries"]) if "EventId" not in entry
+            refused |= {
+                first + place: Refusal(code=f"events:{entry['ErrorCode']}")
+                for place, entry in enumerate(answer["Entries"])
+                if "EventId" not in entry
             }
-        return frozenset(failed)
+        return refused
 
     def _entry(self, notification: Notification) -> dict[str, Any]:
         return {

@@ -44,11 +44,18 @@ class RecordReader(Protocol):
         """Return the records of those of these events that have one, by strongly consistent reads."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why a bus or a queue did not accept a notification. ``code`` is ``<service>:<its error code>``."""
+
+    code: str
+
+
 class NotificationBus(Protocol):
     """The channel to other systems."""
 
-    def send(self, notifications: Sequence[Notification]) -> frozenset[int]:
-        """Send notifications and return the positions of those that were not accepted.
+    def send(self, notifications: Sequence[Notification]) -> Mapping[int, Refusal]:
+        """Send notifications and return the refusals by position.
 
         An exception means that any of them may have been sent.
         """
@@ -64,8 +71,8 @@ class UnreadableStore(Protocol):
 class DeliveryQueue(Protocol):
     """The queue of notifications on their way to webhooks."""
 
-    def put(self, deliveries: Sequence[Delivery]) -> frozenset[int]:
-        """Queue deliveries and return the positions of those that were not accepted.
+    def put(self, deliveries: Sequence[Delivery]) -> Mapping[int, Refusal]:
+        """Queue deliveries and return the refusals by position.
 
         An exception means that any of them may have been queued.
         """
@@ -101,11 +108,13 @@ class PublishReport:
 
     ``sent`` counts the notifications that were accepted. ``unreadable`` are the records that were set aside.
     ``repeat_from`` is the position from which the batch must be repeated, None if all of it was published.
+    ``refused`` has the code of each refusal for which it must be.
     """
 
     sent: int
     unreadable: tuple[Unreadable[str], ...] = ()
     repeat_from: str | None = None
+    refused: tuple[str, ...] = ()
 
 
 def publish(ports: PublisherPorts, batch: Sequence[StreamRecord]) -> PublishReport:
@@ -131,36 +140,38 @@ def publish(ports: PublisherPorts, batch: Sequence[StreamRecord]) -> PublishRepo
         else:
             notifications += found
             positions += [number] * len(found)
-    failed = _send(ports, notifications, positions) if notifications else frozenset()
+    refused = _send(ports, notifications, positions) if notifications else {}
     return PublishReport(
-        sent=len(notifications) - len(failed),
+        sent=len(notifications) - len(refused),
         unreadable=tuple(unreadable),
-        repeat_from=batch[positions[min(failed)]].position if failed else None,
+        repeat_from=batch[positions[min(refused)]].position if refused else None,
+        refused=tuple(refusal.code for refusal in refused.values()),
     )
 
 
 def _send(
     ports: PublisherPorts, notifications: Sequence[Notification], positions: Sequence[int]
-) -> frozenset[int]:
-    """Send notifications to the bus and to webhooks, and return the positions of those that either did not accept.
+) -> Mapping[int, Refusal]:
+    """Send notifications to the bus and to webhooks, and return the refusals of either by position.
 
     ``positions`` has the number of the record of each.
     """
-    failed = ports.bus.send(notifications)
+    refused = ports.bus.send(notifications)
     # From this record on the batch is repeated. What is queued now would be queued again then.
-    end = min((positions[place] for place in failed), default=None)
+    end = min((positions[place] for place in refused), default=None)
     places = [
         place
         for place, one in enumerate(notifications)
         if (end is None or positions[place] < end) and ports.webhooks.takes(one)
     ]
     if not places:
-        return failed
+        return refused
     deliveries = [
         Delivery(account_id=notifications[place].account_id, message=message_of(notifications[place]))
         for place in places
     ]
-    return failed | {places[refused] for refused in ports.deliveries.put(deliveries)}
+    not_queued = ports.deliveries.put(deliveries)
+    return {**refused, **{places[number]: refusal for number, refusal in not_queued.items()}}
 
 
 def _notifications(

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from shared.adapters.delivery_queue import SqsDeliveries, delivery_of
+from shared.application.publish import Refusal
 from shared.application.webhooks import Delivery
 from shared.domain.ids import AccountId
 
@@ -63,7 +64,7 @@ class TestPutting:
     def test_every_delivery_arrives(self, queue: tuple[Any, str], count: int) -> None:
         put = [delivery(number) for number in range(count)]
 
-        assert deliveries(*queue).put(put) == frozenset()
+        assert deliveries(*queue).put(put) == {}
 
         found = [delivery_of(message["Body"]) for message in received(*queue)]
         assert sorted(found, key=lambda one: int(str(one.message["id"])[2:])) == put
@@ -73,7 +74,7 @@ class TestPutting:
         client = Accepting()
         put = Delivery(account_id=AccountId("acme"), message={"reason": {"message": f"a{character}b"}})
 
-        assert deliveries(client, "q").put([put]) == frozenset()
+        assert deliveries(client, "q").put([put]) == {}
 
         (entry,) = client.entries
         assert re.fullmatch(r"[ -\x7f]+", entry["MessageBody"])
@@ -105,14 +106,20 @@ class TestPutting:
         class Refusing:
             def send_message_batch(self, **request: Any) -> Any:
                 return {
-                    "Failed": [{"Id": entry["Id"]} for entry in request["Entries"] if entry["Id"] in "1 11"]
+                    "Failed": [
+                        {"Id": entry["Id"], "Code": "InternalError", "SenderFault": False}
+                        for entry in request["Entries"]
+                        if entry["Id"] in {"1", "11"}
+                    ]
                 }
 
             def change_message_visibility(self, **_: Any) -> Any:
                 raise AssertionError
 
         put = [delivery(number) for number in range(12)]
-        assert deliveries(Refusing(), "q").put(put) == frozenset({1, 11})
+        assert deliveries(Refusing(), "q").put(put) == dict.fromkeys(
+            [1, 11], Refusal(code="sqs:InternalError")
+        )
 
 
 class TestHiding:

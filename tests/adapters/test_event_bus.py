@@ -10,7 +10,7 @@ import pytest
 from moto import mock_aws
 
 from shared.adapters.event_bus import EventBridgeBus, S3Unreadable
-from shared.application.publish import StreamRecord
+from shared.application.publish import Refusal, StreamRecord
 from shared.domain.notifications.decide import notifications_of
 from shared.domain.notifications.model import InstanceWrite, Notification
 from tests.factories import an_instance
@@ -55,7 +55,7 @@ class TestTheBus:
         client = Bus()
         notification = created(1)
 
-        assert EventBridgeBus(client=lambda: client, name="ours").send([notification]) == frozenset()
+        assert EventBridgeBus(client=lambda: client, name="ours").send([notification]) == {}
 
         ((entry,),) = client.requests
         assert (entry["EventBusName"], entry["Source"], entry["DetailType"]) == (
@@ -79,7 +79,9 @@ class TestTheBus:
         client = Bus(refuses=refused)
         bus = EventBridgeBus(client=lambda: client, name="ours")
 
-        assert bus.send([created(n) for n in range(1, 26)]) == frozenset(refused)
+        found = bus.send([created(n) for n in range(1, 26)])
+
+        assert found == dict.fromkeys(refused, Refusal(code="events:ThrottlingException"))
 
 
 class TestUnreadableRecords:

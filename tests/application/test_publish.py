@@ -6,7 +6,7 @@ import pytest
 
 from dev.memory.publishing import MemoryBus, MemoryPublishing
 from shared.application.ports import Unreadable
-from shared.application.publish import PublishReport, StreamRecord, publish
+from shared.application.publish import PublishReport, Refusal, StreamRecord, publish
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.event import EventStatus
 from shared.domain.instance.journal import EventRecord
@@ -84,7 +84,7 @@ class TestABatch:
 
     def test_a_batch_without_notifications_sends_nothing(self) -> None:
         class Silent(MemoryBus):
-            def send(self, *_: object) -> frozenset[int]:
+            def send(self, *_: object) -> dict[int, Refusal]:
                 raise AssertionError
 
         assert publish(MemoryPublishing(bus=Silent()), [record(1, None)]) == PublishReport(sent=0)
@@ -120,6 +120,7 @@ class TestRefusedNotifications:
         report = publish(ports, batch)
 
         assert (report.repeat_from, report.sent) == (repeat_from, 3 - len(refused))
+        assert report.refused == ("bus:InternalFailure",) * len(refused)
 
 
 class TestUnreadableRecords:

@@ -182,7 +182,7 @@ class TestPublishing:
 
         report = publish(ports, [record(1, created()), record(2, paused())])
 
-        assert report.repeat_from == "2"
+        assert (report.repeat_from, report.refused) == ("2", ("queue:InternalError",))
 
     def test_what_the_bus_does_not_accept_is_queued_once_it_does(self) -> None:
         ports = self.publishing()

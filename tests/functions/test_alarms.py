@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import pytest
 
-from dev.memory.publishing import MemoryPublishing
+from dev.memory.publishing import MemoryBus, MemoryPublishing
 from dev.stream_records import record_of
 from dev.template import Template
 from functions.publisher.handler import write_publisher_metrics
@@ -26,6 +26,7 @@ from shared.application.ports import SealBrokenError, UnknownStrategyError
 from shared.application.publish import publish
 from shared.domain.errors import StoredShapeError
 from shared.domain.instance.due import GRACE
+from shared.domain.notifications.model import NotificationKind
 from shared.domain.steps.call import Answered, CallOutcome, TimedOut
 from shared.domain.strategy.model import Json, Strategy
 from tests.application.runner.watched import A_LEASE, OK, Crash, Watched
@@ -110,12 +111,15 @@ class World:
         sweeper({}, Context())  # type: ignore[arg-type]
         return written(self.capsys)
 
-    def publish(self, **members: dict[str, str]) -> list[Written]:
-        """Return what the publisher writes about a new instance with some attributes of its item replaced."""
+    def publish(self, *refuses: NotificationKind, **members: dict[str, str]) -> list[Written]:
+        """Return what the publisher writes about a new instance with some attributes of its item replaced.
+
+        The bus does not accept the kinds in ``refuses``.
+        """
         table = bootstrap.settings().tables.instances
         image = {**instance_item(an_instance(rev=1)), **members}
         record = stream_record(record_of(table, ("sid",), None, image, number=1), Tables(instances=table))
-        write_publisher_metrics(publish(MemoryPublishing(), [record]))
+        write_publisher_metrics(publish(MemoryPublishing(bus=MemoryBus(refuses={*refuses})), [record]))
         return written(self.capsys)
 
     def sweep_failing(self, error: Exception) -> list[Written]:
@@ -215,6 +219,14 @@ OURS: dict[str, tuple[Scenario, Scenario]] = {
     "missing-version": (
         lambda world: [world.sweep_failing(UnknownStrategyError("s-1 version 1"))],
         lambda world: [world.sweep_failing(ValueError("a bug"))],
+    ),
+    "refused-notifications": (
+        lambda world: [
+            world.publish(NotificationKind.INSTANCE_CREATED),
+            [],
+            world.publish(*NotificationKind),
+        ],
+        lambda world: [world.publish(*NotificationKind), world.publish(), world.publish()],
     ),
     "unreadable-changes": (
         lambda world: [world.publish(schema={"N": "99"})],

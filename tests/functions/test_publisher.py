@@ -57,14 +57,15 @@ class TestBatches:
         assert [record.__dict__["sent"] for record in caplog.records if "sent" in record.__dict__] == [12]
 
     def test_a_refused_notification_is_repeated_with_all_that_follow(
-        self, caplog: pytest.LogCaptureFixture
+        self, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
     ) -> None:
         class Refusing:
             """An events client that accepts the first entry of a request only."""
 
             def put_events(self, **request: Any) -> Any:
                 count = len(request["Entries"])
-                return {"Entries": [{"EventId": "e"}, *[{"ErrorCode": "InternalFailure"}] * (count - 1)]}
+                refused = {"ErrorCode": "AccessDeniedException", "ErrorMessage": "a message of EventBridge"}
+                return {"Entries": [{"EventId": "e"}, *[refused] * (count - 1)]}
 
         # The only place at which a client of AWS can be given to the real adapters.
         bus = bootstrap.publisher().bus
@@ -73,7 +74,10 @@ class TestBatches:
         answer = published(created(1), created(2), created(3))
 
         assert answer == {"batchItemFailures": [{"itemIdentifier": f"{2:021}"}]}
-        assert "notifications not accepted" in [record.message for record in caplog.records]
+        (line,) = [r.__dict__ for r in caplog.records if r.message == "notifications not accepted"]
+        assert (line["refused"], line["codes"]) == (2, ["events:AccessDeniedException"])
+        (metric,) = [line for line in lines(capsys) if "_aws" in line]
+        assert (metric["RefusedNotifications"], metric["stage"]) == ([2.0], "test")
 
     def test_an_unreadable_image_is_set_aside_and_the_others_are_published(
         self, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from functions.publisher.handler import PublisherMetric
 from functions.step_runner.handler import lambda_handler, logger
 from functions.step_runner.reports import Metric, line_of
 from functions.sweeper.handler import Metric as SweepMetric
@@ -372,7 +373,7 @@ class TestTheDocument:
 
     def test_every_metric_is_listed(self) -> None:
         listed = members("Metrics", 0)
-        assert [name for name in listed if name[0].isupper()] == [*Metric, *SweepMetric]
+        assert [name for name in listed if name[0].isupper()] == [*Metric, *SweepMetric, *PublisherMetric]
 
     def test_every_class_is_listed(self) -> None:
         text = OPERATIONS.split("- `statusClass` is ")[1].split("\n")[0]

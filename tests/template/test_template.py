@@ -297,10 +297,11 @@ class TestChanges:
         assert timedelta(milliseconds=late["Threshold"]) == timedelta(hours=1)
         assert late["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "Publisher"}}]
 
-    def test_unreadable_changes_raise_an_alarm(self) -> None:
+    @pytest.mark.parametrize("metric", PublisherMetric)
+    def test_every_metric_of_the_publisher_raises_an_alarm(self, metric: PublisherMetric) -> None:
         names = [alarm.get("MetricName") for alarm in of_type("AWS::CloudWatch::Alarm").values()]
 
-        assert PublisherMetric.UNREADABLE.value in names
+        assert metric.value in names
 
     @pytest.mark.parametrize(("parameter", "bus"), [("", "ritornello-test"), ("theirs", "theirs")])
     def test_the_bus_is_the_stacks_own_or_the_one_that_is_named(self, parameter: str, bus: str) -> None:
