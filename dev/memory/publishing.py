@@ -6,6 +6,7 @@ Source: shared/application/publish.py.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final
 
 from dev.memory.stores import MemoryWebhooks
 from dev.memory.world import ManualClock
@@ -14,6 +15,9 @@ from shared.application.publish import EventKey, Refusal, StreamRecord
 from shared.application.webhooks import Delivery, WebhookDirectory
 from shared.domain.instance.journal import EventRecord
 from shared.domain.notifications.model import Notification, NotificationKind
+
+THROTTLED: Final = Refusal(code="events:ThrottlingException")
+"""A refusal that a repetition cures."""
 
 
 @dataclass(slots=True)
@@ -34,13 +38,16 @@ class MemoryRecords:
 class MemoryBus:
     """A ``NotificationBus`` that does not accept the kinds in ``refuses``."""
 
-    refuses: set[NotificationKind] = field(default_factory=set)
+    refuses: dict[NotificationKind, Refusal] = field(default_factory=dict)
     sent: list[Notification] = field(default_factory=list)
 
     def send(self, notifications: Sequence[Notification]) -> Mapping[int, Refusal]:
-        failed = {place for place, one in enumerate(notifications) if one.kind in self.refuses}
-        self.sent += [one for place, one in enumerate(notifications) if place not in failed]
-        return dict.fromkeys(failed, Refusal(code="bus:InternalFailure"))
+        self.sent += [one for one in notifications if one.kind not in self.refuses]
+        return {
+            place: self.refuses[one.kind]
+            for place, one in enumerate(notifications)
+            if one.kind in self.refuses
+        }
 
 
 @dataclass(slots=True)
@@ -57,13 +64,13 @@ class MemoryUnreadable:
 class MemoryDeliveries:
     """A ``DeliveryQueue`` that does not accept the kinds in ``refuses``."""
 
-    refuses: set[NotificationKind] = field(default_factory=set)
+    refuses: dict[NotificationKind, Refusal] = field(default_factory=dict)
     queued: list[Delivery] = field(default_factory=list)
 
     def put(self, deliveries: Sequence[Delivery]) -> Mapping[int, Refusal]:
-        failed = {place for place, one in enumerate(deliveries) if one.message["kind"] in self.refuses}
-        self.queued += [one for place, one in enumerate(deliveries) if place not in failed]
-        return dict.fromkeys(failed, Refusal(code="queue:InternalError"))
+        kinds = [NotificationKind(str(one.message["kind"])) for one in deliveries]
+        self.queued += [one for one, kind in zip(deliveries, kinds, strict=True) if kind not in self.refuses]
+        return {place: self.refuses[kind] for place, kind in enumerate(kinds) if kind in self.refuses}
 
 
 @dataclass(slots=True, kw_only=True)

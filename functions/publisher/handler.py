@@ -48,7 +48,7 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     tables = table_names()
     report = publish(publisher(), [stream_record(record, tables) for record in event["Records"]])
     for record in report.unreadable:
-        logger.error("change not readable", extra={"position": record.key, "why": record.why})
+        logger.error("change set aside", extra={"position": record.key, "why": record.why})
     write_publisher_metrics(report)
     if report.repeat_from is None:
         # Most writes announce nothing, and need no line.

@@ -19,6 +19,9 @@ from shared.domain.ids import AccountId
 MAX_MESSAGES: Final = 10
 """How many messages ``SendMessageBatch`` takes."""
 
+INVALID_CONTENTS: Final = "InvalidMessageContents"
+"""The end of the error code for a message with characters that SQS does not admit."""
+
 
 class SqsClient(Protocol):
     """The part of boto3's ``sqs`` client that is used."""
@@ -58,7 +61,11 @@ class SqsDeliveries:
                 ],
             )
             refused |= {
-                int(entry["Id"]): Refusal(code=f"sqs:{entry['Code']}") for entry in answer.get("Failed", ())
+                # SenderFault would say too much: it may be true for throttling.
+                int(entry["Id"]): Refusal(
+                    code=f"sqs:{entry['Code']}", is_final=entry["Code"].endswith(INVALID_CONTENTS)
+                )
+                for entry in answer.get("Failed", ())
             }
         return refused
 

@@ -18,6 +18,9 @@ SOURCE: Final = "ritornello"
 MAX_ENTRIES: Final = 10
 """How many entries ``PutEvents`` takes. A message has at most a few kilobytes, far below its other limit."""
 
+MALFORMED: Final = "MalformedDetail"
+"""The only error code that is about the content of an entry alone. ``InvalidArgument`` may be about the bus."""
+
 
 class EventsClient(Protocol):
     """The part of boto3's ``events`` client that is used."""
@@ -47,7 +50,9 @@ class EventBridgeBus:
             answer = self.client().put_events(Entries=[self._entry(one) for one in some])
             # Entries are accepted one by one, and the results are in their order.
             refused |= {
-                first + place: Refusal(code=f"events:{entry['ErrorCode']}")
+                first + place: Refusal(
+                    code=f"events:{entry['ErrorCode']}", is_final=entry["ErrorCode"] == MALFORMED
+                )
                 for place, entry in enumerate(answer["Entries"])
                 if "EventId" not in entry
             }

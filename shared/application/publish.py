@@ -46,9 +46,13 @@ class RecordReader(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Why a bus or a queue did not accept a notification. ``code`` is ``<service>:<its error code>``."""
+    """Why a bus or a queue did not accept a notification.
+
+    ``code`` is ``<service>:<its error code>``. ``is_final`` says that the content was refused, and would be again.
+    """
 
     code: str
+    is_final: bool = False
 
 
 class NotificationBus(Protocol):
@@ -120,7 +124,8 @@ class PublishReport:
 def publish(ports: PublisherPorts, batch: Sequence[StreamRecord]) -> PublishReport:
     """Publish the notifications about a batch of stored writes, in order.
 
-    A record that cannot be read is set aside whole, so that it does not keep the others from being published.
+    A record that cannot be read is set aside whole, so that it does not keep the others from being published. So is one
+    with a notification whose content is refused.
     """
     closed = {
         (write.after.sid, seq)
@@ -141,12 +146,25 @@ def publish(ports: PublisherPorts, batch: Sequence[StreamRecord]) -> PublishRepo
             notifications += found
             positions += [number] * len(found)
     refused = _send(ports, notifications, positions) if notifications else {}
+    end = _first_repeated(refused, positions)
+    for place, refusal in sorted(refused.items()):
+        record = batch[positions[place]]
+        # What is repeated anyway is set aside when only its content is left to be refused.
+        if refusal.is_final and (end is None or positions[place] < end):
+            ports.unreadable.put(record)
+            why = f"{notifications[place].id} was refused: {refusal.code}"
+            unreadable.append(Unreadable(key=record.position, why=why))
     return PublishReport(
         sent=len(notifications) - len(refused),
         unreadable=tuple(unreadable),
-        repeat_from=batch[positions[min(refused)]].position if refused else None,
-        refused=tuple(refusal.code for refusal in refused.values()),
+        repeat_from=None if end is None else batch[end].position,
+        refused=tuple(refusal.code for refusal in refused.values() if not refusal.is_final),
     )
+
+
+def _first_repeated(refused: Mapping[int, Refusal], positions: Sequence[int]) -> int | None:
+    """Return the number of the record from which the batch must be repeated, or None if it must not be."""
+    return min((positions[place] for place, one in refused.items() if not one.is_final), default=None)
 
 
 def _send(
@@ -158,7 +176,7 @@ def _send(
     """
     refused = ports.bus.send(notifications)
     # From this record on the batch is repeated. What is queued now would be queued again then.
-    end = min((positions[place] for place in refused), default=None)
+    end = _first_repeated(refused, positions)
     places = [
         place
         for place, one in enumerate(notifications)

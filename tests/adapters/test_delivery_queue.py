@@ -121,6 +121,27 @@ class TestPutting:
             [1, 11], Refusal(code="sqs:InternalError")
         )
 
+    @pytest.mark.parametrize(
+        ("code", "is_final"),
+        [
+            ("InvalidMessageContents", True),
+            ("AWS.SimpleQueueService.InvalidMessageContents", True),
+            ("RequestThrottled", False),
+            ("KmsThrottled", False),
+            ("InternalError", False),
+        ],
+    )
+    def test_only_invalid_contents_are_refused_for_good(self, code: str, *, is_final: bool) -> None:
+        """``SenderFault`` does not tell: SQS may set it for throttling as well."""
+
+        class Refusing(Accepting):
+            def send_message_batch(self, **_: Any) -> Any:
+                return {"Failed": [{"Id": "0", "Code": code, "SenderFault": True}]}
+
+        assert deliveries(Refusing(), "q").put([delivery(1)]) == {
+            0: Refusal(code=f"sqs:{code}", is_final=is_final)
+        }
+
 
 class TestHiding:
     """A failed delivery is hidden for its delay."""

@@ -26,6 +26,7 @@ class Bus:
     """An events client that refuses some entries, by their place in all entries."""
 
     refuses: set[int] = field(default_factory=set)
+    code: str = "ThrottlingException"
     requests: list[list[dict[str, Any]]] = field(default_factory=list)
 
     def put_events(self, **request: Any) -> Any:
@@ -33,7 +34,7 @@ class Bus:
         self.requests.append(request["Entries"])
         return {
             "Entries": [
-                {"ErrorCode": "ThrottlingException"} if first + place in self.refuses else {"EventId": "e"}
+                {"ErrorCode": self.code} if first + place in self.refuses else {"EventId": "e"}
                 for place in range(len(request["Entries"]))
             ]
         }
@@ -82,6 +83,20 @@ class TestTheBus:
         found = bus.send([created(n) for n in range(1, 26)])
 
         assert found == dict.fromkeys(refused, Refusal(code="events:ThrottlingException"))
+
+    @pytest.mark.parametrize(
+        ("code", "is_final"),
+        [
+            ("MalformedDetail", True),
+            ("ThrottlingException", False),
+            ("AccessDeniedException", False),
+            ("InvalidArgument", False),
+        ],
+    )
+    def test_only_what_is_malformed_is_refused_for_good(self, code: str, *, is_final: bool) -> None:
+        bus = EventBridgeBus(client=lambda: Bus(refuses={0}, code=code), name="ours")
+
+        assert bus.send([created(1)]) == {0: Refusal(code=f"events:{code}", is_final=is_final)}
 
 
 class TestUnreadableRecords:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from dev.memory.publishing import MemoryBus, MemoryPublishing
+from dev.memory.publishing import THROTTLED, MemoryBus, MemoryPublishing
 from shared.application.ports import Unreadable
 from shared.application.publish import PublishReport, Refusal, StreamRecord, publish
 from shared.domain.ids import InstanceSid
@@ -114,13 +114,43 @@ class TestRefusedNotifications:
     def test_the_batch_is_repeated_from_the_first_one(
         self, refused: set[NotificationKind], repeat_from: str | None
     ) -> None:
-        ports = MemoryPublishing(bus=MemoryBus(refuses=refused))
+        ports = MemoryPublishing(bus=MemoryBus(refuses=dict.fromkeys(refused, THROTTLED)))
         batch = [record(1, created()), record(2, None), record(3, closed()), record(4, paused())]
 
         report = publish(ports, batch)
 
         assert (report.repeat_from, report.sent) == (repeat_from, 3 - len(refused))
-        assert report.refused == ("bus:InternalFailure",) * len(refused)
+        assert report.refused == (THROTTLED.code,) * len(refused)
+
+
+class TestContentThatIsRefused:
+    """A record with a notification whose content is refused is set aside, because no repetition cures that."""
+
+    MALFORMED = Refusal(code="events:MalformedDetail", is_final=True)
+
+    def test_it_does_not_keep_the_others_back(self) -> None:
+        refuses = {NotificationKind.INSTANCE_PAUSED: self.MALFORMED}
+        ports = MemoryPublishing(bus=MemoryBus(refuses=refuses))
+
+        report = publish(ports, [record(1, created()), record(2, paused()), record(3, created(BEN))])
+
+        why = "i-2-instance.paused was refused: events:MalformedDetail"
+        assert report == PublishReport(sent=2, unreadable=(Unreadable(key="2", why=why),))
+        assert ports.unreadable.records["2"].source == {"n": 2}
+        assert sent(ports) == ["i-1-instance.created", "j-1-instance.created"]
+
+    def test_one_that_is_repeated_anyway_is_not_set_aside_yet(self) -> None:
+        refuses = {NotificationKind.EVENT_FAILED: THROTTLED, NotificationKind.INSTANCE_PAUSED: self.MALFORMED}
+        ports = MemoryPublishing(bus=MemoryBus(refuses=refuses))
+        batch = [record(1, created()), record(2, closed()), record(3, paused())]
+
+        report = publish(ports, batch)
+        assert (report.repeat_from, report.refused, report.unreadable) == ("2", (THROTTLED.code,), ())
+        assert ports.unreadable.records == {}
+
+        del ports.bus.refuses[NotificationKind.EVENT_FAILED]
+        assert publish(ports, batch[1:]).repeat_from is None
+        assert set(ports.unreadable.records) == {"3"}
 
 
 class TestUnreadableRecords:

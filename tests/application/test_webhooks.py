@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from dev.memory.publishing import MemoryBus, MemoryDeliveries, MemoryPublishing
+from dev.memory.publishing import THROTTLED, MemoryBus, MemoryDeliveries, MemoryPublishing
 from dev.memory.stores import MemoryWebhooks
 from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.commit import ContentionError
 from shared.application.ports import StaleRevError
-from shared.application.publish import publish
+from shared.application.publish import Refusal, publish
 from shared.application.webhooks import (
     Delivered,
     Delivery,
@@ -178,15 +178,35 @@ class TestPublishing:
 
     def test_what_the_queue_does_not_accept_is_repeated(self) -> None:
         ports = self.publishing()
-        ports.deliveries = MemoryDeliveries(refuses={NotificationKind.INSTANCE_PAUSED})
+        ports.deliveries = MemoryDeliveries(refuses={NotificationKind.INSTANCE_PAUSED: THROTTLED})
 
         report = publish(ports, [record(1, created()), record(2, paused())])
 
-        assert (report.repeat_from, report.refused) == ("2", ("queue:InternalError",))
+        assert (report.repeat_from, report.refused) == ("2", (THROTTLED.code,))
+
+    def test_what_the_bus_refuses_for_its_content_is_queued_nevertheless(self) -> None:
+        ports = self.publishing()
+        malformed = Refusal(code="events:MalformedDetail", is_final=True)
+        ports.bus = MemoryBus(refuses={NotificationKind.INSTANCE_PAUSED: malformed})
+
+        publish(ports, [record(1, created()), record(2, paused())])
+
+        assert self.queued(ports) == ["i-1-instance.created", "i-2-instance.paused"]
+
+    def test_what_the_queue_refuses_for_its_content_is_set_aside(self) -> None:
+        ports = self.publishing()
+        refusal = Refusal(code="sqs:InvalidMessageContents", is_final=True)
+        ports.deliveries = MemoryDeliveries(refuses={NotificationKind.INSTANCE_CREATED: refusal})
+
+        report = publish(ports, [record(1, created()), record(2, paused())])
+
+        assert report.repeat_from is None
+        assert set(ports.unreadable.records) == {"1"}
+        assert self.queued(ports) == ["i-2-instance.paused"]
 
     def test_what_the_bus_does_not_accept_is_queued_once_it_does(self) -> None:
         ports = self.publishing()
-        ports.bus = MemoryBus(refuses={NotificationKind.INSTANCE_PAUSED})
+        ports.bus = MemoryBus(refuses={NotificationKind.INSTANCE_PAUSED: THROTTLED})
         batch = [record(1, created()), record(2, paused()), record(3, created(BEN))]
 
         for _ in range(3):
@@ -199,7 +219,7 @@ class TestPublishing:
 
     def test_a_record_that_is_repeated_for_its_second_notification_is_queued_once(self) -> None:
         ports = self.publishing()
-        ports.bus = MemoryBus(refuses={NotificationKind.INSTANCE_PAUSED})
+        ports.bus = MemoryBus(refuses={NotificationKind.INSTANCE_PAUSED: THROTTLED})
         write = closed()
         batch = [record(1, replace(write, after=replace(write.after, status=InstanceStatus.PAUSED)))]
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import pytest
 
-from dev.memory.publishing import MemoryBus, MemoryPublishing
+from dev.memory.publishing import THROTTLED, MemoryBus, MemoryPublishing
 from dev.stream_records import record_of
 from dev.template import Template
 from functions.publisher.handler import write_publisher_metrics
@@ -119,7 +119,9 @@ class World:
         table = bootstrap.settings().tables.instances
         image = {**instance_item(an_instance(rev=1)), **members}
         record = stream_record(record_of(table, ("sid",), None, image, number=1), Tables(instances=table))
-        write_publisher_metrics(publish(MemoryPublishing(bus=MemoryBus(refuses={*refuses})), [record]))
+        write_publisher_metrics(
+            publish(MemoryPublishing(bus=MemoryBus(refuses=dict.fromkeys(refuses, THROTTLED))), [record])
+        )
         return written(self.capsys)
 
     def sweep_failing(self, error: Exception) -> list[Written]:

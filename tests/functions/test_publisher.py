@@ -91,7 +91,7 @@ class TestBatches:
         body = boto3.client("s3").get_object(Bucket=bucket, Key=f"unreadable/{2:021}.json")["Body"].read()
         assert json.loads(body) == {"Records": [broken]}
         assert [r.__dict__["sent"] for r in caplog.records if "sent" in r.__dict__] == [2]
-        assert "change not readable" in [record.message for record in caplog.records]
+        assert "change set aside" in [record.message for record in caplog.records]
         (metric,) = [line for line in lines(capsys) if "_aws" in line]
         assert (metric["UnreadableChanges"], metric["stage"]) == ([1.0], "test")
 
