@@ -11,9 +11,9 @@ from dev.memory.world import MemoryPorts
 from shared.application.bulk.select import SelectionScan, next_batch
 from shared.application.commit import ContentionError
 from shared.application.control import control
-from shared.application.ports import ReservedError, Unreadable
+from shared.application.ports import PageKey, ReservedError, Unreadable
 from shared.application.problems import ProblemFilter, problem_page
-from shared.application.start import StartInstance, start_instance
+from shared.application.start import ReferenceTakenError, StartInstance, start_instance
 from shared.domain.bulk.selection import OfPhases, OfReference, Selection
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import InstanceSid, StrategySid
@@ -196,6 +196,20 @@ class TestReferences:
         with pytest.raises(ContentionError, match="changed hands 20 times"):
             start_instance(ports, unique, request)
 
+    def test_a_reservation_counts_before_the_index_shows_its_holder(self) -> None:
+        class Lagging(MemoryInstances):
+            def with_reference(self, *_: object, **__: object) -> list[PageKey]:
+                return []
+
+        ports = a_world(Lagging())
+        gym = ports.strategies.load(GYM, 1)
+        unique = replace(gym, definition=replace(gym.definition, unique_reference=True))
+        request = StartInstance(strategy_id="gym", attributes=MEMBER, reference="o-1")
+        first = start_instance(ports, unique, request).instance.sid
+
+        with pytest.raises(ReferenceTakenError, match=first):
+            start_instance(ports, unique, request)
+
 
 class TestScans:
     """A bulk selection by what instances are found by is scanned page by page, and judged by what they are now."""
@@ -236,6 +250,13 @@ class TestScans:
         )
 
         assert len(next_batch(ports, scan, size=9).batch.sids) == 3
+
+    def test_a_page_without_enough_selected_instances_is_followed_by_the_next(self) -> None:
+        ports = self.world()
+        begun_at = ports.clock.now() - timedelta(seconds=2)
+        scan = SelectionScan(account=ACCOUNT, selection=OfReference(reference="o-0"), begun_at=begun_at)
+
+        assert len(next_batch(ports, scan, size=2).batch.sids) == 2
 
     def test_an_unreadable_instance_counts_as_selected(self) -> None:
         store = Marred()

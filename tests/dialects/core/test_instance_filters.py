@@ -317,6 +317,17 @@ class TestFolder:
         assert set(sids_of(client, folder="/")) == {sid for sids in made.values() for sid in sids}
         assert sids_of(client, folder="/none") == []
 
+    def test_a_page_that_a_strategy_fills_continues_in_the_next_one(self, client: Client) -> None:
+        for name in "ab":
+            saved(client, name)
+        made = {name: [started(client, name) for _ in range(2)] for name in "ab"}
+
+        _, first = client("GET", "/execution-instance?folder=/&limit=2")
+        _, second = client("GET", f"/execution-instance?folder=/&limit=2&cursor={first['nextCursor']}")
+
+        shown = [[item["sid"] for item in page["items"]] for page in (first, second)]
+        assert shown == [[*reversed(made["a"])], [*reversed(made["b"])]]
+
     def test_a_page_looks_at_a_limited_number_of_strategies(
         self, client: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -108,6 +108,20 @@ class TestOverview:
         assert found["lastHour"]["atLeast"]
         assert found["due"]["nextDay"] == NOTHING
 
+    def test_closed_events_are_not_counted_beyond_the_maximum(
+        self, town: Town, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        town.client.ports.clock.at = town.client.ports.clock.at.replace(month=1, day=31, hour=23, minute=30)
+        town.started("old", Answered(status=200, body={}))
+        town.client.ports.clock.at += timedelta(minutes=40)
+        town.started("old", Answered(status=200, body={}))
+        assert town.overview()["lastHour"]["processed"] == 2
+        monkeypatch.setattr("shared.application.overview.MAX_COUNTED", 0)
+
+        found = town.overview()["lastHour"]
+
+        assert (found["processed"], found["atLeast"]) == (1, True)
+
     def test_due_dates_are_for_administrators(self, town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
         now = town.client.ports.clock.at
         for minutes in (-20, 30, 90, 91, 60 * 30):
