@@ -145,7 +145,7 @@ def _matches(criteria: ProblemFilter, instance: Instance, problem: OpenProblem) 
 
 
 def _call(ports: Ports, instance: Instance, problem: OpenProblem) -> FailedCall | None:
-    """Return the call at which the event of a problem failed, or None if it made none or nobody can tell."""
+    """Return the call at which the event of a problem failed, or None if it made none or that is unknown."""
     if problem.seq is None or problem.failure is None or problem.failure.step is None:
         return None
     try:
