@@ -73,7 +73,7 @@ model: $(READY)  ## Search every state of a model of the protocol; a few minutes
 mutants: $(READY)  ## Put bugs in by hand: each must be noticed by a test.
 	$(BIN)/python -m dev.mutants
 
-sim: $(READY)  ## Simulate crashes, races, lost replies, and lost and doubled wakeups.
+sim: $(READY)  ## Simulate crashes, races, lost replies, and lost and doubled wakeups: SEEDS= is the last seed, FIRST= the first.
 	SIMULATION_SEEDS=$(SEEDS) SIMULATION_FIRST_SEED=$(FIRST) $(BIN)/python -m pytest tests/simulation -n 2
 
 bench: $(READY) $(PEER)/.ready  ## Measure CPU time beside a peer and a bare client; about four minutes.

@@ -11,6 +11,13 @@ import pytest
 
 SEEDS = int(os.environ.get("SIMULATION_SEEDS", "3"))
 FIRST_SEED = int(os.environ.get("SIMULATION_FIRST_SEED") or "1")
+if not 1 <= FIRST_SEED <= SEEDS:
+    # Without this, no seed would be simulated, and the run would pass.
+    message = (
+        f"SIMULATION_FIRST_SEED ({FIRST_SEED}) must be from 1 to SIMULATION_SEEDS ({SEEDS}), the last seed"
+    )
+    raise pytest.UsageError(message)
+
 EVERY = 1 if "SIMULATION_SEEDS" in os.environ else 8
 """By default, one of this many crash points is simulated."""
 
