@@ -45,7 +45,8 @@ _ABOUT = {
     "If the method says `inDoubt: pause`, `instance.paused` follows with the same instance, and `resolve` decides.",
     _Kind.EVENT_AWAITING_ANSWER: "An asynchronous call was sent. The event waits until `event.answerBy`, or without\n"
     "limit if there is none. The correlation id is not part of the message, because it permits to answer.",
-    _Kind.EVENT_ANSWER_OVERDUE: "The time for the answer is over, and the event continues without it.\n"
+    _Kind.EVENT_ANSWER_OVERDUE: "The answer has not come in time. With `answerBy`, the event continues without it.\n"
+    "Without, its method sets no `answerWithin`: seven days have passed, and the event waits on.\n"
     "While the instance is paused the event waits, and this is announced after the resume.",
     _Kind.INSTANCE_CREATED: "An instance was created.",
     _Kind.INSTANCE_PAUSED: "An instance is `PAUSED`, by an operator, a controller or the engine (`reason.by`).",

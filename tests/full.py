@@ -158,7 +158,7 @@ EVENT = Event(
     created_at=at(1),
     updated_at=at(2, microsecond=123_456),
     created_cycle=4,
-    pause=EventPause(waits_for=PausedFor.IN_DOUBT, answer_by=at(6)),
+    pause=EventPause(waits_for=PausedFor.IN_DOUBT, answer_by=at(6), expected_by=at(7), is_overdue=True),
     after_cancellation=True,
     data={"note": "by hand", "empty": ""},
     attempt=2,

@@ -9,10 +9,10 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.step_runner.reports import line_of, write_run_metrics
+from functions.step_runner.reports import line_of, line_of_overdue, write_overdue_metric, write_run_metrics
 from shared.application.log_lines import log_line
 from shared.application.runner.loop import run_due_events
-from shared.application.runner.report import RunReport
+from shared.application.runner.report import OverdueAnswer, RunReport
 from shared.bootstrap import begin_invocation, settings, tracer
 from shared.domain.ids import InstanceSid
 
@@ -34,12 +34,17 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
             traces.send(run)
         reported.append(run)
 
+    def report_overdue(answer: OverdueAnswer) -> None:
+        logger.warning("answer overdue", extra=line_of_overdue(answer))
+        write_overdue_metric(stage=settings().stage)
+
     claimed = run_due_events(
         begin_invocation(),
         sid,
         job=context.aws_request_id,
         time_left=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()),
         report=report,
+        report_overdue=report_overdue,
     )
     if not reported:
         logger.info("nothing to run", extra={"instance": sid})

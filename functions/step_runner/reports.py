@@ -8,7 +8,7 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 
 from shared.adapters.metrics import Values, write_metrics
-from shared.application.runner.report import CallReport, RunOutcome, RunReport
+from shared.application.runner.report import CallReport, OverdueAnswer, RunOutcome, RunReport
 from shared.config import OTHER_SERVICES
 from shared.domain.calendar.dates import format_instant
 from shared.domain.instance.event import EventKind, EventStatus
@@ -25,6 +25,8 @@ class Metric(StrEnum):
     IN_DOUBT = "EventsInDoubt"
     POISONED = "PoisonedEvents"
     OVERDUE_ANSWERS = "OverdueAnswers"
+    MISSING_ANSWERS = "MissingAnswers"
+    FAILED_PLANS = "FailedPlans"
     LATENESS = "Lateness"
     RUN_TIME = "RunTime"
     CALLS = "Calls"
@@ -68,6 +70,7 @@ def line_of(report: RunReport) -> dict[str, Any]:
         "newly_in_doubt": report.newly_in_doubt,
         "instance_status": report.instance_status,
         "cancel_reason": report.cancel_reason,
+        "plan_failed": report.plan_failed,
         "next_at": None if report.next_at is None else format_instant(report.next_at),
     }
 
@@ -94,6 +97,23 @@ def write_run_metrics(report: RunReport, *, stage: str, metered: Collection[str]
             )
 
 
+def line_of_overdue(answer: OverdueAnswer) -> dict[str, Any]:
+    """Return the members of the log line of an answer without a time limit that has not come."""
+    return {
+        "account": answer.account_id,
+        "strategy": answer.strategy,
+        "instance": answer.instance,
+        "event": answer.event,
+        "task": answer.task,
+        "since": format_instant(answer.since),
+    }
+
+
+def write_overdue_metric(*, stage: str) -> None:
+    """Count an answer without a time limit that has not come."""
+    write_metrics({Metric.MISSING_ANSWERS: (MetricUnit.Count, [1])}, {"stage": stage})
+
+
 def _of_run(report: RunReport) -> Values:
     # A metric without a value in an hour costs nothing in it, so what did not happen is not counted as 0.
     counted = [_COUNTED[report.outcome]] if report.outcome in _COUNTED else []
@@ -103,6 +123,8 @@ def _of_run(report: RunReport) -> Values:
             counted.append(Metric.FAILED_SIDE_TASKS)
     if report.newly_in_doubt or report.outcome is RunOutcome.IN_DOUBT:
         counted.append(Metric.IN_DOUBT)
+    if report.plan_failed:
+        counted.append(Metric.FAILED_PLANS)
     values: dict[str, tuple[MetricUnit, list[float]]] = {name: (MetricUnit.Count, [1]) for name in counted}
     if report.answers_overdue:
         values[Metric.OVERDUE_ANSWERS] = (MetricUnit.Count, [report.answers_overdue])

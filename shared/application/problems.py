@@ -5,16 +5,17 @@ Source: docs/contracts/core.md section 5 (``GET /problems``).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.application.ports import PageKey, Ports, UnknownStrategyError, Unreadable
 from shared.domain.errors import RitornelloError
-from shared.domain.ids import AccountId, InstanceSid, StrategySid
+from shared.domain.ids import AccountId, CorrelationId, InstanceSid, StrategySid
 from shared.domain.instance.due import GRACE, SHARDS, swept_partition
 from shared.domain.instance.event import Event
 from shared.domain.instance.model import Instance
 from shared.domain.instance.problems import OpenProblem, ProblemKind, late_since, problem_at, problems_of
-from shared.domain.instance.run import StepError
+from shared.domain.instance.replay import position, valid_history
+from shared.domain.instance.run import Intent, StepError
 from shared.domain.strategy.model import Strategy
 
 MAX_SCANNED = 500
@@ -38,17 +39,21 @@ class ProblemFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedCall:
-    """The call at which an attempt failed. ``error`` has the status and the body, if the service answered."""
+    """The call at which an attempt failed, or that waits for its answer.
+
+    ``error`` has the status and the body, if the service answered. ``correlation_id`` is what an answer is sent to.
+    """
 
     service: str
     method: str
     step: str
-    error: StepError | None
+    error: StepError | None = None
+    correlation_id: CorrelationId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundProblem:
-    """A problem with its instance, and the failed call if there was one and its settings can be read."""
+    """A problem with its instance, and the call that failed or waits, if there is one and its settings can be read."""
 
     instance: Instance
     problem: OpenProblem
@@ -78,8 +83,9 @@ def problem_page(
     found: list[FoundProblem] = []
     unreadable: list[Unreadable[InstanceSid]] = []
     if before is None and criteria.kind in (None, ProblemKind.LATE):
-        for instance in _late_instances(ports, account):
-            problem = late_since(instance)
+        by = ports.clock.now() - LATE
+        for instance in _late_instances(ports, account, by=by):
+            problem = late_since(instance, by=by)
             if problem is not None and _matches(criteria, instance, problem):
                 found.append(FoundProblem(instance=instance, problem=problem, call=None))
     for _ in range(max(MAX_SCANNED // limit, 1)):
@@ -111,11 +117,10 @@ def _loaded(
     return {item.key if isinstance(item, Unreadable) else item.sid: item for item in found}
 
 
-def _late_instances(ports: Ports, account: AccountId) -> Iterator[Instance]:
-    """Yield instances of the account whose event is late, and that no sweep has reached since it is."""
-    until = ports.clock.now() - LATE + GRACE
+def _late_instances(ports: Ports, account: AccountId, *, by: datetime) -> Iterator[Instance]:
+    """Yield instances of the account that no sweep has reached although they were due ``by`` an instant."""
     for shard in range(SHARDS):
-        entries = ports.instances.due(swept_partition(shard), until=until, limit=MAX_LATE)
+        entries = ports.instances.due(swept_partition(shard), until=by + GRACE, limit=MAX_LATE)
         sids = [entry.sid for entry in entries]
         # The due index is not divided by account.
         for item in ports.instances.load_many(sids) if sids else []:
@@ -145,8 +150,9 @@ def _matches(criteria: ProblemFilter, instance: Instance, problem: OpenProblem) 
 
 
 def _call(ports: Ports, instance: Instance, problem: OpenProblem) -> FailedCall | None:
-    """Return the call at which the event of a problem failed, or None if it made none or that is unknown."""
-    if problem.seq is None or problem.failure is None or problem.failure.step is None:
+    """Return the call at which the event of a problem failed or waits, or None if it made none or that is unknown."""
+    failed_step = None if problem.failure is None else problem.failure.step
+    if problem.seq is None or (failed_step is None and problem.kind is not ProblemKind.ANSWER_OVERDUE):
         return None
     try:
         event_history = ports.instances.event_history(instance.sid, problem.seq)
@@ -158,12 +164,17 @@ def _call(ports: Ports, instance: Instance, problem: OpenProblem) -> FailedCall 
     strategy = None if event is None else _strategy(ports, instance, event)
     if event is None or strategy is None:
         return None
-    step = problem.failure.step
+    waits = position(valid_history(event_history, event), event) if failed_step is None else None
+    step = waits.step if isinstance(waits, Intent) else failed_step
     task = strategy.definition.tasks.get(event.task)
-    definition = None if task is None else task.steps.get(step)
-    if definition is None or definition.action is None:
+    definition = None if task is None or step is None else task.steps.get(step)
+    if step is None or definition is None or definition.action is None:
         return None
     action = strategy.definition.actions[definition.action]
+    if isinstance(waits, Intent):
+        return FailedCall(
+            service=action.service, method=action.method, step=step, correlation_id=waits.correlation_id
+        )
     entries = event_history.entries
     if record is not None and record.last is not None:
         entries = (*entries, record.last)

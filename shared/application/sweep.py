@@ -23,6 +23,7 @@ from shared.application.ports import (
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import InstanceSid, OperationSid
 from shared.domain.instance.due import (
+    AnswerOverdue,
     Due,
     PlanExpired,
     Scheduled,
@@ -206,7 +207,7 @@ def _wake(ports: Ports, entry: DueEntry[InstanceSid]) -> _Outcome:
         return _Skipped.NOT_NEEDED
     found, at = next_action(instance, now), sweep_at(instance)
     is_far = isinstance(found, Scheduled) and instance.sweep.schedule_at is not None
-    if at is None or at > now or not (is_far or isinstance(found, Due | PlanExpired)):
+    if at is None or at > now or not (is_far or isinstance(found, Due | AnswerOverdue | PlanExpired)):
         return _Skipped.NOT_NEEDED
     strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
     # First the back-off: a runner that crashes at once is woken again, but less and less often.
@@ -217,6 +218,9 @@ def _wake(ports: Ports, entry: DueEntry[InstanceSid]) -> _Outcome:
         schedule_wakeup(ports, verdict.instance)
         return _WakeupSent(wait=None)
     ports.wakeups.invoke(entry.sid)
+    if isinstance(found, AnswerOverdue):
+        # No event of the instance is late.
+        return _WakeupSent(wait=None)
     # The first sweep, not the last back-off: an instance whose runner never comes is late all that time.
     return _WakeupSent(wait=now - (first_sweep_at(instance) or at))
 

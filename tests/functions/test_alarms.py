@@ -29,13 +29,13 @@ from shared.domain.instance.due import GRACE
 from shared.domain.notifications.model import NotificationKind
 from shared.domain.steps.call import Answered, CallOutcome, TimedOut
 from shared.domain.strategy.model import Json, Strategy
-from tests.application.runner.watched import A_LEASE, OK, Crash, Watched
+from tests.application.runner.watched import A_LEASE, NOON, OK, Crash, Watched
 from tests.factories import an_instance
 from tests.functions.alarms import Alarms, Period
 from tests.functions.contexts import Context
 from tests.functions.emf import Written, written
 from tests.functions.environments import PARAMETERS, ROOT
-from tests.lifecycle_factories import retries, strategy
+from tests.lifecycle_factories import calendar, retries, strategy
 
 METERED = {
     "MeteredService1": "shop",
@@ -170,6 +170,14 @@ def late_runs(world: World, late: timedelta) -> list[Period]:
     return periods
 
 
+def asked(world: World, later: timedelta) -> list[Written]:
+    """Return what the step runner writes some time after it has sent an asynchronous call."""
+    watched = Watched(strategy(method={"async": True}))
+    world.run(watched)
+    watched.clock.at = NOON + later + timedelta(minutes=1)
+    return world.run(watched)
+
+
 Scenario = Callable[[World], list[Period]]
 
 HALF_FAIL = [BROKEN, BROKEN, BROKEN, OK, OK, OK]
@@ -196,6 +204,14 @@ OURS: dict[str, tuple[Scenario, Scenario]] = {
     "failed-side-tasks": (
         lambda world: [world.runs(greeting(), DECLINED)],
         lambda world: [world.runs(None, DECLINED)],
+    ),
+    "missing-answers": (
+        lambda world: [asked(world, timedelta(days=7))],
+        lambda world: [asked(world, timedelta(days=6.9))],
+    ),
+    "failed-plans": (
+        lambda world: [world.runs(strategy(calendar(runOnCycle=1)))],
+        lambda world: [world.runs(strategy())],
     ),
     "late-runs": (
         lambda world: late_runs(world, timedelta(minutes=6)),

@@ -25,7 +25,7 @@ from shared.domain.strategy.model import Json
 from tests.application.runner.watched import OK, TWO_STEPS, Crash, Watched
 from tests.functions.contexts import Context
 from tests.functions.emf import Written, values_of, written
-from tests.lifecycle_factories import retries, strategy
+from tests.lifecycle_factories import calendar, retries, strategy
 
 OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 FIRST_CELL = re.compile(r"^\| (.+?) \| ", re.MULTILINE)
@@ -134,6 +134,7 @@ class TestTheLine:
             "newly_in_doubt": False,
             "instance_status": "ACTIVE",
             "cancel_reason": None,
+            "plan_failed": False,
             "next_at": "2026-02-28T12:00:00.000Z",
         }
 
@@ -294,6 +295,36 @@ class TestTheMetrics:
         run(watched)
 
         assert values_of(run(watched, after=timedelta(hours=1)).metrics, "OverdueAnswers") == [1]
+
+    def test_an_answer_that_never_comes_is_counted_and_has_its_line(self, run: Runner) -> None:
+        watched = Watched(strategy(method={"async": True}))
+        assert values_of(run(watched).metrics, "MissingAnswers") == []
+
+        invoked = run(watched, after=timedelta(days=8))
+
+        assert [metric.name for metric in invoked.metrics] == ["MissingAnswers"]
+        assert values_of(invoked.metrics, "MissingAnswers") == [1]
+        (line,) = [record for record in run.caplog.records if record.message == "answer overdue"]
+        assert {
+            name: getattr(line, name)
+            for name in ("account", "strategy", "instance", "event", "task", "since")
+        } == {
+            "account": "a-1",
+            "strategy": "s-1",
+            "instance": watched.sid,
+            "event": f"{watched.sid}-1",
+            "task": "bill",
+            "since": "2026-02-07T12:00:00.250Z",
+        }
+        assert run(watched, after=timedelta(days=8)).metrics == []
+
+    def test_a_plan_that_fails_is_counted_once(self, run: Runner) -> None:
+        part = {"task": "part", "delayBy": {"unit": "days", "amount": 1}}
+        of = strategy(calendar(runOnCycle=1), parts={"onCancelTasks": [part]})
+        watched = Watched(of)
+
+        assert values_of(run(watched).metrics, "FailedPlans") == [1]
+        assert values_of(run(watched, after=timedelta(days=1)).metrics, "FailedPlans") == []
 
     def test_what_did_not_start_has_no_lateness(self, run: Runner) -> None:
         watched = Watched(strategy(parts={"onCreateTasks": [{"task": "greet"}]}))

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from dev.memory.stores import MemoryInstances
 from shared.domain.ids import InstanceSid, event_address
-from shared.domain.instance.due import GRACE, next_event, sweep_at
+from shared.domain.instance.due import GRACE, answer_expected_at, next_event, sweep_at
 from shared.domain.instance.event import EventKind, EventStatus, PausedFor
 from shared.domain.instance.journal import ClosedBy, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance, InstanceStatus
@@ -88,10 +88,11 @@ def assert_at_rest(world: Scene) -> None:
         process.at_point == "start" and process.wakes_at > world.now_at for process in world.stage.processes
     )
     assert instance.lease is None, "a runner still holds the lease"
-    upcoming = next_event(instance)
+    upcoming, answer_by = next_event(instance), answer_expected_at(instance)
     if upcoming is not None:
         assert upcoming.due_at > world.now_at, f"event {upcoming.seq} is overdue at rest"
-        assert sweep_at(instance) == (instance.sweep.schedule_at or upcoming.due_at + GRACE)
+        check_at = instance.sweep.schedule_at or upcoming.due_at + GRACE
+        assert sweep_at(instance) == min(check_at, answer_by or check_at)
     for event in instance.events:
         assert event.status is not EventStatus.EXECUTING, f"event {event.seq} hangs"
     if instance.status is not InstanceStatus.ACTIVE:

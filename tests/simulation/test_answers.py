@@ -1,7 +1,8 @@
 """An asynchronous payment whose answer arrives before the reply, after it, too late or twice, with crashes."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +12,10 @@ import pytest
 from shared.application.start import StartInstance, start_instance
 from shared.domain.ids import AccountId, CorrelationId, StrategySid, event_address, event_of_correlation
 from shared.domain.instance.event import EventStatus
+from shared.domain.instance.model import InstanceStatus
+from shared.domain.instance.problems import ProblemKind, problems_of
 from shared.domain.instance.verdict import Actor, Applied, Verdict
+from shared.domain.lifecycle.async_answer import EXPECTED_WITHIN
 from shared.domain.lifecycle.commands import Cancel, Command, Pause, Resume
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.strategy.model import Json, Strategy
@@ -33,6 +37,7 @@ from tests.simulation.world import World
 
 BEGUN = datetime(2026, 3, 2, 9, tzinfo=UTC)
 ANN = Actor(name="ann")
+LONG = timedelta(days=30)
 
 PAYMENTS: Json = {
     "config": {"timezone": "Asia/Manila", "requestDelayTime": 100},
@@ -88,14 +93,17 @@ PAYMENTS: Json = {
 }
 
 
-def payments() -> Strategy:
+def payments(*, has_limit: bool = True) -> Strategy:
     """Return a strategy with a payment a week, which a gateway confirms or declines later."""
+    settings = deepcopy(PAYMENTS)
+    if not has_limit:
+        del settings["services"][0]["methods"][0]["answerWithin"]
     return Strategy(
         sid=StrategySid("s-3"),
         account_id=AccountId("a-1"),
         name="payments",
         version=1,
-        definition=read_definition(PAYMENTS, environment="dev"),
+        definition=read_definition(settings, environment="dev"),
         environment="dev",
     )
 
@@ -139,8 +147,8 @@ class Gateway:
         self.received.append(isinstance(verdict, Applied))
 
 
-def a_world(faults: Faults, **gateway: Any) -> tuple[World, Gateway]:
-    world = World(strategy=payments(), now_at=BEGUN - timedelta(minutes=15), faults=faults)
+def a_world(faults: Faults, *, has_limit: bool = True, **gateway: Any) -> tuple[World, Gateway]:
+    world = World(strategy=payments(has_limit=has_limit), now_at=BEGUN - timedelta(minutes=15), faults=faults)
     there = Gateway(world=world, rng=faults.rng, **gateway)
     world.answers = there
     asked = StartInstance(strategy_id="payments", start_date=BEGUN, attributes={"paid": 0.0})
@@ -207,6 +215,66 @@ class TestASingleCrash:
         assert_done_right(*two_payments(frozenset({point}), TIMES[when]))
 
 
+OVERDUE = BEGUN + EXPECTED_WITHIN
+NOTED_WITHIN = timedelta(minutes=10)
+"""Within this time an overdue answer is noted, whatever crashes once: two sweeps, and the first back-off."""
+
+
+def a_slow_payment(kill_at: frozenset[int]) -> tuple[World, Gateway]:
+    """Return a world in which the answer to the first payment, without a time limit, comes after nine days."""
+    return a_world(
+        Faults(rng=random.Random(3), kill_at=kill_at), has_limit=False, after=lambda: timedelta(days=9)
+    )
+
+
+def points_of_a_slow_payment() -> int:
+    world, _ = a_slow_payment(frozenset())
+    world.run_until(OVERDUE + NOTED_WITHIN)
+    return world.faults.points
+
+
+def assert_overdue_answers_noted(world: World) -> None:
+    """Assert that a wait without a limit is noted as overdue some time after seven days, and never before."""
+    instance = only_instance(world)
+    for event in instance.events:
+        pause = event.pause
+        if pause is None or pause.expected_by is None:
+            continue
+        if pause.is_overdue:
+            assert pause.expected_by <= world.now_at
+        elif instance.status is InstanceStatus.ACTIVE:
+            assert world.now_at < pause.expected_by + timedelta(hours=2), "nobody hears of the missing answer"
+
+
+class TestOverdueAnswers:
+    """An answer without a time limit that has not come for seven days is a problem. Its event waits on."""
+
+    @pytest.mark.parametrize("point", range(points_of_a_slow_payment() + 1))
+    def test_it_is_noted_despite_a_crash(self, point: int) -> None:
+        world, gateway = a_slow_payment(frozenset({point}))
+        world.run_until(OVERDUE - timedelta(minutes=1))
+        assert problems_of(only_instance(world)) == ()
+
+        world.run_until(OVERDUE + NOTED_WITHIN)
+
+        (problem,) = problems_of(only_instance(world))
+        assert problem.kind is ProblemKind.ANSWER_OVERDUE
+        world.run_until(BEGUN + timedelta(days=9, hours=1))
+        assert problems_of(only_instance(world)) == ()
+        assert [record.event.status for record in records_of(world, "collect")] == ["PROCESSED"]
+        assert_lawful(world, gateway)
+
+    def test_whatever_fails_it_is_noted_in_the_end(self, seed: int) -> None:
+        world, gateway = storm(seed, has_limit=False, times=[*TIMES.values(), timedelta(days=8), LONG])
+        world.run_until(BEGUN + timedelta(days=20))
+        world.faults.until = 0
+        for _ in range(30):
+            world.run_until(world.now_at + timedelta(days=1, hours=2))
+            assert_overdue_answers_noted(world)
+
+        assert_lawful(world, gateway)
+
+
 class TestBadWeather:
     """Whatever fails, stalls or comes twice, no payment is made twice, and the instance comes to rest."""
 
@@ -235,7 +303,9 @@ class TestBadWeather:
         assert_lawful(world, gateway)
 
 
-def storm(seed: int) -> tuple[World, Gateway]:
+def storm(
+    seed: int, *, has_limit: bool = True, times: Sequence[timedelta] = tuple(TIMES.values())
+) -> tuple[World, Gateway]:
     """Return payments with many faults, under watch."""
     rng = random.Random(seed)
     faults = Faults(
@@ -255,7 +325,7 @@ def storm(seed: int) -> tuple[World, Gateway]:
     )
     verdicts = [rng.choice(["CONFIRMED", "DECLINED"]) for _ in range(12)]
     world, gateway = a_world(
-        faults, after=lambda: rng.choice(list(TIMES.values())), verdicts=verdicts, twice=0.2
+        faults, has_limit=has_limit, after=lambda: rng.choice(times), verdicts=verdicts, twice=0.2
     )
     Watch(world).install()
     return world, gateway

@@ -151,7 +151,12 @@ REDRIVEN_FROM = Shape(RedrivenFrom, {"step": Member("step", TEXT), "run": Member
 
 PAUSE = Shape(
     EventPause,
-    {"waits_for": Member("pausedFor", named(PausedFor)), "answer_by": Member("answerBy", INSTANT)},
+    {
+        "waits_for": Member("pausedFor", named(PausedFor)),
+        "answer_by": Member("answerBy", INSTANT),
+        "expected_by": Member("answerExpectedBy", INSTANT),
+        "is_overdue": Member("answerOverdue", FLAG),
+    },
 )
 
 TIMES = Shape(

@@ -36,7 +36,7 @@ _HIDDEN = "***"
 
 
 def list_problems(request: Request, query: ProblemsQuery) -> Answer[answers.ProblemPageShape]:
-    """List what needs a person, newest first: used-up attempts, calls in doubt, failed side tasks, late events.
+    """List what needs a person, newest first: failed events, calls in doubt, overdue answers, late events.
 
     Excerpts of the services' answers need the strategy's secret, so only a list of one strategy has them.
     """
@@ -118,6 +118,12 @@ def _without_secrets(body: Any) -> Any:  # noqa: ANN401 - any JSON value
 def _command(found: FoundProblem, remedy: Remedy) -> str:
     """Return the request that ends a problem."""
     instance, seq = found.instance, found.problem.seq
+    if remedy is Remedy.ANSWER:
+        # Without the correlation id, GET of the event shows it.
+        correlation_id = None if found.call is None else found.call.correlation_id
+        return f"POST /execution-event/{correlation_id or '<correlationId>'}/resume"
+    if remedy is Remedy.CANCEL_EVENT and seq is not None:
+        return f"POST /execution-event/{event_sid(instance.sid, seq)}/cancel"
     if remedy in (Remedy.RETRY, Remedy.RESOLVE) and seq is not None:
         return f"POST /execution-event/{event_sid(instance.sid, seq)}/{remedy.value}"
     return f"POST /execution-instance/{instance.sid}/{remedy.value}"

@@ -266,7 +266,16 @@ class ProblemsQuery(PageQuery):
     """Filters of the list of problems: kind, strategy (name or sid), and class of the error, as ``http-402``."""
 
     kind: (
-        Literal["EXHAUSTED", "IN_DOUBT", "POISONED", "FAILED_EVENT", "CREATE_CYCLE_ERROR", "LATE"] | None
+        Literal[
+            "EXHAUSTED",
+            "IN_DOUBT",
+            "POISONED",
+            "FAILED_EVENT",
+            "CREATE_CYCLE_ERROR",
+            "ANSWER_OVERDUE",
+            "LATE",
+        ]
+        | None
     ) = None
     strategyId: StrategyId | None = None  # noqa: N815 - the wire's spelling
     error: Annotated[str, Field(min_length=1, max_length=100)] | None = None

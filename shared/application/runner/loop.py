@@ -13,23 +13,25 @@ from shared.application.runner.patience import CallUnrecordedError, give_back
 from shared.application.runner.progress import Run
 from shared.application.runner.report import (
     LOST,
+    OverdueAnswer,
     RunOutcome,
     RunReport,
     RunTally,
     RunWatch,
     Stopped,
+    newly_overdue,
     stopped_by,
 )
 from shared.application.runner.step import RESERVE, Deadline, TimeLeft, conclude_run, next_step
 from shared.domain.ids import InstanceSid
-from shared.domain.instance.due import SHORT_NOTICE, Due, PlanExpired, Scheduled, next_action
+from shared.domain.instance.due import SHORT_NOTICE, AnswerOverdue, Due, PlanExpired, Scheduled, next_action
 from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.journal import EventHistory
 from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import entry_to_refence, position, resumable_history
 from shared.domain.instance.run import Intent, RunEnd
 from shared.domain.instance.verdict import Applied
-from shared.domain.lifecycle.commands import Block, Claim, Finish, GiveBack, Unblock
+from shared.domain.lifecycle.commands import Block, Claim, Finish, GiveBack, NoteOverdue, Unblock
 from shared.domain.lifecycle.decide import decide
 from shared.domain.strategy.model import Strategy
 
@@ -43,6 +45,10 @@ def no_report(_: RunReport) -> None:
     """Ignore the report of a run."""
 
 
+def no_overdue_report(_: OverdueAnswer) -> None:
+    """Ignore an overdue answer."""
+
+
 def run_due_events(
     ports: Ports,
     sid: InstanceSid,
@@ -50,11 +56,13 @@ def run_due_events(
     job: str,
     time_left: TimeLeft,
     report: Callable[[RunReport], None] = no_report,
+    report_overdue: Callable[[OverdueAnswer], None] = no_overdue_report,
 ) -> int:
     """Run the due events of an instance, then schedule the next wakeup. Return how many events were claimed.
 
     ``job`` identifies this invocation. ``report`` takes the report of each run, and of each claim that decided
-    something instead, as soon as it has ended. It is safe to call this at any time and any number of times.
+    something instead, as soon as it has ended. ``report_overdue`` takes each answer that is newly overdue. It is safe
+    to call this at any time and any number of times.
     """
     claims, has_waited = 0, False
     instance = ports.instances.load(sid)
@@ -79,6 +87,10 @@ def run_due_events(
                 has_waited = True
             case PlanExpired():
                 instance = _after(ports, instance, Finish())
+            case AnswerOverdue():
+                before, instance = instance, _after(ports, instance, NoteOverdue())
+                for answer in () if instance is None else newly_overdue(before, instance):
+                    report_overdue(answer)
             case _:
                 break
     if instance is not None:
@@ -217,7 +229,7 @@ def _given_back(event: Event, back: Instance | None) -> Stopped:
     return Stopped(instance=back, outcome=RunOutcome.GIVEN_BACK, event=back.event(event.seq))
 
 
-def _after(ports: Ports, instance: Instance, command: Finish | Unblock) -> Instance | None:
+def _after(ports: Ports, instance: Instance, command: Finish | NoteOverdue | Unblock) -> Instance | None:
     """Return the instance after a command, or as another writer left it."""
     strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
     verdict = try_commit(ports, strategy, instance, command)

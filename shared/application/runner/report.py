@@ -131,7 +131,8 @@ class RunReport:
     ``run`` and ``attempt`` are those of the claimed event. ``late`` is the time between the instant from which the
     event could have run and its claim. ``taken_over`` means that an earlier runner crashed or gave the claim back.
     ``status`` is the event's status afterwards, None if unknown; so for the instance's. ``newly_in_doubt`` means that
-    this run left a call in doubt. ``next_at`` is when the instance's next event is due, None if none is or if another
+    this run left a call in doubt. ``plan_failed`` means that the run ended with the instance canceled, because its next
+    cycle could not be dated. ``next_at`` is when the instance's next event is due, None if none is or if another
     runner has the instance.
     """
 
@@ -158,6 +159,7 @@ class RunReport:
     newly_in_doubt: bool
     instance_status: InstanceStatus | None
     cancel_reason: CancelReason | None
+    plan_failed: bool
     next_at: datetime | None
 
 
@@ -242,7 +244,46 @@ def _run_report(watch: RunWatch, tally: RunTally, stopped: Stopped, outcome: Run
         newly_in_doubt=in_doubt and not event.in_doubt,
         instance_status=None if after is None else after.status,
         cancel_reason=None if after is None else after.cancel_reason,
+        plan_failed=_plan_failed(before, after),
         next_at=None if following is None else following.due_at,
+    )
+
+
+def _plan_failed(before: Instance, after: Instance | None) -> bool:
+    if after is None or before.status.is_final:
+        return False
+    return after.cancel_reason is CancelReason.CREATE_CYCLE_ERROR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverdueAnswer:
+    """An answer without a time limit that was expected ``since`` an instant. Its event waits on."""
+
+    account_id: AccountId
+    strategy: StrategySid
+    instance: InstanceSid
+    event: EventSid
+    task: str
+    since: datetime
+
+
+def newly_overdue(before: Instance, after: Instance) -> tuple[OverdueAnswer, ...]:
+    """Return the overdue answers that were noted between two states of an instance."""
+    known = {event.seq for event in before.events if event.pause is not None and event.pause.is_overdue}
+    return tuple(
+        OverdueAnswer(
+            account_id=after.account_id,
+            strategy=after.strategy_sid,
+            instance=after.sid,
+            event=after.event_sid(event),
+            task=event.task,
+            since=event.pause.expected_by,
+        )
+        for event in after.events
+        if event.pause is not None
+        and event.pause.is_overdue
+        and event.pause.expected_by is not None
+        and event.seq not in known
     )
 
 

@@ -63,12 +63,19 @@ class Due:
     abandoned: Lease | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerOverdue:
+    """Events wait for answers without a time limit, and the first was expected by ``at``. That is not noted yet."""
+
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class PlanExpired:
     """The end date has passed and no dated event is left."""
 
 
-NextAction = Idle | Leased | Scheduled | Due | PlanExpired
+NextAction = Idle | Leased | Scheduled | Due | AnswerOverdue | PlanExpired
 """The next action on an instance."""
 
 
@@ -76,8 +83,22 @@ def next_action(instance: Instance, now: datetime) -> NextAction:
     """Return the next action on an instance.
 
     Events run one at a time, in the order of their due dates. If dates are equal, a cycle's main event runs after its
-    leading-up events. The event of a crashed runner comes first.
+    leading-up events. The event of a crashed runner comes first. An overdue answer is noted as soon as no event is due.
     """
+    action = _next_run(instance, now)
+    if isinstance(action, Leased | Due):
+        return action
+    expected = answer_expected_at(instance)
+    if expected is not None and expected <= now and instance.executing is None:
+        return AnswerOverdue(at=expected)
+    if action is not None:
+        return action
+    end = ends_at(instance)
+    return PlanExpired() if end is not None and end <= now else Idle()
+
+
+def _next_run(instance: Instance, now: datetime) -> Leased | Scheduled | Due | None:
+    """Return what happens next to an event that runs or can start by itself, or None if there is none."""
     running = instance.executing
     if instance.lease is not None and running is not None:
         if instance.lease.until > now and instance.lease.given_back is not None:
@@ -91,8 +112,7 @@ def next_action(instance: Instance, now: datetime) -> NextAction:
         if event.due_at <= now:
             return Due(event=event)
         return Scheduled(at=event.due_at, wakeup_name=wakeup_name_of(instance, event))
-    end = ends_at(instance)
-    return PlanExpired() if end is not None and end <= now else Idle()
+    return None
 
 
 def due_since(instance: Instance, due: Due) -> datetime:
@@ -111,6 +131,16 @@ def next_event(instance: Instance) -> Event | None:
     """Return the event that starts next if nothing changes, or None if no event can start by itself."""
     startable = [event for event in instance.events if instance.lets_start(event)]
     return min(startable, key=_order, default=None)
+
+
+def answer_expected_at(instance: Instance) -> datetime | None:
+    """Return by when the first answer without a time limit is expected, or None.
+
+    Overdue answers that are noted do not count, nor do those of events that the instance's status does not let run.
+    """
+    pauses = [event.pause for event in instance.events if instance.lets_run(event)]
+    expected = [pause.expected_by for pause in pauses if pause is not None and not pause.is_overdue]
+    return min((at for at in expected if at is not None), default=None)
 
 
 def wakeup_name_of(instance: Instance, event: Event) -> str:
@@ -148,9 +178,10 @@ def first_sweep_at(instance: Instance) -> datetime | None:
         # A lease shorter than the grace leaves the due index as it is, which saves a write per claim.
         return max(_graced(running.due_at), instance.lease.until + SWEEP_MARGIN)
     event = next_event(instance)
-    if event is not None:
-        return instance.sweep.schedule_at or _graced(event.due_at)
-    return ends_at(instance)
+    starts = ends_at(instance) if event is None else instance.sweep.schedule_at or _graced(event.due_at)
+    # No wakeup is scheduled for an overdue answer: the sweeper alone is precise enough.
+    instants = [at for at in (starts, answer_expected_at(instance)) if at is not None]
+    return min(instants, default=None)
 
 
 def _graced(at: datetime) -> datetime:
@@ -177,7 +208,7 @@ def beyond_horizon(instance: Instance, horizon: timedelta | None, *, now: dateti
 
     That is one horizon before the event, plus up to a quarter of the horizon.
     """
-    action = next_action(instance, now)
+    action = _next_run(instance, now)
     if horizon is None or not isinstance(action, Scheduled) or action.at - now <= horizon:
         return None
     # The sid spreads the times: a million plans for the same morning must not be scheduled in the same minute.

@@ -112,10 +112,17 @@ class RedrivenFrom:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventPause:
-    """Details of a PAUSED event. ``answer_by`` is when it stops waiting for an answer, or None for no limit."""
+    """Details of a PAUSED event.
+
+    ``answer_by`` is when it stops waiting for an answer, or None for no limit. ``expected_by`` is when an answer
+    without a limit counts as overdue: the event waits on, and a person should look at it. ``is_overdue`` means that
+    this instant has passed and was noted.
+    """
 
     waits_for: PausedFor
     answer_by: datetime | None = None
+    expected_by: datetime | None = None
+    is_overdue: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

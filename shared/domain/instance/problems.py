@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
 
-from shared.domain.instance.due import next_event
+from shared.domain.instance.due import back_off, next_event
 from shared.domain.instance.event import Event, EventKind, PausedFor
 from shared.domain.instance.model import FailedEvent, Instance, InstanceStatus
 from shared.domain.instance.reason import Cause, ErrorKind, EventFailure
@@ -30,6 +30,8 @@ class ProblemKind(StrEnum):
     """An event has FAILED, and its instance continues: a side task, or a run of a schedule that goes on."""
     CREATE_CYCLE_ERROR = "CREATE_CYCLE_ERROR"
     """The instance was canceled because its next cycle could not be dated."""
+    ANSWER_OVERDUE = "ANSWER_OVERDUE"
+    """The answer to an asynchronous call without a time limit has not come for seven days. Its event waits on."""
     LATE = "LATE"
     """An event is due, and the sweeper's wakeups have had no effect."""
 
@@ -52,7 +54,7 @@ class OpenProblem:
 
 def problems_of(instance: Instance) -> tuple[OpenProblem, ...]:
     """Return the problems of an instance, newest first."""
-    paused = (_of_paused(event) for event in instance.events)
+    paused = (_of_paused(event) or _of_wait(event) for event in instance.events)
     failed = (_of_failed(instance, event) for event in instance.failed_events)
     others = (_of_lost_event(instance), _of_plan(instance), _of_lateness(instance))
     problems = [problem for problem in (*paused, *failed, *others) if problem is not None]
@@ -64,10 +66,10 @@ def problem_at(instance: Instance) -> datetime | None:
     return max((problem.since for problem in problems_of(instance)), default=None)
 
 
-def late_since(instance: Instance) -> OpenProblem | None:
-    """Return the problem of an instance whose event is known to be late, or None if it has no event to run."""
+def late_since(instance: Instance, *, by: datetime) -> OpenProblem | None:
+    """Return the problem of an instance whose event was due ``by`` an instant and has not run, or None."""
     event = instance.executing or next_event(instance)
-    if event is None:
+    if event is None or event.due_at > by:
         return None
     sweeps = instance.sweep.attempts
     why = f"runners were woken for it {sweeps} times and did not run it" if sweeps else "nothing has run it"
@@ -87,28 +89,39 @@ class Remedy(StrEnum):
     """Of the instance."""
     DISMISS = "dismiss"
     """Of the instance."""
+    ANSWER = "answer"
+    """Of the call that waits."""
+    CANCEL_EVENT = "cancel-event"
+    """Of the event."""
 
 
 def remedies(instance: Instance, problem: OpenProblem) -> tuple[Remedy, ...]:
     """Return the commands that end a problem. None ends lateness: runners have to run."""
+    cancel = () if instance.status.is_final else (Remedy.CANCEL,)
     match problem.kind:
         case ProblemKind.LATE:
             return ()
         case _ if problem.seq is None and not problem.is_final:
             return (Remedy.RESUME, Remedy.CANCEL)
         case ProblemKind.IN_DOUBT:
-            return (Remedy.RESOLVE,) if instance.status.is_final else (Remedy.RESOLVE, Remedy.CANCEL)
+            return (Remedy.RESOLVE, *cancel)
+        case ProblemKind.ANSWER_OVERDUE:
+            return (Remedy.ANSWER, Remedy.CANCEL_EVENT, *cancel)
         case ProblemKind.CREATE_CYCLE_ERROR:
             return (Remedy.DISMISS,)
         case ProblemKind.EXHAUSTED | ProblemKind.POISONED | ProblemKind.FAILED_EVENT:
-            if not problem.is_final:
-                return (Remedy.RESUME, Remedy.RETRY, Remedy.CANCEL)
-            failed = next(event for event in instance.failed_events if event.seq == problem.seq)
-            # A failed main event cannot run again once its plan has continued.
-            is_past = failed.kind is EventKind.MAIN and not instance.status.is_final
-            return (Remedy.DISMISS,) if is_past else (Remedy.RETRY, Remedy.DISMISS)
+            return _remedies_of_failed(instance, problem)
         case _:
             assert_never(problem.kind)
+
+
+def _remedies_of_failed(instance: Instance, problem: OpenProblem) -> tuple[Remedy, ...]:
+    if not problem.is_final:
+        return (Remedy.RESUME, Remedy.RETRY, Remedy.CANCEL)
+    failed = next(event for event in instance.failed_events if event.seq == problem.seq)
+    # A failed main event cannot run again once its plan has continued.
+    is_past = failed.kind is EventKind.MAIN and not instance.status.is_final
+    return (Remedy.DISMISS,) if is_past else (Remedy.RETRY, Remedy.DISMISS)
 
 
 def redrivable_event(instance: Instance) -> int | None:
@@ -151,6 +164,15 @@ def _of_paused(event: Event) -> OpenProblem | None:
         return None
     failure = event.failure
     return OpenProblem(kind=kind, since=failure.at, why=failure.message, seq=event.seq, failure=failure)
+
+
+def _of_wait(event: Event) -> OpenProblem | None:
+    pause = event.pause
+    if pause is None or pause.expected_by is None or not pause.is_overdue:
+        return None
+    since = pause.expected_by
+    why = "the answer to its call has not come, and its method sets no `answerWithin`; the event waits on"
+    return OpenProblem(kind=ProblemKind.ANSWER_OVERDUE, since=since, why=why, seq=event.seq)
 
 
 def _of_failed(instance: Instance, failed: FailedEvent) -> OpenProblem:
@@ -200,4 +222,8 @@ def _of_plan(instance: Instance) -> OpenProblem | None:
 
 
 def _of_lateness(instance: Instance) -> OpenProblem | None:
-    return late_since(instance) if instance.sweep.attempts >= LATE_SWEEPS else None
+    attempts, next_at = instance.sweep.attempts, instance.sweep.next_at
+    if attempts < LATE_SWEEPS or next_at is None:
+        return None
+    # The sweeps may have been for an overdue answer instead.
+    return late_since(instance, by=next_at - back_off(attempts))

@@ -6,11 +6,12 @@ Source: docs/contracts/core.md section 3.7; docs/design.md sections 3.7 and 3.11
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import assert_never
 
 from shared.domain.ids import CorrelationId
+from shared.domain.instance.due import AnswerOverdue, next_action
 from shared.domain.instance.event import AnswerMark, Event, EventPause, EventStatus, PausedFor
 from shared.domain.instance.journal import EventHistory, JournalEntry
 from shared.domain.instance.model import Instance
@@ -29,6 +30,9 @@ from shared.domain.lifecycle.commands import AwaitAnswer, ForgoAnswer, TakeAnswe
 from shared.domain.lifecycle.conclude import stop_event
 from shared.domain.lifecycle.pause_resume_cancel import apply_decision, queued
 from shared.domain.strategy.model import Strategy
+
+EXPECTED_WITHIN = timedelta(days=7)
+"""An answer without a time limit counts as overdue after this time."""
 
 
 class AnswerState(Enum):
@@ -110,9 +114,32 @@ def await_answer(instance: Instance, command: AwaitAnswer, *, now: datetime) -> 
         stopped = stop_event(instance, event, now=now)
         return Applied(instance=stopped.instance, records=stopped.records)
     until = command.intent.answer_by
-    pause = EventPause(waits_for=PausedFor.ANSWER, answer_by=until)
+    expected_by = now + EXPECTED_WITHIN if until is None else None
+    pause = EventPause(waits_for=PausedFor.ANSWER, answer_by=until, expected_by=expected_by)
     waiting = event.waiting(EventStatus.PAUSED, until or event.due_at, pause=pause, now=now)
     return Applied(instance=instance.with_event(waiting).at_rest(now=now))
+
+
+def note_overdue(instance: Instance, *, now: datetime) -> Verdict:
+    """Note which answers without a time limit are overdue. Their events wait on; only ``/problems`` shows more.
+
+    Return AlreadyThere if there is none, or if an event is due: that one runs first.
+    """
+    if not isinstance(next_action(instance, now), AnswerOverdue):
+        return AlreadyThere(instance=instance)
+    return Applied(
+        instance=replace(
+            instance, events=tuple(_marked(event, now=now) for event in instance.events), updated_at=now
+        )
+    )
+
+
+def _marked(event: Event, *, now: datetime) -> Event:
+    pause = event.pause
+    if pause is None or pause.expected_by is None or pause.expected_by > now:
+        return event
+    # ``updated_at`` stays: it is the instant from which the event waits.
+    return replace(event, pause=replace(pause, is_overdue=True))
 
 
 def forgo_answer(instance: Instance, command: ForgoAnswer, *, now: datetime) -> Verdict:

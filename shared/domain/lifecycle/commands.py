@@ -293,6 +293,11 @@ class Finish:
     by: Actor = ENGINE
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteOverdue:
+    """Note which answers without a time limit are overdue."""
+
+
 Command = (
     Pause
     | Resume
@@ -317,6 +322,7 @@ Command = (
     | Wait
     | AwaitAnswer
     | ForgoAnswer
+    | NoteOverdue
     | Conclude
     | RecordSweep
     | Finish

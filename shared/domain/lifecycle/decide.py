@@ -13,7 +13,7 @@ from shared.domain.instance.due import Due, PlanExpired, back_off, beyond_horizo
 from shared.domain.instance.model import Blocked, Instance, InstanceStatus, Sweep
 from shared.domain.instance.verdict import ENGINE, Actor, AlreadyThere, Applied, Change, Verdict, audited
 from shared.domain.lifecycle.add_event import add
-from shared.domain.lifecycle.async_answer import await_answer, forgo_answer, take_answer
+from shared.domain.lifecycle.async_answer import await_answer, forgo_answer, note_overdue, take_answer
 from shared.domain.lifecycle.cancel_events import cancel_event, cancel_tasks
 from shared.domain.lifecycle.claim import block, claim, give_back, renew, unblock
 from shared.domain.lifecycle.commands import (
@@ -33,6 +33,7 @@ from shared.domain.lifecycle.commands import (
     ForgoAnswer,
     GiveBack,
     Migrate,
+    NoteOverdue,
     Pause,
     RecordSweep,
     Redrive,
@@ -140,6 +141,8 @@ def _dispatch(strategy: Strategy, instance: Instance, command: Command, *, now: 
             return await_answer(instance, command, now=now)
         case ForgoAnswer():
             return forgo_answer(instance, command, now=now)
+        case NoteOverdue():
+            return note_overdue(instance, now=now)
         case Conclude():
             return conclude(strategy, instance, command, now=now)
         case RecordSweep():
@@ -196,7 +199,8 @@ def record_sweep(instance: Instance, *, now: datetime) -> Verdict:
 
     If the event has come within the horizon, the attempts start at zero, because its wakeup was not scheduled before.
     """
-    if instance.sweep.schedule_at is not None:
+    schedule_at = instance.sweep.schedule_at
+    if schedule_at is not None and schedule_at <= now:
         return Applied(instance=replace(instance, sweep=Sweep()))
     attempts = instance.sweep.attempts + 1
     sweep = Sweep(attempts=attempts, next_at=now + back_off(attempts))

@@ -96,6 +96,8 @@ def _of_event(after: Instance, before: Event, record: EventRecord | None) -> Ite
     if event.paused_for is PausedFor.ANSWER and is_new_wait:
         answer_by = None if event.pause is None else event.pause.answer_by
         yield _about_event(after, event, NotificationKind.EVENT_AWAITING_ANSWER, answer_by=answer_by)
+    if _is_overdue(event) and not _is_overdue(before):
+        yield _about_event(after, event, NotificationKind.EVENT_ANSWER_OVERDUE)
     # An answer queues the event first, so that only an event without one is claimed out of its wait.
     if before.paused_for is PausedFor.ANSWER and event.status is EventStatus.EXECUTING:
         answer_by = None if before.pause is None else before.pause.answer_by
@@ -127,6 +129,11 @@ def _of_closed(after: Instance, before: Event, record: EventRecord | None) -> It
         yield _about_event(
             after, event, NotificationKind.EVENT_FAILED, at=at, reason=reason_of_failure(record)
         )
+
+
+def _is_overdue(event: Event) -> bool:
+    """Return whether it waits for an answer without a time limit that is noted as overdue."""
+    return event.pause is not None and event.pause.is_overdue
 
 
 def _is_newly_in_doubt(before: Event, event: Event) -> bool:

@@ -14,6 +14,7 @@ from dev.memory.world import ManualClock, MemoryWakeups, SequentialIds
 from dev.metering.item_size import item_bytes
 from dev.metering.meter import Meter, Usage
 from shared.adapters.controllers import NoControllers
+from shared.application.answer_event import SentAnswer, answer_event
 from shared.application.control import control
 from shared.application.ports import (
     AccessStore,
@@ -25,15 +26,19 @@ from shared.application.ports import (
 )
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
-from shared.domain.ids import InstanceSid
+from shared.domain.ids import InstanceSid, StrategySid
+from shared.domain.instance.event import Event
 from shared.domain.instance.model import Instance
-from shared.domain.instance.verdict import Actor
+from shared.domain.instance.replay import position
+from shared.domain.instance.run import Intent
+from shared.domain.instance.verdict import Actor, Applied
 from shared.domain.lifecycle.commands import Cancel, Command, Pause, Resume
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.strategy.model import StrategyHead
 from tests import full
 from tests.contract.strategies import settings
 from tests.engines import DynamoDb, on_dynamodb
+from tests.factories import settings as plain_settings
 
 START = datetime(2026, 1, 31, 10, tzinfo=UTC)
 ANN = Actor(name="key-1")
@@ -207,3 +212,61 @@ class TestSizes:
         assert second == pytest.approx(536, abs=20)
         assert record == pytest.approx(997, abs=20)
         assert advanced == pytest.approx(806, abs=20)
+
+
+class TestAWaitForAnAnswer:
+    """A wait without ``answerWithin`` costs what one with a limit costs: both stay in the due index (ADR 45)."""
+
+    @pytest.mark.parametrize(
+        "limit", [{}, {"answerWithin": {"unit": "days", "amount": 2}}], ids=["none", "two days"]
+    )
+    def test_a_wait_and_its_answer(self, gym: Gym, limit: dict[str, Any]) -> None:
+        sid, asked = self.waiting(gym, limit)
+        # Claim, journal entry, and the wait, whose new date in the due index is two more.
+        assert (asked.write_units, asked.calls["dynamodb.PutItem"]) == (1 + 1 + 3, 3)
+        then = position(gym.instances.event_history(sid, 1), self.event(gym, sid))
+        assert isinstance(then, Intent)
+        sent = SentAnswer(correlation_id=then.correlation_id, key="k", by=ANN, body={})
+
+        with gym.meter.counting() as answered:
+            assert isinstance(answer_event(gym, sid, 1, sent), Applied)
+
+        # The answer's body. Then in one transaction, at twice the units except for indexes, the instance with its new
+        # date and the audit entry.
+        assert answered.write_units == 1 + (2 + 2) + (2 + 1)
+
+    def test_noting_an_overdue_answer(self, gym: Gym) -> None:
+        sid, _ = self.waiting(gym, {})
+        gym.clock.at += timedelta(days=7)
+
+        with gym.meter.counting() as noted:
+            assert run_due_events(gym, sid, job=JOB, time_left=lambda: timedelta(seconds=900)) == 0
+
+        # One write. The item leaves the due index and enters that of problems.
+        assert (noted.write_units, noted.calls["dynamodb.PutItem"]) == (3, 1)
+        assert gym.instances.with_problems(full.ACCOUNT, before=None, limit=2)[0].sid == sid
+
+    def waiting(self, gym: Gym, limit: dict[str, Any]) -> tuple[InstanceSid, Usage]:
+        """Return an instance that waits for an answer, and what the run that began to wait has cost."""
+        head = StrategyHead(
+            sid=StrategySid("s-asks"),
+            account_id=full.ACCOUNT,
+            name="asks",
+            version=1,
+            created_at=START,
+            updated_at=START,
+        )
+        asks = plain_settings()
+        asks["services"][0]["methods"][1] |= {"async": True, **limit}
+        gym.strategies.create(head, asks)
+        sid = start_instance(
+            gym, gym.strategies.load(head.sid, 1), StartInstance(strategy_id="asks", attributes={})
+        ).instance.sid
+        with gym.meter.counting() as usage:
+            assert run_due_events(gym, sid, job=JOB, time_left=lambda: timedelta(seconds=900)) == 1
+        return sid, usage
+
+    def event(self, gym: Gym, sid: InstanceSid) -> Event:
+        instance = gym.instances.load(sid)
+        assert instance is not None
+        return instance.events[0]

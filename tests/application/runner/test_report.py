@@ -119,6 +119,7 @@ class TestAReport:
             newly_in_doubt=False,
             instance_status=InstanceStatus.ACTIVE,
             cancel_reason=None,
+            plan_failed=False,
             next_at=at("2026-02-28T12:00"),
         )
 

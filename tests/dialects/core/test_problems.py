@@ -26,6 +26,7 @@ BASE = changed(
 )
 PAUSES = changed("/tasks/0/retryConfig", {"times": 0, "pauseBeforeCancel": True}, of=BASE)
 CANCELS = BASE
+ASKS = changed("/services/0/methods/1/async", value=True, of=BASE)
 
 
 class Town:
@@ -35,7 +36,7 @@ class Town:
         self.client = client
         self.services = Services()
         client.ports.caller = self.services
-        for name, of in (("pauses", PAUSES), ("cancels", CANCELS)):
+        for name, of in (("pauses", PAUSES), ("cancels", CANCELS), ("asks", ASKS)):
             client.saved({"name": name, "secret": SECRET, "settings": of})
 
     def started(self, strategy: str = "pauses", **more: Any) -> str:
@@ -250,6 +251,88 @@ class TestLateness:
         assert problem["why"] == "runners were woken for it 4 times and did not run it"
 
 
+class TestOverdueAnswers:
+    """A call without ``answerWithin`` whose answer has not come for seven days is listed. Its event waits on."""
+
+    def asked(self, town: Town) -> str:
+        """Return an instance that has waited for an answer for seven days, after a runner has looked at it."""
+        sid = town.failing(Answered(status=202, body={}), "asks")
+        town.client.ports.clock.at += timedelta(days=7)
+        town.client.run(sid)
+        return sid
+
+    def test_a_wait_is_listed_after_seven_days(self, town: Town) -> None:
+        sid = town.failing(Answered(status=202, body={}), "asks", reference="o-1")
+        town.client.ports.clock.at += timedelta(days=7) - timedelta(seconds=1)
+        town.client.run(sid)
+        assert town.problems() == []
+        town.client.ports.clock.at += timedelta(seconds=1)
+        town.client.run(sid)
+
+        (problem,) = town.problems()
+
+        event = town.client("GET", f"/execution-event/{sid}-1")[1]["event"]
+        assert problem == {
+            "kind": "ANSWER_OVERDUE",
+            "since": "2026-01-08T12:00:01.000Z",
+            "why": "the answer to its call has not come, and its method sets no `answerWithin`; the event waits on",
+            "executionInstanceSid": sid,
+            "executionEventSid": f"{sid}-1",
+            "strategyId": "asks",
+            "reference": "o-1",
+            "status": "ACTIVE",
+            "call": {"service": "api", "method": "post", "step": "pay"},
+            "commands": [
+                f"POST /execution-event/{event['correlationId']}/resume",
+                f"POST /execution-event/{sid}-1/cancel",
+                f"POST /execution-instance/{sid}/cancel",
+            ],
+        }
+        assert (event["status"], town.kinds_of("?kind=ANSWER_OVERDUE")) == (
+            "PAUSED",
+            [("ANSWER_OVERDUE", sid)],
+        )
+
+    def test_an_answer_takes_it_off_the_list(self, town: Town) -> None:
+        sid = self.asked(town)
+        (problem,) = town.problems()
+        path = problem["commands"][0].removeprefix("POST ")
+
+        assert town.client("POST", path, {"status": "CONFIRMED"})[0] == 200
+
+        assert town.problems() == []
+        town.client.run(sid)
+        assert town.client("GET", f"/execution-event/{sid}-1")[1]["event"]["status"] == "PROCESSED"
+
+    def test_it_stays_listed_during_a_pause(self, town: Town) -> None:
+        sid = self.asked(town)
+        town.client("POST", f"/execution-instance/{sid}/pause")
+        assert town.kinds_of() == [("ANSWER_OVERDUE", sid)]
+
+    def test_without_readable_settings_the_command_names_no_correlation_id(
+        self, town: Town, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.asked(town)
+
+        def missing(*_: Any) -> None:
+            raise UnknownStrategyError
+
+        monkeypatch.setattr(type(town.client.ports.strategies), "load", missing)
+        (problem,) = town.problems()
+        assert problem["commands"][0] == "POST /execution-event/<correlationId>/resume"
+        assert "call" not in problem
+
+    def test_sweeps_for_an_overdue_answer_do_not_make_another_event_late(self, town: Town) -> None:
+        sid = town.failing(Answered(status=202, body={}), "asks")
+        tomorrow = {"task": "mail", "date": "2026-01-09T12:00:00.000Z"}
+        assert town.client("POST", f"/execution-instance/{sid}/events", tomorrow)[0] == 201
+        town.client.ports.clock.at += timedelta(days=7, minutes=20)
+        for _ in range(4):
+            execute(town.client.ports, sid, RecordSweep())  # type: ignore[arg-type]
+
+        assert town.problems() == []
+
+
 class TestDismiss:
     """What is final leaves the list with a comment. What can still be repaired does not."""
 
@@ -335,12 +418,13 @@ class TestCommands:
             town.failing(TimedOut(why="silence")),
             town.failing(Answered(status=402), "cancels"),
             town.with_failed_mail(),
+            TestOverdueAnswers().asked(town),
         ]
 
     def test_every_named_command_is_applied(self, town: Town) -> None:
         bodies: dict[str, Json] = {"dismiss": {"comment": "no"}, "resolve": {"decision": "skip"}}
-        seen: set[str] = set()
-        for number in range(4):
+        seen: set[tuple[str, str]] = set()
+        for number in range(5):
             for choice in range(3):
                 sid = self.world(town)[number]
                 (problem,) = [
@@ -351,11 +435,21 @@ class TestCommands:
                     name = path.rpartition("/")[2]
                     status, answer = town.client(method, path, bodies.get(name))
                     assert status == 200, (command, json.dumps(answer))
-                    seen.add(name)
+                    seen.add((path.split("/")[1], name))
                     left = [one["executionInstanceSid"] for one in town.problems("?limit=100")]
                     assert sid not in left, command
 
-        assert seen == {remedy.value for remedy in Remedy}
+        instance, event = "execution-instance", "execution-event"
+        assert seen == {
+            (instance, "resume"),
+            (instance, "cancel"),
+            (instance, "dismiss"),
+            (event, "retry"),
+            (event, "resolve"),
+            (event, "resume"),
+            (event, "cancel"),
+        }
+        assert len(seen) == len(Remedy)
 
     def test_every_kind_has_a_test_here(self) -> None:
         assert {kind.value for kind in ProblemKind} == {
@@ -364,5 +458,6 @@ class TestCommands:
             "POISONED",
             "FAILED_EVENT",
             "CREATE_CYCLE_ERROR",
+            "ANSWER_OVERDUE",
             "LATE",
         }

@@ -13,14 +13,24 @@ from shared.domain.explain.event import Finding
 from shared.domain.explain.instance import Evidence, explain
 from shared.domain.explain.reasons import Reason
 from shared.domain.ids import CorrelationId, answer_key, event_of_correlation
-from shared.domain.instance.due import GRACE, Idle, Scheduled, next_action, sweep_at
+from shared.domain.instance.due import (
+    GRACE,
+    AnswerOverdue,
+    Due,
+    Idle,
+    Leased,
+    Scheduled,
+    answer_expected_at,
+    next_action,
+    sweep_at,
+)
 from shared.domain.instance.event import AnswerMark, Event, EventPause, EventStatus, PausedFor
 from shared.domain.instance.journal import Answer, EventHistory
 from shared.domain.instance.model import BlockedBy, InstanceStatus
 from shared.domain.instance.replay import answer_to, position, resumable_history
 from shared.domain.instance.run import Ending, Intent
 from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, Refused, Verdict
-from shared.domain.lifecycle.async_answer import AnswerState, answer_state
+from shared.domain.lifecycle.async_answer import EXPECTED_WITHIN, AnswerState, answer_state, note_overdue
 from shared.domain.lifecycle.commands import (
     AwaitAnswer,
     Block,
@@ -28,7 +38,9 @@ from shared.domain.lifecycle.commands import (
     Claim,
     Conclude,
     ForgoAnswer,
+    NoteOverdue,
     Pause,
+    RecordSweep,
     Redrive,
     Resume,
     TakeAnswer,
@@ -50,6 +62,7 @@ from tests.lifecycle_factories import (
 )
 
 NOON = at("2026-01-31T12:00")
+EXPECTED = NOON + EXPECTED_WITHIN
 GATEWAY = Actor(name="gateway")
 SIX_HOURS: Json = {"unit": "hours", "amount": 6}
 STEPS: Json = [
@@ -70,7 +83,7 @@ def waiting(of: Life | None = None, **method: Any) -> Life:
     of = of or a_call(**method)
     then = of.step(DONE, NOON)
     assert isinstance(then, Intent)
-    of.applied(AwaitAnswer(seq=1, fence=of.instance.fence, intent=then, known_visits=1), NOON)
+    of.applied(AwaitAnswer(seq=of.running.seq, fence=of.instance.fence, intent=then, known_visits=1), NOON)
     return of
 
 
@@ -96,6 +109,24 @@ def answer(of: Life, correlation_id: str | None = None, *, key: str = "k-1") -> 
     return of.decide(command, NOON + timedelta(hours=1))
 
 
+def waiting_with_a_greeting(*, days: int = 10, horizon: timedelta | None = None) -> Life:
+    """Return a life whose main event waits for its answer, and whose greeting is due some days after its creation."""
+    greet = {"task": "greet", "delayBy": {"unit": "days", "amount": days}}
+    of = life(strategy(method={"async": True}, steps=STEPS, parts={"onCreateTasks": [greet]}))
+    of.strategy = replace(of.strategy, horizon=horizon)
+    of.claim(of.main, NOON)
+    return waiting(of)
+
+
+def late(of: Life) -> Answer:
+    """Return an answer that comes after seven days."""
+    return Answer(correlation_id=sending(of), key="k-1", at=EXPECTED, by="gateway", body={})
+
+
+def pause_until(expected_by: datetime) -> EventPause:
+    return EventPause(waits_for=PausedFor.ANSWER, expected_by=expected_by)
+
+
 def only(of: Life) -> Event:
     event = of.instance.event(1)
     assert event is not None
@@ -110,6 +141,7 @@ class TestWaiting:
         assert (only(of).status, only(of).paused_for) == (EventStatus.PAUSED, PausedFor.ANSWER)
         assert of.instance.status is InstanceStatus.ACTIVE
         assert of.instance.lease is None
+        of.applied(NoteOverdue(), NOON + timedelta(days=8))
         assert next_action(of.instance, NOON + timedelta(days=900)) == Idle()
         assert sweep_at(of.instance) is None
 
@@ -170,6 +202,109 @@ class TestWaiting:
         assert isinstance(then, Intent)
         late = AwaitAnswer(seq=1, fence=0, intent=then, known_visits=1)
         assert isinstance(of.decide(late, NOON), AlreadyThere)
+
+
+class TestOverdue:
+    """An answer without a time limit is overdue after seven days. That is noted, and its event waits on."""
+
+    def test_the_sweeper_looks_at_the_instance_after_seven_days(self) -> None:
+        of = waiting()
+        assert sweep_at(of.instance) == EXPECTED
+        assert next_action(of.instance, EXPECTED - timedelta(seconds=1)) == Idle()
+        assert next_action(of.instance, EXPECTED) == AnswerOverdue(at=EXPECTED)
+
+    def test_noting_it_changes_nothing_else(self) -> None:
+        of = waiting()
+        before = only(of)
+
+        of.applied(NoteOverdue(), EXPECTED)
+
+        assert before.pause is not None
+        assert only(of) == replace(before, pause=replace(before.pause, is_overdue=True))
+        assert of.instance.status is InstanceStatus.ACTIVE
+        assert (of.closed, of.audit[1:]) == ([], [])
+
+    @pytest.mark.parametrize("days", [0, 6.999])
+    def test_it_is_not_noted_before(self, days: float) -> None:
+        of = waiting()
+        assert isinstance(of.decide(NoteOverdue(), NOON + timedelta(days=days)), AlreadyThere)
+
+    def test_it_is_noted_once(self) -> None:
+        of = waiting()
+        of.applied(NoteOverdue(), EXPECTED)
+        assert isinstance(of.decide(NoteOverdue(), EXPECTED), AlreadyThere)
+
+    def test_an_answer_with_a_limit_is_never_noted(self) -> None:
+        of = waiting(answerWithin={"unit": "days", "amount": 30})
+        assert isinstance(of.decide(NoteOverdue(), NOON + timedelta(days=29)), AlreadyThere)
+        assert sweep_at(of.instance) == NOON + timedelta(days=30) + GRACE
+
+    def test_an_answer_after_that_is_taken(self) -> None:
+        of = waiting()
+        of.applied(NoteOverdue(), EXPECTED)
+        of.applied(
+            TakeAnswer(seq=1, answer=late(of), event_history=of.event_history(1), by=GATEWAY), EXPECTED
+        )
+        assert (only(of).status, only(of).pause) == (EventStatus.QUEUED, None)
+
+    def test_a_due_event_runs_before_it_is_noted(self) -> None:
+        of = waiting_with_a_greeting()
+        greeting = of.event("greet")
+        assert sweep_at(of.instance) == EXPECTED
+        assert next_action(of.instance, EXPECTED) == AnswerOverdue(at=EXPECTED)
+
+        assert next_action(of.instance, greeting.due_at) == Due(event=greeting)
+        assert isinstance(of.decide(NoteOverdue(), greeting.due_at), AlreadyThere)
+
+    def test_the_date_of_a_later_event_is_kept(self) -> None:
+        of = waiting_with_a_greeting()
+
+        of.applied(NoteOverdue(), EXPECTED)
+
+        assert sweep_at(of.instance) == of.event("greet").due_at + GRACE
+        assert isinstance(next_action(of.instance, EXPECTED), Scheduled)
+
+    def test_an_event_that_a_runner_holds_is_not_disturbed(self) -> None:
+        of = waiting_with_a_greeting()
+        of.claim(of.event("greet"), of.event("greet").due_at)
+        assert isinstance(next_action(of.instance, of.instance.updated_at), Leased)
+
+    def test_a_paused_instance_is_judged_after_its_resume(self) -> None:
+        of = waiting()
+        of.applied(Pause(by=ANN), NOON)
+        assert sweep_at(of.instance) is None
+        assert isinstance(of.decide(NoteOverdue(), EXPECTED), AlreadyThere)
+
+        of.applied(Resume(by=ANN), EXPECTED + timedelta(days=30))
+
+        assert sweep_at(of.instance) == EXPECTED
+        assert next_action(of.instance, EXPECTED + timedelta(days=30)) == AnswerOverdue(at=EXPECTED)
+
+    def test_only_answers_that_are_overdue_are_noted(self) -> None:
+        of = waiting()
+        second = replace(only(of), seq=2, pause=pause_until(EXPECTED + timedelta(seconds=1)))
+        third = replace(only(of), seq=3, pause=pause_until(EXPECTED - timedelta(days=1)))
+        instance = replace(of.instance, events=(*of.instance.events, second, third))
+
+        verdict = note_overdue(instance, now=EXPECTED)
+
+        assert isinstance(verdict, Applied)
+        noted = {event.seq for event in verdict.instance.events if event.pause and event.pause.is_overdue}
+        assert noted == {1, 3}
+        assert answer_expected_at(verdict.instance) == EXPECTED + timedelta(seconds=1)
+
+    def test_an_event_beyond_the_horizon_stays_scheduled(self) -> None:
+        of = waiting_with_a_greeting(days=90, horizon=timedelta(days=20))
+        schedule_at = of.instance.sweep.schedule_at
+        assert schedule_at is not None
+        assert sweep_at(of.instance) == EXPECTED
+
+        of.applied(RecordSweep(), EXPECTED)
+
+        assert of.instance.sweep.schedule_at == schedule_at
+        assert of.instance.sweep.attempts == 1, "a runner that crashes is woken less and less often"
+        of.applied(NoteOverdue(), EXPECTED)
+        assert of.instance.sweep.schedule_at == schedule_at == sweep_at(of.instance)
 
 
 class TestTaking:

@@ -19,6 +19,7 @@ from shared.domain.lifecycle.commands import (
     Block,
     Cancel,
     Migrate,
+    NoteOverdue,
     Pause,
     RecordSweep,
     Resume,
@@ -328,6 +329,19 @@ class TestAnswers:
         assert isinstance(notification.about, AboutInstance)
         assert notification.about.event is not None
         assert notification.about.event.answer_by is None
+
+    def test_an_overdue_answer_without_a_limit_is_announced_once(self) -> None:
+        of, _ = waiting()
+
+        (notification,) = after(of, lambda: of.applied(NoteOverdue(), NOON + timedelta(days=7)))
+
+        assert notification.kind is NotificationKind.EVENT_ANSWER_OVERDUE
+        assert isinstance(notification.about, AboutInstance)
+        assert notification.about.event is not None
+        assert notification.about.event.answer_by is None
+        pause = Pause(by=ANN)
+        (stopped,) = after(of, lambda: of.applied(pause, NOON + timedelta(days=8)))
+        assert stopped.kind is NotificationKind.INSTANCE_PAUSED
 
     def test_a_claim_after_the_limit_announces_that_the_answer_is_overdue(self) -> None:
         of, _ = waiting(answerWithin=SIX_HOURS)
