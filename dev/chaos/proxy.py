@@ -121,7 +121,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _exchange(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         if self.upstream is None:
             self.upstream = self.server.proxy.connect()
-        self.upstream.request(self.command, self.path, body=body, headers=dict(self.headers.items()))
+        # The server behind answers only requests that name it.
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+        self.upstream.request(self.command, self.path, body=body, headers=headers)
         response = self.upstream.getresponse()
         return response.status, response.getheaders(), response.read()
 
