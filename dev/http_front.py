@@ -26,6 +26,7 @@ from dev.local_bus import BUCKET_PATH, BUS_PATH, LocalBus
 from dev.local_functions import EMULATOR_PATH, FILE, SECRETS
 from dev.schedules import Schedules
 from dev.template import Function, Route
+from dev.webhook_queue import without_groups
 from dev.workers import Invocation, Pool
 
 BY_SWEEPER = "/by-sweeper"
@@ -121,7 +122,8 @@ class HttpFront:
         connection = http.client.HTTPConnection(emulator.host, emulator.port, timeout=_EMULATOR_SECONDS)
         try:
             target = request.target.removeprefix(EMULATOR_PATH) or "/"
-            connection.request(request.method, target, body=request.body, headers=headers)
+            body = without_groups(request.headers.get("x-amz-target", ""), request.body)
+            connection.request(request.method, target, body=body, headers=headers)
             answer = connection.getresponse()
             kept = [(name, value) for name, value in answer.getheaders() if name.lower() not in _HOP]
             return HttpReply(status=answer.status, headers=kept, body=answer.read())

@@ -5,11 +5,12 @@ variables that the template declares, and the deployed template has no addresses
 them, and names the folders that ``make build`` has built. It reads STATE_DIR (.state/up), as ``make up`` does.
 """
 
+import argparse
 import json
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ from dev.template import Template
 from dev.up import STATE
 from dev.workers import ROOT
 
-FOLDER = ROOT / "build" / "sam-local"
+FOLDER = Path("build/sam-local")
 BUILT = ROOT / ".aws-sam" / "build"
 
 _OF_THE_STACK = ("CLOCK_FILE", "STACK_URL", "STACK_FUNCTION", "CHANGE_LOG", "no_proxy", "NO_PROXY")
@@ -72,20 +73,23 @@ def template(document: Mapping[str, Any], variables: Mapping[str, Mapping[str, s
     return {**document, "Resources": resources}
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Write the files and print the commands that use them. Return 2 if no stack runs, or it refuses containers."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where to write the files")
+    folder = parser.parse_args(arguments).folder
     try:
         found = of_running(Path(os.environ.get("STATE_DIR", STATE)) / STACK_FOLDER)
         variables = environments(found)
     except (NoStackError, RefusedContainersError) as error:
         sys.stderr.write(f"make sam-env: {error}\n")
         return 2
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    files = {"template": FOLDER / "template.json", "env-vars": FOLDER / "env.json"}
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {"template": folder / "template.json", "env-vars": folder / "env.json"}
     document = Template(ROOT / "template.yaml", {}).document
     write_private(files["template"], json.dumps(template(document, variables), indent=2))
     write_private(files["env-vars"], json.dumps(variables, indent=2))
-    options = " ".join(f"--{option} {file.relative_to(ROOT)}" for option, file in files.items())
+    options = " ".join(f"--{option} {file}" for option, file in files.items())
     sys.stdout.write(f"sam local invoke CoreApi --event events/core_api.json {options}\n")
     sys.stdout.write(f"sam local start-api {options}\n")
     return 0
