@@ -27,11 +27,11 @@ _PORTS = {"PORT": "8080", "DOWNSTREAM_PORT": "8081"}
 _SWITCHES = ("WAKEUPS", "SWEEPER")
 
 
-class _StoppedError(Exception):
+class StoppedError(Exception):
     """The user has ended the program while it started."""
 
 
-class _Starting:
+class Starting:
     """Says once that a start takes long, and ends it if the user does."""
 
     def __init__(self, stopped: threading.Event) -> None:
@@ -39,8 +39,9 @@ class _Starting:
         self._has_spoken = False
 
     def waited(self, seconds: float) -> None:
+        """Take note of how long the start takes. Raises: StoppedError."""
         if self._stopped.is_set():
-            raise _StoppedError
+            raise StoppedError
         if seconds > SLOW_SECONDS and not self._has_spoken:
             self._has_spoken = True
             _say("still starting: the first start takes up to a minute or two")
@@ -62,11 +63,11 @@ def main() -> int:
         folder,
         stack_port=ports["PORT"],
         downstream_port=ports["DOWNSTREAM_PORT"],
-        on_wait=_Starting(stopped).waited,
+        on_wait=Starting(stopped).waited,
     )
     try:
         return _serve(processes, stopped)
-    except _StoppedError:
+    except StoppedError:
         return 0
     except (StartError, RefusedError) as error:
         _complain(str(error))

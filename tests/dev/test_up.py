@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from dev.client import Processes, StartError
 from dev.emulator import free_port
+from dev.up import SLOW_SECONDS, Starting, StoppedError
 from dev.workers import ROOT
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(120)]
@@ -122,6 +124,30 @@ class TestStarting:
 
         assert waited
         assert waited == sorted(waited)
+
+
+class TestASlowStart:
+    """A start that takes long says so once, and Ctrl-C ends it."""
+
+    def test_it_says_so_once(self, capsys: pytest.CaptureFixture[str]) -> None:
+        starting = Starting(threading.Event())
+
+        for seconds in (0.0, SLOW_SECONDS, SLOW_SECONDS + 0.1, 60.0):
+            starting.waited(seconds)
+
+        assert capsys.readouterr().out == "still starting: the first start takes up to a minute or two\n"
+
+    def test_a_fast_start_says_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
+        Starting(threading.Event()).waited(SLOW_SECONDS)
+
+        assert capsys.readouterr().out == ""
+
+    def test_it_can_be_ended(self) -> None:
+        stopped = threading.Event()
+        stopped.set()
+
+        with pytest.raises(StoppedError):
+            Starting(stopped).waited(0.0)
 
 
 class TestStopping:

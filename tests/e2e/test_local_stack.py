@@ -23,7 +23,7 @@ from dev.workers import ROOT
 from tests.e2e.feed import await_that, sent_events
 from tests.e2e.gym import now_of
 
-pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(450)]
 
 BRIDGE = "127.0.0.2"
 """Stands for the address of Docker's bridge."""
