@@ -186,6 +186,27 @@ class TestSecrets:
         assert (status, json.loads(body)) == (404, {"Message": "Function not found: none"})
 
 
+class TestKeys:
+    """`make key LOCAL=` writes a key although no answer has the pepper."""
+
+    def test_a_new_key_opens_the_api(self, stack: Processes) -> None:
+        made = subprocess.run(  # noqa: S603 - our own program
+            [
+                *(sys.executable, "-m", "dev.key", "--account", "acme", "--role", "admin"),
+                *("--local", stack.stack.url),
+            ],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert made.returncode == 0, made.stderr
+        for token, status in ((made.stdout.strip(), 200), (f"{made.stdout.strip()}x", 401)):
+            headers = {"Authorization": f"Bearer {token}"}
+            assert asked(stack.stack.url, "GET", "/execution-strategy", b"", headers)[0] == status
+
+
 class TestTheClock:
     """A request that cannot be used is 400, and the clock stays where it is."""
 
