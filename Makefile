@@ -30,7 +30,7 @@ LIBRARIES       := build/$(TARGET_PLATFORM)-$(TARGET_PYTHON)
 # botocore describes every service of AWS in 20 MB; the artifacts keep those that the code uses.
 AWS_SERVICES    := dynamodb events kms lambda s3 scheduler sqs
 
-.PHONY: help environments check test model mutants sim bench demo chaos up key examples settings e2e artifacts build format clean
+.PHONY: help environments check test model mutants sim bench demo chaos up invoke sam-env key examples settings e2e artifacts build format clean
 
 # The lock names everything, so nothing needs resolving (--no-deps): pip before 23.3 takes `coverage[toml]` for a
 # requirement of its own, and fails once there is a newer release than the locked one.
@@ -87,6 +87,12 @@ chaos: $(READY)  ## Kill, stop and disturb the local stack in real time and comp
 
 up: $(READY)  ## Serve the local stack at http://127.0.0.1:8080 until Ctrl-C.
 	$(BIN)/python -m dev.up
+
+invoke: $(READY)  ## Invoke a function against a running `make up`, without Docker: F=CoreApi E=events/core_api.json.
+	@$(BIN)/python -m dev.invoke --function '$(F)' --event '$(E)'
+
+sam-env: $(READY)  ## Write what `sam local` needs to reach a running `make up` that has CONTAINERS_AT= set.
+	@$(BIN)/python -m dev.sam_env
 
 key: $(READY)  ## Create an access key: ACCOUNT= ROLE=, and STAGE= (prod) or LOCAL= (a local stack's address).
 	@$(BIN)/python -m dev.key --account '$(ACCOUNT)' --role '$(ROLE)' --stage '$(or $(STAGE),prod)' $(if $(LOCAL),--local '$(LOCAL)')

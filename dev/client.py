@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,18 @@ from typing import Any
 from dev.workers import ROOT
 
 KEY = "dev.local-secret"
+
+STACK_FOLDER = "stack"
+"""The state of the stack, in the folder of all processes."""
+
+START_SECONDS = 180.0
+"""How long a program may take to start. A first start on a busy machine compiles all of the code."""
+
+_ASK_SECONDS = 5.0
+
+
+class StartError(Exception):
+    """A program did not start, or has ended by itself. The text says why and names its log."""
 
 
 class RefusedError(Exception):
@@ -50,27 +62,39 @@ class Api:
 
 
 class Processes:
-    """The stack and the downstream services as child processes, each in its own process group."""
+    """The stack and the downstream services as child processes, each in its own process group.
 
-    def __init__(self, folder: Path, *, downstream_port: int, stack_port: int) -> None:
+    ``on_wait`` is called again and again during a start, with the seconds that it has taken. What it raises ends it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        downstream_port: int,
+        stack_port: int,
+        start_seconds: float = START_SECONDS,
+        on_wait: Callable[[float], object] = lambda _: None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self._start_seconds, self._on_wait = start_seconds, on_wait
         self.stack = Api(url=f"http://127.0.0.1:{stack_port}")
         self.downstream = Api(url=f"http://127.0.0.1:{downstream_port}")
         self._downstream_port, self._stack_port = downstream_port, stack_port
         self._started: dict[str, subprocess.Popen[bytes]] = {}
 
     def start_downstream(self) -> None:
-        """Start the demo's services."""
+        """Start the demo's services. Raises: StartError."""
         ledger = self.folder / "ledger.jsonl"
         self._start("downstream", ["dev.downstream", str(self._downstream_port), str(ledger)])
-        _await(self.downstream, "/_ledger")
+        self._await("downstream", self.downstream, "/_ledger")
 
     def start_stack(self, *options: str) -> None:
-        """Start the local stack on the state in the folder."""
-        state = self.folder / "stack"
+        """Start the local stack on the state in the folder. Raises: StartError."""
+        state = self.folder / STACK_FOLDER
         self._start("stack", ["dev.stack", "--state", str(state), "--port", str(self._stack_port), *options])
-        _await(self.stack, "/_local/clock")
+        self._await("stack", self.stack, "/_local/clock")
 
     def stop(self) -> None:
         """Terminate all processes and wait for them."""
@@ -79,6 +103,14 @@ class Processes:
                 process.terminate()
         for process in self._started.values():
             process.communicate(timeout=30)
+
+    def check(self, *names: str) -> None:
+        """Raise a StartError if a program, or one of those named, has ended by itself."""
+        for name in names or tuple(self._started):
+            process = self._started[name]
+            if process.poll() is not None:
+                log = self._log(name)
+                raise StartError(f"{name}: {_last_line(log)} (exit status {process.returncode}, see {log})")
 
     @property
     def stack_pid(self) -> int:
@@ -99,8 +131,29 @@ class Processes:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=10)
 
+    def _await(self, name: str, api: Api, path: str) -> None:
+        """Return when a program answers. Raises: StartError: it has ended, or does not answer in time."""
+        began = time.monotonic()
+        while (elapsed := time.monotonic() - began) < self._start_seconds:
+            self._on_wait(elapsed)
+            try:
+                api.call("GET", path, seconds=_ASK_SECONDS)
+            except (OSError, ValueError, RefusedError):
+                self.check(name)
+                time.sleep(0.05)
+            else:
+                # Another program may have answered, at a port that ours could not get.
+                self.check(name)
+                return
+        raise StartError(
+            f"{name}: no answer at {api.url} within {self._start_seconds:g} s, see {self._log(name)}"
+        )
+
+    def _log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
     def _start(self, name: str, arguments: list[str]) -> None:
-        with (self.folder / f"{name}.log").open("ab") as log:
+        with self._log(name).open("ab") as log:
             self._started[name] = subprocess.Popen(
                 [sys.executable, "-m", *arguments],
                 cwd=ROOT,
@@ -124,13 +177,6 @@ def advance(stack: Api, to: str) -> Mapping[str, Any]:
     return answer
 
 
-def _await(api: Api, path: str) -> None:
-    # A minute or more: a busy machine starts processes slowly.
-    for _ in range(1200):
-        try:
-            api.call("GET", path)
-        except (OSError, RefusedError):
-            time.sleep(0.05)
-        else:
-            return
-    raise RuntimeError(f"{api.url} does not answer")
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")

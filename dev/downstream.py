@@ -17,6 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from dev.local_guard import LocalGuard
+
 
 class Downstream:
     """The state of the services: the ledger on disk, the failures to come, and the answers that were given."""
@@ -110,6 +112,11 @@ def main() -> None:
             """The ledger is the log."""
 
         def _answer(self) -> None:
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            refusal = LocalGuard(port=port).refusal(self.command, headers)
+            if refusal is not None:
+                self.close_connection = True  # the body of the request is not read
+                return self._reply(403, {"message": refusal})
             body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or b"null")
             path = self.path.partition("?")[0]
             if path == "/_fail":
@@ -138,7 +145,10 @@ def main() -> None:
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - the library's names
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    except OSError as error:
+        sys.exit(f"stopping: cannot listen at 127.0.0.1:{port}: {error.strerror}")
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sys.stdin.buffer.read()  # ends when the parent process does
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import boto3
+from botocore.config import Config
 
 from dev.client import Api
 from dev.template import REGION
@@ -45,6 +46,8 @@ class HistoryReader:
             region_name=REGION,
             aws_access_key_id="local",
             aws_secret_access_key="local",  # noqa: S106 - the emulator takes any
+            # A developer's NO_PROXY names 127.0.0.1, not the emulator's address.
+            config=Config(proxies={}),
         )
         return cls(DynamoDbInstances(client=client, tables=Tables(**database["tables"])))
 

@@ -1,37 +1,47 @@
 """The HTTP interface of the local stack: the API's routes, its own routes, and the AWS services it replaces."""
 
+import http.client
 import json
+import os
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
 from datetime import datetime
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote
 
 from botocore.exceptions import ClientError
-from dateutil.relativedelta import relativedelta
 
 from dev.activity import Activity
 from dev.clock import ClockFile
 from dev.clock_advance import AdvanceError, ClockAdvance
+from dev.clock_request import ClockRequestError, target_of
 from dev.emulator import Emulator
 from dev.gateway import HttpReply, HttpRequest, event_of, json_reply, reply_of
 from dev.http_server import HttpServer
 from dev.local_bus import BUCKET_PATH, BUS_PATH, LocalBus
+from dev.local_functions import EMULATOR_PATH, FILE, SECRETS
 from dev.schedules import Schedules
 from dev.template import Function, Route
+from dev.webhook_queue import without_groups
 from dev.workers import Invocation, Pool
-from shared.domain.calendar.dates import parse_instant
 
 BY_SWEEPER = "/by-sweeper"
 """The prefix of the paths on which the sweeper reaches Lambda, so that its invocations are counted as its own."""
 
 LAMBDA = "/2015-03-31/functions/"
 
+_EMULATOR_SECONDS = 30
+_HOP = ("connection", "content-length", "date", "host", "keep-alive", "server", "transfer-encoding")
+
 
 class Behind(Protocol):
     """The part of the stack that the front needs."""
 
+    folder: Path
     wakeups_on: bool
     counts: Counter[str]
     clock: ClockFile
@@ -51,7 +61,7 @@ class Behind(Protocol):
         """Invoke the function with that name asynchronously."""
 
     def named(self, name: str) -> Function:
-        """Return the function with that name."""
+        """Return the function with that name. Raises: LookupError."""
 
     def tables(self) -> dict[str, str]:
         """Return the names of the tables."""
@@ -61,12 +71,16 @@ class Behind(Protocol):
 
 
 class HttpFront:
-    """Serves on 127.0.0.1. It listens before the stack is ready, and answers 503 until then."""
+    """Serves on 127.0.0.1. It listens before the stack is ready, and answers 503 until then.
 
-    def __init__(self, stack: Behind, port: int) -> None:
+    ``names`` are further names of this machine, at which containers reach it. Raises: ListenError.
+    """
+
+    def __init__(self, stack: Behind, port: int, names: Collection[str] = ()) -> None:
         self._stack = stack
         self._stops = False
-        self._server = HttpServer(self.answer, port)
+        self._admits_containers = bool(names)
+        self._server = HttpServer(self.answer, port, names)
         self.url = self._server.url
 
     def stop_serving(self) -> None:
@@ -97,7 +111,26 @@ class HttpFront:
             return self._stack.bus.put_events(request)
         if path.startswith(BUCKET_PATH):
             return self._stack.bus.put_object(request)
+        if path.startswith(EMULATOR_PATH) and self._admits_containers:
+            return self._emulated(request)
         return None
+
+    def _emulated(self, request: HttpRequest) -> HttpReply:
+        """Forward a request to the emulator."""
+        emulator = self._stack.emulator
+        headers = {name: value for name, value in request.headers.items() if name not in _HOP}
+        connection = http.client.HTTPConnection(emulator.host, emulator.port, timeout=_EMULATOR_SECONDS)
+        try:
+            target = request.target.removeprefix(EMULATOR_PATH) or "/"
+            body = without_groups(request.headers.get("x-amz-target", ""), request.body)
+            connection.request(request.method, target, body=body, headers=headers)
+            answer = connection.getresponse()
+            kept = [(name, value) for name, value in answer.getheaders() if name.lower() not in _HOP]
+            return HttpReply(status=answer.status, headers=kept, body=answer.read())
+        except OSError as error:
+            return json_reply(HTTPStatus.BAD_GATEWAY, {"message": f"the emulator cannot be reached: {error}"})
+        finally:
+            connection.close()
 
     def _invoke_api(self, request: HttpRequest) -> HttpReply:
         """Return the answer of the function that the route leads to."""
@@ -118,9 +151,15 @@ class HttpFront:
         by_sweeper = path.startswith(BY_SWEEPER)
         arn, _, resource = unquote(path.removeprefix(BY_SWEEPER)).removeprefix(LAMBDA).partition("/")
         name = arn.rsplit(":", 1)[-1]
+        try:
+            function = self._stack.named(name)
+        except LookupError:
+            reply = json_reply(HTTPStatus.NOT_FOUND, {"Message": f"Function not found: {name}"})
+            reply.headers.append(("x-amzn-errortype", "ResourceNotFoundException"))
+            return reply
         if resource == "configuration":
-            environment = dict(self._stack.named(name).environment)
-            return json_reply(200, {"FunctionName": name, "Environment": {"Variables": environment}})
+            shown = {name: value for name, value in function.environment.items() if name not in SECRETS}
+            return json_reply(200, {"FunctionName": name, "Environment": {"Variables": shown}})
         if self._stack.wakeups_on or by_sweeper:
             trigger = "sweeper" if by_sweeper else "invoke"
             self._stack.invoke(name, json.loads(request.body), trigger)
@@ -130,19 +169,27 @@ class HttpFront:
         """Answer a request to the stack itself."""
         if request.method == "GET":
             return self._shown(request, path)
-        stack, body = self._stack, json.loads(request.body or b"{}")
+        stack = self._stack
         match request.method, path:
             case "POST", "/_local/wakeup":
+                # Sent by the emulator.
                 stack.is_ready.wait()
                 if stack.wakeups_on:
-                    stack.run(body, "wakeup")
+                    stack.run(json.loads(request.body), "wakeup")
                 return json_reply(200, {})
             case "POST", "/_local/clock/sleep":
+                # Sent by a worker.
+                body = json.loads(request.body)
                 with stack.pools[body["function"]].waiting():
                     reached = stack.activity.sleep(body["invocation"], body["seconds"])
                 return json_reply(200, {"reached": reached})
             case "POST", "/_local/clock":
-                return self._advance(_target(body, stack.clock.now()))
+                try:
+                    to = target_of(request.body, stack.clock.now())
+                except ClockRequestError as error:
+                    problems = [asdict(problem) for problem in error.problems]
+                    return json_reply(HTTPStatus.BAD_REQUEST, {"message": str(error), "problems": problems})
+                return self._advance(to)
             case _:
                 return json_reply(404, {"message": "Not Found"})
 
@@ -156,9 +203,11 @@ class HttpFront:
                 return stack.bus.subscribe(request)
             case "/_local/processes":
                 workers = {name: pool.pids for name, pool in stack.pools.items()}
-                return json_reply(200, {"emulator": stack.emulator.pid, "workers": workers})
+                pids = {"stack": os.getpid(), "emulator": stack.emulator.pid, "workers": workers}
+                return json_reply(200, pids)
             case "/_local/database":
-                return json_reply(200, {"endpoint": stack.emulator.endpoint, "tables": stack.tables()})
+                database = {"endpoint": stack.emulator.endpoint, "tables": stack.tables()}
+                return json_reply(200, {**database, "functions": str((stack.folder / FILE).absolute())})
             case _:
                 return json_reply(404, {"message": "Not Found"})
 
@@ -188,9 +237,3 @@ class HttpFront:
             reply.headers.append(("x-amzn-errortype", code))
             return reply
         return json_reply(200, {"ScheduleArn": f"arn:aws:scheduler:local:{name}"})
-
-
-def _target(body: Mapping[str, Any], now: datetime) -> datetime:
-    if "to" in body:
-        return parse_instant(body["to"])
-    return now + relativedelta(**body["advance"])

@@ -1,19 +1,25 @@
 """An HTTP server on 127.0.0.1 for functions that answer one request at a time, based on uvicorn.
 
+It answers programs on this machine; requests that web pages cause get 403 (``dev/local_guard.py``).
+
 uvicorn implements the protocol (chunked bodies, keep-alive, pipelining, any method), and can stream a response.
 """
 
 import asyncio
+import os
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, MutableMapping
 from contextlib import suppress
+from http import HTTPStatus
+from ipaddress import IPv4Address
 from typing import Any, TypeVar, cast
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from dev.gateway import HttpReply, HttpRequest
+from dev.gateway import HttpReply, HttpRequest, json_reply
+from dev.local_guard import LocalGuard
 
 T = TypeVar("T")
 
@@ -22,6 +28,11 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 CLOSING_SECONDS = 1
+MAX_PORT = 65535
+
+
+class ListenError(Exception):
+    """A server cannot listen at an address. The text says why."""
 
 
 class _Gathering:
@@ -60,15 +71,25 @@ class _OneWrite(H11Protocol):
 
 
 class HttpServer:
-    """Serves from its creation until ``close``. Port 0 selects a free port; ``url`` contains it."""
+    """Serves from its creation until ``close``. Port 0 selects a free port; ``url`` contains it.
 
-    def __init__(self, answer: Callable[[HttpRequest], HttpReply], port: int) -> None:
+    ``names`` are further names of this machine that requests may use. One that is an address is listened at too.
+    Raises: ListenError: the port cannot be used.
+    """
+
+    def __init__(
+        self, answer: Callable[[HttpRequest], HttpReply], port: int, names: Collection[str] = ()
+    ) -> None:
         self._answer = answer
-        listener = socket.create_server(("127.0.0.1", port), backlog=128)
-        # Accepted connections inherit it. asyncio sets it only on sockets that name their protocol, and with Nagle's
-        # algorithm the body waits up to 40 ms for the client to acknowledge the head.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listeners = [_listener("127.0.0.1", port)]
+        self.port: int = listeners[0].getsockname()[1]
+        try:
+            listeners += [_listener(name, self.port) for name in names if _is_address(name)]
+        except ListenError:
+            listeners[0].close()
+            raise
+        self._guard = LocalGuard(port=self.port, names=names)
+        self.url = f"http://127.0.0.1:{self.port}"
         self._server = uvicorn.Server(
             uvicorn.Config(
                 self._serve,
@@ -84,7 +105,7 @@ class HttpServer:
             )
         )
         self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [listener]}, daemon=True, name="http"
+            target=self._server.run, kwargs={"sockets": listeners}, daemon=True, name="http"
         )
         self._thread.start()
 
@@ -95,7 +116,11 @@ class HttpServer:
 
     async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
         request = await _request(scope, receive)
-        reply = await _in_a_thread(lambda: self._answer(request))
+        refusal = self._guard.refusal(request.method, request.headers)
+        if refusal is None:
+            reply = await _in_a_thread(lambda: self._answer(request))
+        else:
+            reply = json_reply(HTTPStatus.FORBIDDEN, {"message": refusal})
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
         if reply.chunks is None:
             headers.append((b"content-length", str(len(reply.body)).encode()))
@@ -103,6 +128,29 @@ class HttpServer:
         if reply.chunks is not None:
             await _stream(reply.chunks, receive, send)
         await send({"type": "http.response.body", "body": reply.body})
+
+
+def _listener(address: str, port: int) -> socket.socket:
+    """Return a socket that listens. Raises: ListenError."""
+    if not 0 <= port <= MAX_PORT:
+        raise ListenError(f"cannot listen at {address}:{port}: a port is at most {MAX_PORT}")
+    try:
+        listener = socket.create_server((address, port), backlog=128)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise ListenError(f"cannot listen at {address}:{port}: {why}") from error
+    # Accepted connections inherit it. asyncio sets it only on sockets that name their protocol, and with Nagle's
+    # algorithm the body waits up to 40 ms for the client to acknowledge the head.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def _is_address(name: str) -> bool:
+    try:
+        IPv4Address(name)
+    except ValueError:
+        return False
+    return True
 
 
 async def _stream(chunks: Iterator[bytes], receive: Receive, send: Send) -> None:

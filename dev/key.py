@@ -13,9 +13,11 @@ import os
 import sys
 import urllib.request
 from collections.abc import Sequence
+from pathlib import Path
 
 import boto3
 
+from dev.local_functions import read
 from shared import bootstrap
 from shared.application.keys import create_key
 from shared.domain.access import Role
@@ -23,12 +25,13 @@ from shared.domain.ids import AccountId
 from shared.domain.instance.verdict import Actor
 
 
-def make_key(account: str, role: Role, *, stage: str, description: str) -> str:
-    """Store a new key of an account. Return its token, ``<keyId>.<secret>``, to show once."""
-    name = f"ritornello-{stage}-core-api"
-    function = boto3.client("lambda").get_function_configuration(FunctionName=name)
+def make_key(account: str, role: Role, *, stage: str, description: str, local: str | None = None) -> str:
+    """Store a new key of an account. Return its token, ``<keyId>.<secret>``, to show once.
+
+    ``local`` is the address of a local stack, whose table gets the key instead of the stage's.
+    """
     # The adapters read the settings of the deployed function.
-    os.environ.update(function["Environment"]["Variables"])
+    os.environ.update(_settings(stage) if local is None else _local_settings(local))
     by = Actor(name="make key", reason=description or None)
     ports, hasher = bootstrap.ports(), bootstrap.hasher()
     _, token = create_key(ports, hasher, AccountId(account), role, description=description, by=by)
@@ -44,26 +47,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--description", default="")
     parser.add_argument("--local", metavar="URL", help="the local stack at this address instead of AWS")
     options = parser.parse_args(arguments)
-    if options.local:
-        options.stage = "local"
-        _use_local_stack(options.local)
     token = make_key(
-        options.account, Role(options.role), stage=options.stage, description=options.description
+        options.account,
+        Role(options.role),
+        stage=options.stage,
+        description=options.description,
+        local=options.local,
     )
     sys.stdout.write(f"{token}\n")
     return 0
 
 
-def _use_local_stack(url: str) -> None:
+def _settings(stage: str) -> dict[str, str]:
+    """Return the settings of a deployment."""
+    name = f"ritornello-{stage}-core-api"
+    function = boto3.client("lambda").get_function_configuration(FunctionName=name)
+    settings: dict[str, str] = function["Environment"]["Variables"]
+    return settings
+
+
+def _local_settings(url: str) -> dict[str, str]:
+    """Return the settings of the local stack at an address."""
     with urllib.request.urlopen(f"{url}/_local/database", timeout=10) as answer:  # noqa: S310 - given by the user
-        endpoint = json.loads(answer.read())["endpoint"]
-    os.environ.update(
-        AWS_ENDPOINT_URL_LAMBDA=url,
-        AWS_ENDPOINT_URL_DYNAMODB=endpoint,
-        AWS_ACCESS_KEY_ID="local",
-        AWS_SECRET_ACCESS_KEY="local",  # noqa: S106 - the local stack needs none
-        AWS_DEFAULT_REGION="eu-central-1",
-    )
+        file = Path(json.loads(answer.read())["functions"])
+    return dict(read(file).functions["CoreApi"].environment)
 
 
 if __name__ == "__main__":

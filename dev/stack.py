@@ -5,14 +5,17 @@ import base64
 import hashlib
 import json
 import math
+import os
+import secrets
 import signal
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,9 @@ from dev.clock_advance import ClockAdvance
 from dev.emulator import Emulator, EmulatorError
 from dev.feed import Feed
 from dev.http_front import HttpFront
+from dev.http_server import ListenError
 from dev.local_bus import BUCKET_PATH, BUS_PATH, LocalBus
+from dev.local_functions import LocalFunctions, write
 from dev.schedules import Schedules
 from dev.stale import stale_wakeups
 from dev.template import Function, Template
@@ -58,7 +63,7 @@ class Options:
 
     ``database_url`` and ``services_url`` are the addresses of DynamoDB, and of Scheduler and Lambda, for functions if
     there is a proxy between them and the stack. ``invocations`` is a file that gets a line for each start of the step
-    runner.
+    runner. ``containers_at`` is the name or address at which containers reach this machine, None to refuse them.
     """
 
     port: int = 8080
@@ -66,7 +71,8 @@ class Options:
     wakeups: bool = True
     sweeper: bool = True
     advance_seconds: float = MAX_ADVANCE_SECONDS
-    emulator_port: int = 0
+    emulator_address: tuple[str, int] | None = None
+    containers_at: str | None = None
     database_url: str | None = None
     services_url: str | None = None
     invocations: Path | None = None
@@ -76,11 +82,11 @@ class Stack:
     """A deployment on a developer's machine. Its state is in ``folder`` and survives kill -9.
 
     ``on_failure`` is called with the reason when the stack cannot continue.
-    Raises: EmulatorError.
+    Raises: EmulatorError, ListenError.
     """
 
     def __init__(self, folder: Path, options: Options, *, on_failure: Callable[[str], object]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder, self._options = folder, options
         self.wakeups_on, self.sweeper_on = options.wakeups, options.sweeper
         self.counts: Counter[str] = Counter()
@@ -89,7 +95,8 @@ class Stack:
         self.activity = Activity(self.clock)
         self._set_clock(options.start_at)
         # The front listens before the emulator starts, because that sends overdue wakeups at once.
-        self.front = HttpFront(self, options.port)
+        names = [] if options.containers_at is None else [options.containers_at]
+        self.front = HttpFront(self, options.port, names)
         self.url = self.front.url
         self.template = Template(ROOT / "template.yaml", _parameters(folder))
         self.functions = {function.logical_id: function for function in self.template.functions()}
@@ -100,7 +107,7 @@ class Stack:
             url=self.url,
             runner=self.functions["StepRunner"].name,
             dead_letters="ritornello-local-dead-letters",
-            port=options.emulator_port,
+            address=options.emulator_address,
             on_failure=on_failure,
         )
         self.emulator.create_tables(self.template.tables())
@@ -144,6 +151,7 @@ class Stack:
         self._webhooks = WebhookQueue(
             sqs, self._webhook_queue_url, lambda event: self._answer("WebhookSender", event)
         )
+        write(folder, self._local_functions())
         self._stopping = threading.Event()
         self._sweeping = threading.Thread(target=self._sweep_every_minute, daemon=True)
         self.is_ready.set()
@@ -165,8 +173,11 @@ class Stack:
             self._start(logical_id, event, trigger)
 
     def named(self, name: str) -> Function:
-        """Return the function with that name."""
-        return next(function for function in self.functions.values() if function.name == name)
+        """Return the function with that name. Raises: LookupError."""
+        found = [function for function in self.functions.values() if function.name == name]
+        if not found:
+            raise LookupError(name)
+        return found[0]
 
     def sweep(self) -> None:
         """Invoke the sweeper, unless it is off."""
@@ -269,6 +280,19 @@ class Stack:
         elif function.logical_id == "StepRunner":
             self.counts[f"{invocation.trigger} events"] += answer["claimed"]
 
+    def _local_functions(self) -> LocalFunctions:
+        """Return what other programs of this user need to run the functions."""
+        functions = {
+            name: replace(function, environment={**function.environment, **self._environment(name)})
+            for name, function in self.functions.items()
+        }
+        return LocalFunctions(
+            url=self.url,
+            pid=os.getpid(),
+            containers_at=self._options.containers_at,
+            functions=functions,
+        )
+
     def _environment(self, logical_id: str) -> dict[str, str]:
         services = self._options.services_url or self.url
         lambda_url = f"{services}/by-sweeper" if logical_id == "Sweeper" else services
@@ -289,6 +313,7 @@ class Stack:
             "WEBHOOK_QUEUE_URL": self._webhook_queue_url,
             "CHANGE_LOG": str(self.folder / "changes.jsonl"),
             "POWERTOOLS_LOG_LEVEL": "WARNING",
+            **_no_proxy(self.emulator.host),
         }
 
     def _first_of(self, table: str, partition: str) -> datetime | None:
@@ -325,7 +350,7 @@ def _parameters(folder: Path) -> dict[str, str]:
     """
     seed = folder / "seed"
     if not seed.exists():
-        seed.write_bytes(hashlib.sha256(str(datetime.now(UTC)).encode()).digest())
+        seed.write_bytes(secrets.token_bytes(32))
     key = base64.b64encode(hashlib.sha256(b"settings" + seed.read_bytes()).digest()).decode()
     return {
         "Stage": "local",
@@ -334,6 +359,27 @@ def _parameters(folder: Path) -> dict[str, str]:
         "Pepper": hashlib.sha256(b"pepper" + seed.read_bytes()).hexdigest(),
         "AllowedCidrs": "127.0.0.0/8",
     }
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host, int(port)
+
+
+def _containers_at(text: str) -> str:
+    try:
+        address = IPv4Address(text)
+    except ValueError:
+        return text
+    if address.is_unspecified or not address.is_private:
+        raise argparse.ArgumentTypeError(f"{text} must be a private address, such as that of Docker's bridge")
+    return text
+
+
+def _no_proxy(host: str) -> dict[str, str]:
+    """Return the variables that keep requests to a host from a developer's proxy."""
+    named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "127.0.0.1,localhost"
+    return dict.fromkeys(("no_proxy", "NO_PROXY"), f"{named},{host}")
 
 
 def _await_orphanage(stopped: threading.Event) -> None:
@@ -351,7 +397,14 @@ def main() -> int:
     parser.add_argument("--wakeups", choices=("on", "off"), default="on")
     parser.add_argument("--sweeper", choices=("on", "off"), default="on")
     parser.add_argument("--advance-seconds", type=float, default=MAX_ADVANCE_SECONDS)
-    parser.add_argument("--emulator-port", type=int, default=0)
+    parser.add_argument(
+        "--emulator-address", type=_address, help="HOST:PORT; one that is hard to guess by default"
+    )
+    parser.add_argument(
+        "--containers-at",
+        type=_containers_at,
+        help="the name or address at which containers reach this machine",
+    )
     parser.add_argument("--database-url", help="where functions reach DynamoDB instead of the emulator")
     parser.add_argument(
         "--services-url", help="where functions reach Scheduler and Lambda instead of the stack"
@@ -372,7 +425,7 @@ def main() -> int:
     switches = {name: arguments.pop(name) == "on" for name in ("wakeups", "sweeper")}
     try:
         stack = Stack(arguments.pop("state"), Options(**arguments, **switches), on_failure=fail)
-    except EmulatorError as error:
+    except (EmulatorError, ListenError) as error:
         return _say(f"stopping: {error}", 1)
     threading.Thread(target=_await_orphanage, args=(stopped,), daemon=True).start()
     _say(f"serving {stack.url}", 0)  # the parent process waits for it

@@ -1,5 +1,6 @@
 """Gives the messages of the webhook queue to the sender on a developer's machine, as Lambda does on AWS."""
 
+import json
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,6 +20,15 @@ def leave_out_groups() -> None:
     The emulator refuses ``MessageGroupId`` on a standard queue. SQS takes it since 2025.
     """
     handlers.BUILTIN_HANDLERS.append(("before-parameter-build.sqs.SendMessageBatch", _leave_out_groups))
+
+
+def without_groups(target: str, body: bytes) -> bytes:
+    """Return the body of a request to SQS without the groups of its messages, for functions in containers."""
+    if target != "AmazonSQS.SendMessageBatch":
+        return body
+    params = json.loads(body)
+    _leave_out_groups(params)
+    return json.dumps(params).encode()
 
 
 def _leave_out_groups(params: dict[str, Any], **_: Any) -> None:  # noqa: ANN401 - botocore's events

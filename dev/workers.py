@@ -42,11 +42,19 @@ class Invocation:
 class Worker:
     """One process, started with its first call or before. The time of its start does not count for the call.
 
-    A call that times out, or crashes the process, is followed by a new process.
+    A call that times out, or crashes the process, is followed by a new process. ``output`` is a file descriptor for
+    what the process prints, None for that of this process.
     """
 
-    def __init__(self, function: Function, environment: Mapping[str, str], *, is_warm: bool) -> None:
-        self._function = function
+    def __init__(
+        self,
+        function: Function,
+        environment: Mapping[str, str],
+        *,
+        is_warm: bool,
+        output: int | None = None,
+    ) -> None:
+        self._function, self._output = function, output
         self._environment = {**os.environ, **function.environment, **environment}
         self._process: subprocess.Popen[bytes] | None = None
         self._is_ready = False
@@ -109,6 +117,7 @@ class Worker:
             pass_fds=(jobs_read, replies_write),
             env=self._environment,
             stdin=subprocess.DEVNULL,
+            stdout=self._output,
             cwd=ROOT,
         )
         os.close(jobs_read)

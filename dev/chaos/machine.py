@@ -13,7 +13,7 @@ from typing import Any
 from dev.chaos.faults import Link, Target
 from dev.chaos.proxy import Proxy
 from dev.client import Processes, RefusedError
-from dev.emulator import free_port
+from dev.emulator import free_port, hidden_address
 
 _ASK_SECONDS = 3
 """How long the stack may take to say which processes it has. It may be stopped just then."""
@@ -28,10 +28,10 @@ class Machine:
         self.killed: Counter[Target] = Counter()
         self.stopped: Counter[Target] = Counter()
         self._random = random.Random(seed)
-        self._emulator_port, stack_port = free_port(), free_port()
+        self._emulator, stack_port = "{}:{}".format(*hidden_address()), free_port()
         self.processes = Processes(folder, downstream_port=free_port(), stack_port=stack_port)
         self.proxies = {
-            Link.DATABASE: Proxy(f"http://127.0.0.1:{self._emulator_port}", port=0, seed=seed),
+            Link.DATABASE: Proxy(f"http://{self._emulator}", port=0, seed=seed),
             Link.SERVICES: Proxy(self.processes.stack.url, port=0, seed=seed + 1),
         }
         # The start time tells a process from a later one with the same id.
@@ -46,7 +46,7 @@ class Machine:
     def start_stack(self) -> None:
         """Start the stack on its state."""
         self.processes.start_stack(
-            *("--emulator-port", str(self._emulator_port)),
+            *("--emulator-address", self._emulator),
             *("--database-url", self.proxies[Link.DATABASE].url),
             *("--services-url", self.proxies[Link.SERVICES].url),
             *("--invocations", str(self.invocations)),

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 from dev.chaos.faults import Disturb, Disturbance
+from dev.local_guard import LocalGuard
 
 _UPSTREAM_SECONDS = 30
 _SLOW_SECONDS = (0.3, 2.0)
@@ -33,6 +34,7 @@ class Proxy:
         self.disturbed: Counter[Disturbance] = Counter()
         self._server = _Server(port, self)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.guard = LocalGuard(port=self._server.server_port)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
         self._thread.start()
 
@@ -103,6 +105,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _forward(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        refusal = self.server.proxy.guard.refusal(
+            self.command, {name.lower(): value for name, value in self.headers.items()}
+        )
+        if refusal is not None:
+            return self._reply(HTTPStatus.FORBIDDEN, [], json.dumps({"message": refusal}).encode())
         how = self.server.proxy.next_disturbance()
         if how is Disturbance.RESET:
             return self._reset()
@@ -121,7 +128,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _exchange(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         if self.upstream is None:
             self.upstream = self.server.proxy.connect()
-        self.upstream.request(self.command, self.path, body=body, headers=dict(self.headers.items()))
+        # The server behind answers only requests that name it; this one has checked that they name this one.
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+        self.upstream.request(self.command, self.path, body=body, headers=headers)
         response = self.upstream.getresponse()
         return response.status, response.getheaders(), response.read()
 

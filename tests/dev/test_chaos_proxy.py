@@ -57,6 +57,12 @@ class TestForwarding:
         assert headers["content-type"] == "application/json"
         assert json.loads(body) == {"target": "/a?b=c", "body": "hello", "sent": "1"}
 
+    @pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}])
+    def test_what_a_web_page_sends_is_refused(self, proxy: Proxy, headers: dict[str, str]) -> None:
+        """The server behind would take it for the proxy's own."""
+        assert post(proxy, **headers)[0] == 403
+        assert RECEIVED == []
+
     def test_several_requests_on_one_connection(self, proxy: Proxy) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", urlsplit(proxy.url).port, timeout=10)
         for number in range(3):

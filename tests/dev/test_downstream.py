@@ -1,5 +1,6 @@
 """The demo's services, as a process over real sockets."""
 
+import http.client
 import json
 import socket
 from collections.abc import Iterator
@@ -26,8 +27,10 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
 
 def post(processes: Processes, path: str, key: str) -> tuple[bytes, bytes]:
     """Return what arrives first, and what arrives after it until the connection is closed."""
-    with socket.create_connection(("127.0.0.1", urlsplit(processes.downstream.url).port or 0), 10) as client:
-        head = f"POST {path} HTTP/1.1\r\nidempotency-key: {key}\r\nconnection: close\r\ncontent-length: 2\r\n\r\n"
+    here = urlsplit(processes.downstream.url)
+    with socket.create_connection(("127.0.0.1", here.port or 0), 10) as client:
+        lines = [f"POST {path} HTTP/1.1", f"host: {here.netloc}", f"idempotency-key: {key}"]
+        head = "\r\n".join([*lines, "connection: close", "content-length: 2", "", ""])
         client.sendall(head.encode() + b"{}")
         first = client.recv(65536)
         return first, b"".join(iter(lambda: client.recv(65536), b""))
@@ -39,6 +42,24 @@ def test_a_response_is_one_segment(processes: Processes) -> None:
     assert first.startswith(b"HTTP/1.1 201")
     assert json.loads(first.partition(b"\r\n\r\n")[2])["status"] == "CONFIRMED"
     assert rest == b""
+
+
+class TestOtherSites:
+    """A request that a web page has caused gets 403 and takes no effect."""
+
+    @pytest.mark.parametrize(
+        "headers", [{"Host": "evil.example:8081"}, {"Origin": "http://evil.example"}, {"Host": "127.0.0.1:1"}]
+    )
+    @pytest.mark.parametrize("path", ["/4020/charges", "/_heal"])
+    def test_it_is_refused(self, processes: Processes, path: str, headers: dict[str, str]) -> None:
+        client = http.client.HTTPConnection(urlsplit(processes.downstream.url).netloc, timeout=10)
+        client.request("POST", path, body=b"{}", headers=headers)
+        response = client.getresponse()
+
+        assert response.status == 403
+        assert "this server" in json.loads(response.read())["message"]
+        assert processes.downstream.call("GET", "/_ledger") == []
+        client.close()
 
 
 class TestEffects:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dev.emulator import MAX_SHORT_LIVES, Emulator, EmulatorError
+from dev.emulator import MAX_SHORT_LIVES, Emulator, EmulatorError, free_port, hidden_address
 from dev.tethered import Tethered
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(60)]
@@ -84,6 +86,33 @@ class TestOneAtATime:
         an_emulator(tmp_path).stop()
 
         an_emulator(tmp_path).stop()
+
+
+class TestItsAddress:
+    """The emulator answers whoever reaches it, so that its address must not be guessed."""
+
+    def test_it_is_on_the_loopback_interface_and_new_each_time(self) -> None:
+        hosts = {hidden_address()[0] for _ in range(20)}
+
+        assert all(host.startswith("127.") for host in hosts)
+        if sys.platform == "linux":
+            assert len(hosts) > 15
+
+    def test_it_does_not_answer_at_127_0_0_1(self, running: Emulator) -> None:
+        if running.host == "127.0.0.1":
+            pytest.skip("this machine has one loopback address")
+
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", running.port), 5).close()
+
+    def test_a_given_one_is_used(self, tmp_path: Path) -> None:
+        port = free_port()
+        made = an_emulator(tmp_path, address=("127.0.0.1", port))
+        try:
+            assert made.endpoint == f"http://127.0.0.1:{port}"
+            assert made.client("scheduler").list_schedule_groups()["ScheduleGroups"]
+        finally:
+            made.stop()
 
 
 class TestTether:

@@ -1,4 +1,4 @@
-"""The sample invocations of ``events/``, one for each function, for ``sam local invoke -e``.
+"""The sample invocations of ``events/``, one for each function, for ``make invoke`` and ``sam local invoke``.
 
 Together: the API starts an instance, the runner runs it, the sweeper finds no work, the bulk runner releases blocked
 instances.
