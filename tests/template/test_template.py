@@ -171,12 +171,34 @@ class TestTables:
         properties = RESOURCES[name]["Properties"]
 
         assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-        assert properties["DeletionProtectionEnabled"] is True
         assert properties["SSESpecification"] == {"SSEEnabled": True}
-        assert (RESOURCES[name]["DeletionPolicy"], RESOURCES[name]["UpdateReplacePolicy"]) == (
-            "Retain",
-            "Retain",
-        )
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            name
+            for kind in ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::S3::Bucket")
+            for name in of_type(kind)
+        ],
+    )
+    def test_what_holds_data_survives_the_stack_but_not_a_failed_first_deployment(self, name: str) -> None:
+        """What a failed creation left would make the next one fail, because the names are taken."""
+        resource = RESOURCES[name]
+
+        assert resource["DeletionPolicy"] == "RetainExceptOnCreate"
+        assert resource["UpdateReplacePolicy"] == "Retain"
+
+    @pytest.mark.parametrize(("parameter", "protected"), [("false", False), ("true", True)])
+    def test_tables_are_protected_once_the_deployer_says_so(
+        self,
+        parameter: str,
+        protected: bool,  # noqa: FBT001 - a column
+    ) -> None:
+        template = Template(ROOT / "template.yaml", {**PARAMETERS, "DeletionProtection": parameter})
+        tables = of_type("AWS::DynamoDB::Table").values()
+
+        assert {template.resolve(table["DeletionProtectionEnabled"]) for table in tables} == {protected}
+        assert TEMPLATE.document["Parameters"]["DeletionProtection"]["Default"] == "false"
 
 
 def canonical(table: dict[str, Any]) -> dict[str, Any]:
