@@ -53,6 +53,15 @@ def statements() -> Iterator[tuple[str, dict[str, Any]]]:
             yield from ((name, statement) for statement in policy["PolicyDocument"]["Statement"])
 
 
+def table_arn(name: str) -> str:
+    return f"arn:aws:dynamodb:eu-central-1:123456789012:table/ritornello-test-{name}"
+
+
+def resources_of(statement: Mapping[str, Any], template: Template = TEMPLATE) -> list[str]:
+    """Return the ARNs of a statement, without those that a condition leaves out."""
+    return [str(template.resolve(resource)) for resource in as_list(statement["Resource"])]
+
+
 def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
@@ -201,6 +210,119 @@ class TestTables:
         assert TEMPLATE.document["Parameters"]["DeletionProtection"]["Default"] == "false"
 
 
+LABEL = "2026-11-29T06:00:00.000"
+ADOPTED = {
+    **PARAMETERS,
+    "AdoptTables": "true",
+    "TablesSuffix": "-restored-1",
+    **{f"{name}Stream": LABEL for name in ("Instances", "Strategies", "Operations")},
+}
+
+
+TEMPLATE_OF_ADOPTED = Template(ROOT / "template.yaml", ADOPTED)
+
+
+def named(value: Any, template: Template) -> Iterator[str]:
+    """Yield the names that a part of the template refers to, without what a condition leaves out."""
+    if isinstance(value, list):
+        for part in value:
+            yield from named(part, template)
+    if not isinstance(value, dict):
+        return
+    for key, part in value.items():
+        match key, part:
+            case "Fn::If", [condition, then, otherwise]:
+                yield from named(then if template.holds(condition) else otherwise, template)
+            case "Fn::GetAtt", [name, _]:
+                yield name
+            case "Ref", str():
+                yield part
+            case "Fn::Sub", str():
+                yield from (found.split(".")[0] for found in re.findall(r"\$\{([^}]+)\}", part))
+            case _:
+                yield from named(part, template)
+
+
+class TestAdoption:
+    """A stack can use tables that exist, such as restored ones, instead of its own."""
+
+    TEMPLATE = TEMPLATE_OF_ADOPTED
+
+    def test_it_makes_no_tables_then(self) -> None:
+        assert list(self.TEMPLATE.tables()) == []
+        assert len(list(TEMPLATE.tables())) == len(of_type("AWS::DynamoDB::Table"))
+
+    @pytest.mark.parametrize("template", [TEMPLATE, TEMPLATE_OF_ADOPTED], ids=["own", "adopted"])
+    def test_every_reference_leads_to_something_that_is_made(self, template: Template) -> None:
+        document = template.document
+        made = {n for n, r in document["Resources"].items() if template.holds(r.get("Condition"))}
+        parts = [document["Globals"], document["Outputs"]]
+        parts += [document["Resources"][name]["Properties"] for name in made]
+        names = {name for part in parts for name in named(part, template)}
+
+        known = made | set(document["Parameters"])
+        assert {name for name in names if not name.startswith("AWS::")} - known == set()
+
+    def test_functions_read_and_write_the_adopted_tables(self) -> None:
+        for function in self.TEMPLATE.functions():
+            for name in ("strategies", "instances", "events", "operations", "access", "audit"):
+                table = function.environment[f"{name.upper()}_TABLE"]
+                assert table == f"ritornello-test-{name}-restored-1"
+
+    def test_the_roles_name_the_adopted_tables_only(self) -> None:
+        arns = {arn for _, s in statements() for arn in resources_of(s, self.TEMPLATE) if ":dynamodb:" in arn}
+
+        assert {re.sub(r"/(index|stream)/.*", "", arn) for arn in arns} == {
+            f"{table_arn(name)}-restored-1"
+            for name in ("strategies", "instances", "events", "operations", "access", "audit")
+        }
+
+    def test_the_publisher_follows_the_adopted_streams(self) -> None:
+        sources = {
+            self.TEMPLATE.resolve(mapping["EventSourceArn"])
+            for name, mapping in of_type("AWS::Lambda::EventSourceMapping").items()
+            if name != "WebhookDeliveries"
+        }
+        read = next(
+            s
+            for owner, s in statements()
+            if owner == "Publisher" and "dynamodb:GetRecords" in as_list(s["Action"])
+        )
+
+        assert sources == {
+            f"{table_arn(name)}-restored-1/stream/{LABEL}"
+            for name in ("instances", "strategies", "operations")
+        }
+        assert set(resources_of(read, self.TEMPLATE)) == sources
+
+    @pytest.mark.parametrize(
+        ("changed", "rule"),
+        [
+            ({"AdoptTables": "false"}, "TablesThatAreMadeHaveNoSuffix"),
+            ({"InstancesStream": ""}, "AdoptedTablesHaveStreams"),
+            ({"StrategiesStream": ""}, "AdoptedTablesHaveStreams"),
+            ({"OperationsStream": ""}, "AdoptedTablesHaveStreams"),
+        ],
+    )
+    def test_half_an_adoption_is_refused_before_anything_changes(
+        self, changed: dict[str, str], rule: str
+    ) -> None:
+        """A suffix alone would replace the tables by empty ones."""
+        assert broken_rules(ADOPTED) == broken_rules(PARAMETERS) == []
+        assert broken_rules({**ADOPTED, **changed}) == [rule]
+
+
+def broken_rules(parameters: Mapping[str, str]) -> list[str]:
+    """Return the rules of the template that these parameters break."""
+    template = Template(ROOT / "template.yaml", parameters)
+    return [
+        name
+        for name, rule in template.document["Rules"].items()
+        if template.is_true(rule.get("RuleCondition", True))
+        and not all(template.is_true(assertion["Assert"]) for assertion in rule["Assertions"])
+    ]
+
+
 def canonical(table: dict[str, Any]) -> dict[str, Any]:
     """Return a table's definition without the order of its parts."""
     by_name = {attribute["AttributeName"]: attribute for attribute in table["AttributeDefinitions"]}
@@ -238,11 +360,10 @@ class TestRoles:
         assert makers == {"CoreApi", "AutomationApi"}
 
     def test_only_the_core_api_writes_keys_and_flags(self) -> None:
-        table = {"Fn::GetAtt": ["AccessTable", "Arn"]}
         writers = {
             owner: s.get("Condition")
             for owner, s in statements()
-            if table in as_list(s["Resource"]) and "dynamodb:PutItem" in as_list(s["Action"])
+            if table_arn("access") in resources_of(s) and "dynamodb:PutItem" in as_list(s["Action"])
         }
 
         sessions = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["session#*"]}}
@@ -340,9 +461,9 @@ class TestChanges:
 
     @staticmethod
     def mapping(table: str) -> dict[str, Any]:
-        source = {"Fn::GetAtt": [table, "StreamArn"]}
+        source = TEMPLATE.resolve({"Fn::GetAtt": [table, "StreamArn"]})
         mappings = of_type("AWS::Lambda::EventSourceMapping").values()
-        (found,) = [mapping for mapping in mappings if mapping["EventSourceArn"] == source]
+        (found,) = [m for m in mappings if TEMPLATE.resolve(m["EventSourceArn"]) == source]
         return found
 
     @staticmethod
@@ -403,8 +524,9 @@ class TestWebhooks:
 
     @pytest.mark.parametrize("name", ["Publisher", "WebhookSender"])
     def test_the_table_of_keys_is_open_for_items_of_accounts_only(self, name: str) -> None:
-        table = {"Fn::GetAtt": ["AccessTable", "Arn"]}
-        (found,) = [s for owner, s in statements() if owner == name and s["Resource"] == table]
+        (found,) = [
+            s for owner, s in statements() if owner == name and resources_of(s) == [table_arn("access")]
+        ]
 
         assert found["Action"] == "dynamodb:GetItem"
         assert found["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["account#*"]}}
