@@ -3,7 +3,6 @@
 Functions, routes, roles and tables are read from the template and from CloudFormation, and not listed here.
 """
 
-import hashlib
 import json
 import re
 import time
@@ -25,6 +24,7 @@ from shared.adapters.dynamodb.access import DynamoDbAccess
 from shared.adapters.dynamodb.client import connect
 from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.tables import Tables
+from shared.adapters.peppers import hasher_of
 from shared.domain.access import AccessKey, Role
 from shared.domain.ids import AccountId
 
@@ -64,7 +64,9 @@ class Deployment:
         self.api = Api(url=f"{engine.endpoint}/_aws/execute-api/{self._add_routes()}/$default")
         self._connect()
         access = DynamoDbAccess(client=self._client, tables=self.tables)
-        _admit(KEY, access, self._environment["PEPPER"])
+        pepper = self._configuration("CoreApi")["Environment"]["Variables"]["PEPPER"]
+        secret = engine.client("secretsmanager").get_secret_value(SecretId=pepper)
+        _admit(KEY, access, hasher_of(secret["SecretString"]))
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 has no types of its own
         """Return a client for a service of the engine, as the root user."""
@@ -189,7 +191,6 @@ class Deployment:
             "Stage": "e2e",
             "Environment": "dev",
             "SettingsKeyArn": key,
-            "Pepper": hashlib.sha256(key.encode()).hexdigest(),
             "AllowedCidrs": "127.0.0.0/8",
         }
 
@@ -249,14 +250,14 @@ class Subscription:
         return self.received
 
 
-def _admit(key: str, access: DynamoDbAccess, pepper: str) -> None:
+def _admit(key: str, access: DynamoDbAccess, hasher: SecretHasher) -> None:
     key_id, _, secret = key.partition(".")
     access.put_key(
         AccessKey(
             key_id=key_id,
             account_id=AccountId("dev"),
             role=Role.ADMIN,
-            secret_hash=SecretHasher(pepper.encode()).hash(secret),
+            secret_hash=hasher.hash(secret),
             created_at=datetime.now(UTC),
         )
     )

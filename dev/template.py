@@ -94,6 +94,11 @@ class Template:
                 environment={name: str(self.resolve(value)) for name, value in environment.items()},
             )
 
+    def environment(self, logical_id: str) -> Mapping[str, str]:
+        """Return the environment of a function."""
+        (function,) = (one for one in self.functions() if one.logical_id == logical_id)
+        return function.environment
+
     def routes(self) -> list[Route]:
         """Return the routes of the HTTP API; the default route is the last one."""
         found = [

@@ -22,6 +22,7 @@ from shared.adapters.dynamodb.strategies import settings_context
 from shared.adapters.dynamodb.tables import Tables, table_definitions
 from shared.adapters.dynamodb.webhooks import webhook_context
 from shared.adapters.http.webhook_caller import TIMEOUT_SECONDS
+from shared.adapters.peppers import hasher_of
 from shared.application.sweep import Fault
 from shared.config import read_settings
 from shared.domain.ids import AccountId, StrategySid
@@ -31,7 +32,7 @@ from tests.application.sweeps import LASTS, PERIOD
 from tests.dialects.paths import OPERATIONS as SERVED
 
 ROOT = Path(__file__).parents[2]
-PARAMETERS = {"Stage": "test", "Environment": "dev", "SettingsKeyArn": "arn:key", "Pepper": "p" * 32}
+PARAMETERS = {"Stage": "test", "Environment": "dev", "SettingsKeyArn": "arn:key"}
 TEMPLATE = Template(ROOT / "template.yaml", PARAMETERS)
 RESOURCES: dict[str, Any] = TEMPLATE.document["Resources"]
 FUNCTIONS = {function.logical_id: function for function in TEMPLATE.functions()}
@@ -101,7 +102,9 @@ class TestFunctions:
         environment = Recorded(FUNCTIONS[name].environment)
 
         assert read_settings(environment).stage == "test"
-        assert set(environment) - BY_LAMBDA_ITSELF == environment.read
+        set_here = set(environment) - BY_LAMBDA_ITSELF
+        assert set_here | {"PEPPER"} == environment.read
+        assert ("PEPPER" in set_here) is name.endswith("Api")
 
     @pytest.mark.parametrize("name", FUNCTIONS)
     def test_every_function_has_its_logs_and_its_artifact(self, name: str) -> None:
@@ -478,6 +481,38 @@ class TestKeys:
 
         assert settings_context(account, StrategySid("0197-s"), 3) == SETTINGS
         assert webhook_context(account) == WEBHOOK
+
+
+class TestThePepper:
+    """The pepper is made by the stack, kept in Secrets Manager, and read by the functions that hash with it."""
+
+    def test_the_stack_makes_one_that_is_long_enough(self) -> None:
+        secret = RESOURCES["PepperSecret"]
+
+        made = secret["Properties"]["GenerateSecretString"]
+        assert made == {"PasswordLength": 64, "ExcludePunctuation": True}
+        assert hasher_of("x" * made["PasswordLength"]).others == ()
+        assert (secret["DeletionPolicy"], secret["UpdateReplacePolicy"]) == (
+            "RetainExceptOnCreate",
+            "Retain",
+        )
+
+    def test_only_the_apis_may_read_it(self) -> None:
+        readers = {
+            owner: s["Resource"]
+            for owner, s in statements()
+            if as_list(s["Action"]) == ["secretsmanager:GetSecretValue"]
+        }
+
+        place = {"Fn::If": ["MakesPepper", {"Ref": "PepperSecret"}, {"Ref": "PepperSecretArn"}]}
+        assert readers == dict.fromkeys(("CoreApi", "ProcessApi", "AutomationApi", "OrdersApi"), place)
+
+    def test_a_secret_that_is_named_is_used_instead(self) -> None:
+        template = Template(ROOT / "template.yaml", {**PARAMETERS, "PepperSecretArn": "arn:theirs"})
+        environments = [f.environment for f in template.functions() if f.logical_id.endswith("Api")]
+
+        assert not template.holds(RESOURCES["PepperSecret"]["Condition"])
+        assert {environment["PEPPER"] for environment in environments} == {"arn:theirs"}
 
 
 class TestNetwork:
@@ -919,8 +954,9 @@ class TestParameters:
         assert sorted(grouped) == sorted(parameters)
         assert sorted(interface["ParameterLabels"]) == sorted(parameters)
 
-    def test_no_parameter_with_a_secret_is_shown(self) -> None:
-        assert TEMPLATE.document["Parameters"]["Pepper"]["NoEcho"] is True
+    def test_no_parameter_is_a_secret(self) -> None:
+        """Parameters are in the history of stacks and of shells."""
+        assert "NoEcho" not in str(TEMPLATE.document["Parameters"])
 
 
 class TestPublishing:
