@@ -25,6 +25,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     """Run the instance's due events. If this raises, Lambda retries it, and the sweeper comes in any case."""
     sid = InstanceSid(event["sid"])
     reported: list[RunReport] = []
+    overdue: list[OverdueAnswer] = []
     traces = tracer()
 
     def report(run: RunReport) -> None:
@@ -36,8 +37,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
         reported.append(run)
 
     def report_overdue(answer: OverdueAnswer) -> None:
-        logger.warning("answer overdue", extra=line_of_overdue(answer))
+        logger.warning("answer missing", extra=line_of_overdue(answer))
         write_overdue_metric(stage=settings().stage)
+        overdue.append(answer)
 
     claimed = run_due_events(
         begin_invocation(),
@@ -47,6 +49,6 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
         report=report,
         report_overdue=report_overdue,
     )
-    if not reported:
+    if not reported and not overdue:
         logger.info("nothing to run", extra={"instance": sid})
     return {"claimed": claimed}

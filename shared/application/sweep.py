@@ -28,7 +28,7 @@ from shared.domain.instance.due import (
     PlanExpired,
     Scheduled,
     far_partition,
-    first_sweep_at,
+    first_run_sweep_at,
     next_action,
     sweep_at,
     swept_partition,
@@ -222,7 +222,7 @@ def _wake(ports: Ports, entry: DueEntry[InstanceSid]) -> _Outcome:
         # No event of the instance is late.
         return _WakeupSent(wait=None)
     # The first sweep, not the last back-off: an instance whose runner never comes is late all that time.
-    return _WakeupSent(wait=now - (first_sweep_at(instance) or at))
+    return _WakeupSent(wait=now - (first_run_sweep_at(instance) or at))
 
 
 def _postpone(

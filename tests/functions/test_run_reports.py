@@ -304,7 +304,7 @@ class TestTheMetrics:
 
         assert [metric.name for metric in invoked.metrics] == ["MissingAnswers"]
         assert values_of(invoked.metrics, "MissingAnswers") == [1]
-        (line,) = [record for record in run.caplog.records if record.message == "answer overdue"]
+        (line,) = [record for record in run.caplog.records if record.message == "answer missing"]
         assert {
             name: getattr(line, name)
             for name in ("account", "strategy", "instance", "event", "task", "since")
@@ -316,6 +316,7 @@ class TestTheMetrics:
             "task": "bill",
             "since": "2026-02-07T12:00:00.250Z",
         }
+        assert "nothing to run" not in [record.message for record in run.caplog.records]
         assert run(watched, after=timedelta(days=8)).metrics == []
 
     def test_a_plan_that_fails_is_counted_once(self, run: Runner) -> None:

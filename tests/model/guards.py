@@ -79,7 +79,7 @@ GUARDS: Final = {
     "wakeup_after_commit": "shared.application.control.control",
     "wakeup_scheduled_at_exit": "shared.application.commit.schedule_wakeup",
     "sweeper_runs": "shared.application.sweep.sweep",
-    "sweep_after_lease": "shared.domain.instance.due.first_sweep_at",
+    "sweep_after_lease": "shared.domain.instance.due.first_run_sweep_at",
     "unreadable_moves_on": "shared.application.sweep._postpone",
 }
 """The function that implements each guard."""

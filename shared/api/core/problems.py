@@ -54,7 +54,7 @@ def list_problems(request: Request, query: ProblemsQuery) -> Answer[answers.Prob
         before=paging.before(page_key_of),
         limit=query.limit,
     )
-    shapes = [_problem(found, has_excerpt=head is not None) for found in page.found]
+    shapes = [_problem(found, has_secret=head is not None) for found in page.found]
     after = None if page.after is None else page_key_text(page.after)
     return Answer(body=paging.page_up_to(shapes, after, page.unreadable))
 
@@ -70,7 +70,7 @@ def dismiss_problems(
 
 
 @omit_unset
-def _problem(found: FoundProblem, *, has_excerpt: bool) -> answers.ProblemShown:
+def _problem(found: FoundProblem, *, has_secret: bool) -> answers.ProblemShown:
     instance, problem = found.instance, found.problem
     reason, failure = reason_of(instance), problem.failure
     return answers.ProblemShown(
@@ -84,20 +84,20 @@ def _problem(found: FoundProblem, *, has_excerpt: bool) -> answers.ProblemShown:
         reference=instance.origin.reference,
         status=instance.status,
         reason=None if reason is None else reason.text,
-        call=None if found.call is None else _call(found.call, has_excerpt=has_excerpt),
-        commands=[_command(found, remedy) for remedy in remedies(instance, problem)],
+        call=None if found.call is None else _call(found.call, has_secret=has_secret),
+        commands=[_command(found, remedy, has_secret=has_secret) for remedy in remedies(instance, problem)],
     )
 
 
 @omit_unset
-def _call(call: FailedCall, *, has_excerpt: bool) -> answers.FailedCallShown:
+def _call(call: FailedCall, *, has_secret: bool) -> answers.FailedCallShown:
     error = call.error
     return answers.FailedCallShown(
         service=call.service,
         method=call.method,
         step=call.step,
         status=None if error is None else error.status,
-        excerpt=None if error is None or error.data is None or not has_excerpt else _excerpt(error.data),
+        excerpt=None if error is None or error.data is None or not has_secret else _excerpt(error.data),
     )
 
 
@@ -115,12 +115,12 @@ def _without_secrets(body: Any) -> Any:  # noqa: ANN401 - any JSON value
     return [_without_secrets(value) for value in body] if isinstance(body, list) else body
 
 
-def _command(found: FoundProblem, remedy: Remedy) -> str:
+def _command(found: FoundProblem, remedy: Remedy, *, has_secret: bool) -> str:
     """Return the request that ends a problem."""
     instance, seq = found.instance, found.problem.seq
     if remedy is Remedy.ANSWER:
-        # Without the correlation id, GET of the event shows it.
-        correlation_id = None if found.call is None else found.call.correlation_id
+        # Whoever knows the id may answer, so it needs the strategy's secret, as GET of the event does.
+        correlation_id = None if found.call is None or not has_secret else found.call.correlation_id
         return f"POST /execution-event/{correlation_id or '<correlationId>'}/resume"
     if remedy is Remedy.CANCEL_EVENT and seq is not None:
         return f"POST /execution-event/{event_sid(instance.sid, seq)}/cancel"

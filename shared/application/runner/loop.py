@@ -88,9 +88,7 @@ def run_due_events(
             case PlanExpired():
                 instance = _after(ports, instance, Finish())
             case AnswerOverdue():
-                before, instance = instance, _after(ports, instance, NoteOverdue())
-                for answer in () if instance is None else newly_overdue(before, instance):
-                    report_overdue(answer)
+                instance = _note_overdue(ports, instance, report_overdue)
             case _:
                 break
     if instance is not None:
@@ -229,7 +227,21 @@ def _given_back(event: Event, back: Instance | None) -> Stopped:
     return Stopped(instance=back, outcome=RunOutcome.GIVEN_BACK, event=back.event(event.seq))
 
 
-def _after(ports: Ports, instance: Instance, command: Finish | NoteOverdue | Unblock) -> Instance | None:
+def _note_overdue(
+    ports: Ports, instance: Instance, report: Callable[[OverdueAnswer], None]
+) -> Instance | None:
+    """Note and report overdue answers. Return the instance afterwards, or as another writer left it."""
+    strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
+    verdict = try_commit(ports, strategy, instance, NoteOverdue())
+    if verdict is None:
+        return ports.instances.load(instance.sid)
+    # Only by the runner that stored it, so that each is reported once.
+    for answer in newly_overdue(instance, verdict.instance):
+        report(answer)
+    return verdict.instance
+
+
+def _after(ports: Ports, instance: Instance, command: Finish | Unblock) -> Instance | None:
     """Return the instance after a command, or as another writer left it."""
     strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
     verdict = try_commit(ports, strategy, instance, command)

@@ -85,7 +85,7 @@ def next_action(instance: Instance, now: datetime) -> NextAction:
     Events run one at a time, in the order of their due dates. If dates are equal, a cycle's main event runs after its
     leading-up events. The event of a crashed runner comes first. An overdue answer is noted as soon as no event is due.
     """
-    action = _next_run(instance, now)
+    action = next_run(instance, now)
     if isinstance(action, Leased | Due):
         return action
     expected = answer_expected_at(instance)
@@ -97,7 +97,7 @@ def next_action(instance: Instance, now: datetime) -> NextAction:
     return PlanExpired() if end is not None and end <= now else Idle()
 
 
-def _next_run(instance: Instance, now: datetime) -> Leased | Scheduled | Due | None:
+def next_run(instance: Instance, now: datetime) -> Leased | Scheduled | Due | None:
     """Return what happens next to an event that runs or can start by itself, or None if there is none."""
     running = instance.executing
     if instance.lease is not None and running is not None:
@@ -123,8 +123,11 @@ def due_since(instance: Instance, due: Due) -> datetime:
     """
     if due.abandoned is not None:
         return due.abandoned.until
-    ends = [downtime.until for downtime in instance.downtimes if downtime.until is not None]
-    return max([due.event.due_at, due.event.created_at, *ends])
+    return max([due.event.due_at, due.event.created_at, *_ends_of_downtimes(instance)])
+
+
+def _ends_of_downtimes(instance: Instance) -> list[datetime]:
+    return [downtime.until for downtime in instance.downtimes if downtime.until is not None]
 
 
 def next_event(instance: Instance) -> Event | None:
@@ -137,10 +140,13 @@ def answer_expected_at(instance: Instance) -> datetime | None:
     """Return by when the first answer without a time limit is expected, or None.
 
     Overdue answers that are noted do not count, nor do those of events that the instance's status does not let run.
+    After a pause or a block it is at the earliest the end of that.
     """
     pauses = [event.pause for event in instance.events if instance.lets_run(event)]
     expected = [pause.expected_by for pause in pauses if pause is not None and not pause.is_overdue]
-    return min((at for at in expected if at is not None), default=None)
+    first = min((at for at in expected if at is not None), default=None)
+    # Else after a long pause the entry in the due index would look as if the instance had waited for a runner since.
+    return None if first is None else max([first, *_ends_of_downtimes(instance)])
 
 
 def wakeup_name_of(instance: Instance, event: Event) -> str:
@@ -161,27 +167,31 @@ def sweep_at(instance: Instance) -> datetime | None:
 
     Return None if only a command can change the instance.
     """
-    base = first_sweep_at(instance)
-    if base is None or instance.sweep.next_at is None:
-        return base
-    # The back-off can only postpone the check: a sweep before the due date would find nothing to do.
-    return max(base, instance.sweep.next_at)
+    instants = [at for at in (first_run_sweep_at(instance), answer_expected_at(instance)) if at is not None]
+    return min((_backed_off(instance, at) for at in instants), default=None)
 
 
-def first_sweep_at(instance: Instance) -> datetime | None:
-    """Return when the sweeper had to check the instance for the first time, whatever back-off followed.
+def _backed_off(instance: Instance, at: datetime) -> datetime:
+    """Return an instant at which the sweeper must check, postponed by the back-off if a sweep has checked it."""
+    next_at = instance.sweep.next_at
+    if next_at is None:
+        return at
+    # What comes after the last sweep is not postponed: that sweep was for something else.
+    swept_at = next_at - back_off(instance.sweep.attempts)
+    return next_at if at <= swept_at else at
 
-    Return None if only a command can change the instance.
+
+def first_run_sweep_at(instance: Instance) -> datetime | None:
+    """Return when the sweeper had to check the next event, or the end of the plan, for the first time.
+
+    That is without any back-off that followed. Return None if no event can start by itself and no plan ends.
     """
     running = instance.executing
     if instance.lease is not None and running is not None:
         # A lease shorter than the grace leaves the due index as it is, which saves a write per claim.
         return max(_graced(running.due_at), instance.lease.until + SWEEP_MARGIN)
     event = next_event(instance)
-    starts = ends_at(instance) if event is None else instance.sweep.schedule_at or _graced(event.due_at)
-    # No wakeup is scheduled for an overdue answer: the sweeper alone is precise enough.
-    instants = [at for at in (starts, answer_expected_at(instance)) if at is not None]
-    return min(instants, default=None)
+    return ends_at(instance) if event is None else instance.sweep.schedule_at or _graced(event.due_at)
 
 
 def _graced(at: datetime) -> datetime:
@@ -208,7 +218,7 @@ def beyond_horizon(instance: Instance, horizon: timedelta | None, *, now: dateti
 
     That is one horizon before the event, plus up to a quarter of the horizon.
     """
-    action = _next_run(instance, now)
+    action = next_run(instance, now)
     if horizon is None or not isinstance(action, Scheduled) or action.at - now <= horizon:
         return None
     # The sid spreads the times: a million plans for the same morning must not be scheduled in the same minute.

@@ -97,7 +97,7 @@ def _of_event(after: Instance, before: Event, record: EventRecord | None) -> Ite
         answer_by = None if event.pause is None else event.pause.answer_by
         yield _about_event(after, event, NotificationKind.EVENT_AWAITING_ANSWER, answer_by=answer_by)
     if _is_overdue(event) and not _is_overdue(before):
-        yield _about_event(after, event, NotificationKind.EVENT_ANSWER_OVERDUE)
+        yield _about_event(after, event, NotificationKind.EVENT_ANSWER_OVERDUE, at=after.updated_at)
     # An answer queues the event first, so that only an event without one is claimed out of its wait.
     if before.paused_for is PausedFor.ANSWER and event.status is EventStatus.EXECUTING:
         answer_by = None if before.pause is None else before.pause.answer_by

@@ -1,17 +1,20 @@
 """Answers without a time limit that do not come. Source: docs/decisions/0045."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from shared.application.answer_event import SentAnswer, answer_event
+from shared.application.commit import execute, schedule_wakeup
 from shared.application.runner.loop import run_due_events
 from shared.application.runner.report import OverdueAnswer
 from shared.domain.ids import AccountId, EventSid, StrategySid
-from shared.domain.instance.due import sweep_at
+from shared.domain.instance.due import GRACE, sweep_at
 from shared.domain.instance.event import EventStatus, PausedFor
 from shared.domain.instance.problems import ProblemKind, problems_of
 from shared.domain.instance.replay import position
 from shared.domain.instance.run import Intent
 from shared.domain.instance.verdict import Actor, Applied
+from shared.domain.lifecycle.commands import Pause, Resume
 from tests.application.runner.watched import NOON, Watched
 from tests.application.sweeps import swept
 from tests.lifecycle_factories import strategy
@@ -91,6 +94,19 @@ class TestARunner:
         assert asking.overdue == []
         assert asking.store.records[asking.sid, 1].event.status is EventStatus.PROCESSED
 
+    def test_the_runner_that_loses_the_race_reports_nothing(self) -> None:
+        asking = Asking()
+
+        def another_runner() -> None:
+            asking.clock.at += timedelta(milliseconds=1)
+            asking.invoke()
+
+        asking.store.before = {asking.store.commits + 1: another_runner}
+
+        asking.invoke()
+
+        assert len(asking.overdue) == 1
+
     def test_a_due_event_runs_before_the_mark_in_the_same_invocation(self) -> None:
         asking = Asking(greets_after_days=7)
 
@@ -121,6 +137,38 @@ class TestTheSweeper:
             asking.clock.at += timedelta(minutes=1)
 
         assert woken == [1, 1, 0, 1, 0, 0, 0, 1]
+
+    def test_a_later_event_is_checked_in_time_even_if_the_runner_never_comes(self) -> None:
+        asking = Asking(greets_after_days=7)
+        (greet,) = [event for event in asking.instance.events if event.task == "greet"]
+        asking.clock.at = EXPECTED - timedelta(days=1)
+        store = asking.store
+        (asked,) = [event for event in asking.instance.events if event.task == "bill"]
+        assert asked.pause is not None
+        early = replace(asked, pause=replace(asked.pause, expected_by=greet.due_at - timedelta(hours=3)))
+        store.instances[asking.sid] = asking.instance.with_event(early)
+        asking.clock.at = greet.due_at - timedelta(hours=3)
+        while asking.clock.at < greet.due_at:
+            swept(asking.ports)
+            asking.clock.at += timedelta(minutes=1)
+
+        assert asking.instance.sweep.attempts > 5
+        assert sweep_at(asking.instance) == greet.due_at + GRACE
+
+    def test_a_resume_schedules_the_wakeup_of_the_next_event(self) -> None:
+        asking = Asking(greets_after_days=60)
+        asking.ports.wakeups.armed.clear()
+        execute(asking.ports, asking.sid, Pause(by=ANN))
+        asking.clock.at = EXPECTED + timedelta(days=23)
+
+        verdict = execute(asking.ports, asking.sid, Resume(by=ANN))
+        assert isinstance(verdict, Applied)
+        schedule_wakeup(asking.ports, verdict.instance)
+
+        assert len(asking.ports.wakeups.armed) == 1
+        assert sweep_at(asking.instance) == asking.clock.at, "it has not waited for a runner since"
+        asking.clock.at += timedelta(seconds=30)
+        assert max(swept(asking.ports).waits.values()) == timedelta(seconds=30)
 
     def test_no_schedule_is_made_for_it(self) -> None:
         asking = Asking(greets_after_days=30)

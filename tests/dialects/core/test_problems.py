@@ -283,11 +283,13 @@ class TestOverdueAnswers:
             "status": "ACTIVE",
             "call": {"service": "api", "method": "post", "step": "pay"},
             "commands": [
-                f"POST /execution-event/{event['correlationId']}/resume",
+                "POST /execution-event/<correlationId>/resume",
                 f"POST /execution-event/{sid}-1/cancel",
                 f"POST /execution-instance/{sid}/cancel",
             ],
         }
+        (shown,) = town.problems("?strategyId=asks")
+        assert shown["commands"][0] == f"POST /execution-event/{event['correlationId']}/resume"
         assert (event["status"], town.kinds_of("?kind=ANSWER_OVERDUE")) == (
             "PAUSED",
             [("ANSWER_OVERDUE", sid)],
@@ -295,7 +297,7 @@ class TestOverdueAnswers:
 
     def test_an_answer_takes_it_off_the_list(self, town: Town) -> None:
         sid = self.asked(town)
-        (problem,) = town.problems()
+        (problem,) = town.problems("?strategyId=asks")
         path = problem["commands"][0].removeprefix("POST ")
 
         assert town.client("POST", path, {"status": "CONFIRMED"})[0] == 200
@@ -318,7 +320,7 @@ class TestOverdueAnswers:
             raise UnknownStrategyError
 
         monkeypatch.setattr(type(town.client.ports.strategies), "load", missing)
-        (problem,) = town.problems()
+        (problem,) = town.problems("?strategyId=asks")
         assert problem["commands"][0] == "POST /execution-event/<correlationId>/resume"
         assert "call" not in problem
 
@@ -427,9 +429,9 @@ class TestCommands:
         for number in range(5):
             for choice in range(3):
                 sid = self.world(town)[number]
-                (problem,) = [
-                    one for one in town.problems("?limit=100") if one["executionInstanceSid"] == sid
-                ]
+                strategy = town.client("GET", f"/execution-instance/{sid}")[1]["strategyId"]
+                query = f"?limit=100&strategyId={strategy}"
+                (problem,) = [one for one in town.problems(query) if one["executionInstanceSid"] == sid]
                 for command in problem["commands"][choice : choice + 1]:
                     method, _, path = command.partition(" ")
                     name = path.rpartition("/")[2]

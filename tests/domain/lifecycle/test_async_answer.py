@@ -275,10 +275,13 @@ class TestOverdue:
         assert sweep_at(of.instance) is None
         assert isinstance(of.decide(NoteOverdue(), EXPECTED), AlreadyThere)
 
-        of.applied(Resume(by=ANN), EXPECTED + timedelta(days=30))
+        resumed_at = EXPECTED + timedelta(days=30)
+        of.applied(Resume(by=ANN), resumed_at)
 
-        assert sweep_at(of.instance) == EXPECTED
-        assert next_action(of.instance, EXPECTED + timedelta(days=30)) == AnswerOverdue(at=EXPECTED)
+        assert sweep_at(of.instance) == resumed_at, "it has not waited for a runner before"
+        assert next_action(of.instance, resumed_at) == AnswerOverdue(at=resumed_at)
+        of.applied(NoteOverdue(), resumed_at)
+        assert only(of).pause == replace(pause_until(EXPECTED), is_overdue=True)
 
     def test_only_answers_that_are_overdue_are_noted(self) -> None:
         of = waiting()

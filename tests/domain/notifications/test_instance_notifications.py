@@ -336,6 +336,7 @@ class TestAnswers:
         (notification,) = after(of, lambda: of.applied(NoteOverdue(), NOON + timedelta(days=7)))
 
         assert notification.kind is NotificationKind.EVENT_ANSWER_OVERDUE
+        assert notification.at == NOON + timedelta(days=7), "the time of the change, not of the wait"
         assert isinstance(notification.about, AboutInstance)
         assert notification.about.event is not None
         assert notification.about.event.answer_by is None
