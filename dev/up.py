@@ -1,6 +1,6 @@
 """Runs the local stack until Ctrl-C, with the demo's services and the example strategies. ``make up``.
 
-It reads PORT (8080), DOWNSTREAM_PORT (8081), STATE_DIR (.state/up), START_AT, WAKEUPS and SWEEPER.
+It reads PORT (8080), DOWNSTREAM_PORT (8081), STATE_DIR (.state/up), START_AT, WAKEUPS, SWEEPER and SECRETS_FILE.
 """
 
 import os

@@ -171,7 +171,7 @@ class AwsSecrets:
         logging.getLogger("botocore.parsers").setLevel(logging.INFO)
 
     def fetch(self, kind: SecretKind, account_id: AccountId, name: str) -> str | None:
-        path = f"/ritornello/{self._stage}/{account_segment(account_id)}/{name}"
+        path = f"{prefix_of(self._stage, account_id)}{name}"
         try:
             return self._fetched(kind, path)
         except ClientError as error:
@@ -200,6 +200,11 @@ class AwsSecrets:
                 return parameter
             case _:
                 assert_never(kind)
+
+
+def prefix_of(stage: str, account_id: AccountId) -> str:
+    """Return what the names of an account's secrets begin with."""
+    return f"/ritornello/{stage}/{account_segment(account_id)}/"
 
 
 def account_segment(account_id: AccountId) -> str:
