@@ -107,6 +107,7 @@ class Shop:
         self.sid = start_instance(self.ports, runs, request).instance.sid
 
     def call(self, request: ServiceRequest) -> CallOutcome:
+        self.failures.before("secrets")
         self.calls.append(request.call_key.rpartition("-")[2])
         return Answered(status=201, body={"id": "r-1"})
 
@@ -204,6 +205,35 @@ class TestALongOverload:
         shop.later()
         assert shop.calls == ["1", "2"]
         assert not shop.store.records[shop.sid, 1].in_doubt
+
+
+class TestUnreadSecrets:
+    """A secret that cannot be read for now sends nothing: the claim is given back, and the key stays."""
+
+    def test_the_call_is_sent_later_under_its_key_and_without_doubt(self, shop: Shop) -> None:
+        shop.failures.left = {"secrets": 1}
+        assert shop.run() == 1
+        assert shop.calls == []
+        lease = shop.instance.lease
+        assert lease is not None
+        assert lease.given_back is not None
+        assert lease.given_back.sent_visit is None
+
+        shop.later()
+
+        record = shop.store.records[shop.sid, 1]
+        assert (shop.calls, record.event.status) == (["1", "2"], EventStatus.PROCESSED)
+        assert (record.event.attempt, record.event.run, record.in_doubt) == (1, 1, False)
+
+    def test_however_often_it_happens_the_event_is_not_poisoned(self, shop: Shop) -> None:
+        shop.failures.left = {"secrets": 20}
+        shop.run()
+        for _ in range(20):
+            shop.later()
+
+        record = shop.store.records[shop.sid, 1]
+        assert (shop.calls, record.event.status) == (["1", "2"], EventStatus.PROCESSED)
+        assert (record.event.attempt, record.in_doubt) == (1, False)
 
 
 class TestAClaimWithoutAReply:
