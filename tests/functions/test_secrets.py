@@ -18,6 +18,7 @@ import boto3
 import pytest
 
 from dev.memory.world import ManualClock
+from dev.secrets_file import FileSecrets
 from dev.stream_records import record_of
 from functions.core_api.handler import lambda_handler as core_api
 from functions.publisher.handler import lambda_handler as publisher
@@ -197,6 +198,17 @@ class TestRotation:
         world.run(world.started(flow(world), "other"))
 
         assert world.number_sent(1) == "2"
+
+
+def test_the_local_stack_reads_a_file_instead_of_aws(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "secrets.json"
+    secrets = {"gateway": {"key": "from-a-file", "header": "h"}}
+    file.write_text(json.dumps({"a-1": {"secret": secrets, "parameter": {"crm/token": "t"}}}))
+    bootstrap.use_secrets(FileSecrets(str(file)))
+
+    world.run(world.started(flow(world)))
+
+    assert json.loads(world.echo.calls[0][2])["key"] == "from-a-file"
 
 
 class TestCanary:

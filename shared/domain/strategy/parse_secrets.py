@@ -17,7 +17,7 @@ MAX_SECRETS = 10
 """How many different secrets an action, or an authorization, may name: each may take a request to AWS."""
 
 _PLACES = ("headers", "params", "data")
-_RULE = "a secret may be used in headers, params and data of actions and authorizations only"
+_RULE = "a secret may be used in headers, params and data of actions and authorizations only, not here"
 
 
 class _Templates(NamedTuple):
@@ -62,8 +62,7 @@ def _fields(request: Mapping[str, Json], place: str) -> Iterator[_Templates]:
 def _check(field: _Templates, problems: Problems) -> Iterator[str]:
     """Note the problems of the references in a field, and yield the references without one."""
     for below, text, lookup in references_in(field.value, reserved=RESERVED):
-        rule = "secret-place"
-        why = None if field.takes_secrets else f"{_RULE}, not here"
+        rule, why = "secret-place", _why_not_here(field, below)
         if why is None:
             rule, why = "secret-name", why_no_reference(lookup.segments)
         if why is None:
@@ -71,6 +70,15 @@ def _check(field: _Templates, problems: Problems) -> Iterator[str]:
             continue
         caret = caret_at_offset(text, lookup.at)
         problems.add(Problem(pointer=f"{field.pointer}{below}", rule=rule, message=why, caret=caret))
+
+
+def _why_not_here(field: _Templates, below: str) -> str | None:
+    """Return the rule that a reference breaks by its place, or None."""
+    if not field.takes_secrets:
+        return _RULE
+    if field.pointer.endswith("/headers") and below.lower() == "/idempotency-key":
+        return "must not name a secret: a repeated call would have another key after a rotation"
+    return None
 
 
 def _objects(value: Json) -> Iterator[tuple[int, Mapping[str, Json]]]:

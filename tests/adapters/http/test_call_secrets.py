@@ -9,17 +9,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dev.memory.secrets import MemorySecrets
 from dev.memory.world import ManualClock
-from shared.adapters.http.call_secrets import MIN_REMOVED
+from shared.adapters.http.call_secrets import MIN_REMOVED, CallSecrets
 from shared.adapters.http.service_caller import HttpServiceCaller
 from shared.adapters.secrets import MAX_AGE, CachedSecrets
 from shared.application.ports import ConnectionLostError, OverloadedError, UnavailableError
 from shared.domain.ids import AccountId
-from shared.domain.steps.call import Answered, Credential, SecretSlot, TokenRefused, Unreachable
+from shared.domain.instance.scope import scope
+from shared.domain.steps.call import Answered, Credential, SecretSlot, TokenRefused, Unreachable, prepare
 from shared.domain.strategy.secret_names import SecretKind, SecretReference
 from tests.adapters.http.http_stub import Make, Stub, a_credential, a_request, answer, reset, sending, serving
+from tests.factories import NOON as AT_NOON
+from tests.factories import an_event, an_instance, an_intent, settings, step, strategy_from, task
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -469,3 +474,46 @@ class TestRemoval:
 
 def test_an_age_of_five_minutes_is_the_promise() -> None:
     assert timedelta(minutes=5) == MAX_AGE
+
+
+SECRET, ATTRIBUTE = "{{secret.gateway}}", "{{attributes.text}}"
+PIECES = st.lists(
+    st.sampled_from([SECRET, "{{ secret.gateway }}", ATTRIBUTE, "${attributes.text}"])
+    | st.text(alphabet='ab}. "', max_size=4),
+    max_size=6,
+)
+
+
+class TestNoInjection:
+    """Only a reference that the template itself contains is filled in, whatever is inserted beside it."""
+
+    @given(
+        pieces=PIECES,
+        text=st.sampled_from(
+            ["x", SECRET, "{{parameter.gateway}}", "}}{{secret.gateway", "{{secret.", "${1}", ""]
+        ),
+    )
+    def test_inserted_texts_stay_as_they_are(self, pieces: list[str], text: str) -> None:
+        document = settings(task("charge", step("only")))
+        document["actions"][0] |= {"data": {"a": "|".join(pieces)}}
+        strategy = strategy_from(document)
+        action = next(iter(strategy.definition.actions.values()))
+        intent = an_intent("only")
+        seen = scope(
+            strategy, an_instance(attributes={"text": text}), now=AT_NOON, event=an_event(), intent=intent
+        )
+        source = MemorySecrets({(SecretKind.SECRET, strategy.account_id, "gateway"): NEW})
+
+        request = prepare(strategy, action, intent, seen)
+        sent = CallSecrets(CachedSecrets(source, ManualClock(NOON)), lambda: 0.0).fill(request)
+
+        values = {
+            SECRET: NEW,
+            "{{ secret.gateway }}": NEW,
+            ATTRIBUTE: text,
+            "${attributes.text}": text,
+        }
+        expected = "|".join(values.get(piece, piece) for piece in pieces)
+        # A lone attribute keeps its type, and that is text too.
+        assert sent.body == {"a": expected}
+        assert len(request.secrets) == sum(values.get(piece) == NEW for piece in pieces)

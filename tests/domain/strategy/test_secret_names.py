@@ -157,6 +157,12 @@ class TestSettings:
 
         assert found(whole) == [("/services/0/authorization/0/attributes/key", "secret-place", PLACE_RULE)]
 
+    def test_the_key_of_a_call_may_not_name_a_secret(self) -> None:
+        whole = with_action(headers={"idempotency-key": "{{secret.gateway}}"})
+        why = "must not name a secret: a repeated call would have another key after a rotation"
+
+        assert found(whole) == [("/actions/0/headers/idempotency-key", "secret-place", why)]
+
     def test_an_output_may_not_name_a_secret(self) -> None:
         whole = settings(task("charge", step("pay"), outputs={"key": "x {{secret.gateway}}"}))
 
