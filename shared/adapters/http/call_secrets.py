@@ -58,7 +58,6 @@ class CallSecrets:
     _used: dict[SecretReference, SecretValue] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set, repr=False)
     _began_at: float | None = None
-    _was_renewed: bool = False
 
     def fill(self, request: ServiceRequest) -> ServiceRequest:
         """Return the request with the values of its secrets.
@@ -83,12 +82,10 @@ class CallSecrets:
     def renew(self) -> bool:
         """Read the cached secrets of this call again, because it was refused, and return whether one has changed.
 
-        It does so once for each call. A secret that was read for this call is not read again.
+        A secret that was read for this call is not read again.
         Raises: UnavailableError.
         """
-        if self._was_renewed:
-            return False
-        self._was_renewed, self._began_at = True, None
+        self._began_at = None
         cached = {secret: value for secret, value in self._used.items() if not value.is_fresh}
         for secret, value in cached.items():
             self._check_time()
