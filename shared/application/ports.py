@@ -34,7 +34,10 @@ class StaleRevError(Exception):
 
 
 class UnavailableError(Exception):
-    """A store or KMS cannot be used for now. A write may have been stored, if only its reply was lost."""
+    """A store, KMS or a service of secrets cannot be used for now.
+
+    A write may have been stored, if only its reply was lost.
+    """
 
 
 class OverloadedError(UnavailableError):

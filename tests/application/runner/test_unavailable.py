@@ -235,6 +235,31 @@ class TestUnreadSecrets:
         assert (shop.calls, record.event.status) == (["1", "2"], EventStatus.PROCESSED)
         assert (record.event.attempt, record.in_doubt) == (1, False)
 
+    def test_an_earlier_doubt_about_the_call_stays(self, shop: Shop) -> None:
+        """The first sending was not recorded; that its repeat could not be sent says nothing about it."""
+        shop.failures.left = {"append": 1000}
+        shop.run()
+        assert shop.calls == ["1"]
+        shop.failures.left = {"secrets": 2}
+        shop.later()
+        shop.later()
+        shop.later()
+
+        record = shop.store.records[shop.sid, 1]
+        assert (shop.calls, record.event.status) == (["1", "1", "2"], EventStatus.PROCESSED)
+        assert (record.event.attempt, record.in_doubt) == (1, True)
+
+    def test_a_call_in_doubt_that_waits_for_an_operator_is_not_sent(self, shop: Shop) -> None:
+        runs = strategy(steps=TWO_STEPS, method={"inDoubt": "pause"})
+        shop.ports.strategies.add(runs)
+        shop.failures.left = {"append": 1000}
+        shop.run()
+        shop.failures.left = {"secrets": 1}
+        shop.later()
+
+        assert shop.calls == ["1"]
+        assert shop.instance.status is InstanceStatus.PAUSED
+
 
 class TestAClaimWithoutAReply:
     """A claim whose write failed may be stored all the same."""
