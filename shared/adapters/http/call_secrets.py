@@ -28,7 +28,6 @@ from shared.domain.steps.call import (
 from shared.domain.steps.outcome import SECRETS_TIMEOUT_SECONDS
 from shared.domain.strategy.model import Json
 from shared.domain.strategy.secret_names import SecretReference
-from shared.expressions import text_of
 
 READ_SECONDS = 7.0
 """The longest time that one secret takes to be read, with its repeat: see ``_SECRETS_CONFIG`` of the bootstrap."""
@@ -102,13 +101,21 @@ class CallSecrets:
             return outcome
         match outcome:
             case Answered():
-                unusable = None if outcome.unusable is None else _QUOTE.sub("", outcome.unusable)
-                return replace(outcome, body=_Removal(self._seen).of(outcome.body), unusable=unusable)
+                return self._removed_from_answer(outcome)
             case TimedOut() | Unreachable() | AddressRefused() | TokenRefused():
                 # These quote a header of the answer at most.
                 return replace(outcome, why=_QUOTE.sub("", outcome.why))
             case _:
                 assert_never(outcome)
+
+    def _removed_from_answer(self, answer: Answered) -> Answered:
+        if answer.unusable is not None:
+            return replace(answer, unusable=_QUOTE.sub("", answer.unusable))
+        try:
+            return replace(answer, body=_Removal(self._seen).of(answer.body))
+        except RecursionError:
+            # The parser allows more levels than this does. The call was sent, so it must have an outcome.
+            return replace(answer, body=None, unusable="nested too deep")
 
     def _filled(self, parts: Mapping[str, Json], slots: Iterable[SecretSlot]) -> dict[str, Any]:
         filled = dict(parts)
@@ -159,7 +166,9 @@ class _Removal:
 
     def __init__(self, texts: Iterable[str]) -> None:
         self._texts = {text for text in texts if len(text) >= MIN_REMOVED}
-        forms = {form for text in self._texts for form in _forms(text) if len(form) >= MIN_REMOVED}
+        # Services may cut off the blanks around a value.
+        plain = self._texts | {text.strip() for text in self._texts}
+        forms = {form for text in plain for form in _forms(text) if len(form) >= MIN_REMOVED}
         # The longest first, so that no rest of one is left.
         ordered = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
@@ -174,8 +183,8 @@ class _Removal:
             return {self._pattern.sub(REMOVED, name): self.of(member) for name, member in value.items()}
         if isinstance(value, list):
             return [self.of(entry) for entry in value]
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return REMOVED if is_number and text_of(value) in self._texts else value
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        return REMOVED if is_whole and str(value) in self._texts else value
 
 
 def _forms(text: str) -> set[str]:
@@ -183,7 +192,6 @@ def _forms(text: str) -> set[str]:
     encoded = {quote(text, safe=""), quote(text), quote_plus(text)}
     return {
         text,
-        text.strip(),
         *encoded,
         *(_ESCAPE.sub(lambda found: found[0].lower(), one) for one in encoded),
         json.dumps(text)[1:-1],

@@ -437,6 +437,23 @@ class TestRemoval:
     def test_the_end_of_a_line_belongs_to_no_answer(self, container: Container) -> None:
         assert self.returned(container, {"a": OLD}, f"{OLD}\n") == {"a": "***"}
 
+    def test_an_answer_that_is_nested_too_deep_is_unusable(self, container: Container) -> None:
+        # The parser of the newest Python allows more levels than a function in Python.
+        deep: Any = "x"
+        for _ in range(5_000):
+            deep = [deep]
+        container.warm()
+        secrets = CallSecrets(CachedSecrets(container.source, container.clock), lambda: 0.0)
+        secrets.fill(a_request("http://127.0.0.1/", **BY_HEADER))
+
+        assert secrets.removed_from(Answered(status=200, body=deep)) == Answered(
+            status=200, unusable="nested too deep"
+        )
+
+    @pytest.mark.parametrize("body", [b'{"a": 1e999}', b'{"a": -1.5}', b'{"a": ' + b"7" * 4000 + b"}"])
+    def test_other_numbers_stay(self, container: Container, body: bytes) -> None:
+        assert self.returned(container, body, OLD) == json.loads(body)
+
     def test_a_short_value_is_kept(self, container: Container) -> None:
         short = "x" * (MIN_REMOVED - 1)
 
