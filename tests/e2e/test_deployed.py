@@ -198,6 +198,47 @@ class TestOneDeployment:
         assert club.calls(club.ann) == ["welcome", "/4020/charges", "paid", "receipt"]
         assert club.api.call("GET", f"/execution-instance/{club.ann.sid}")["cycle"] == 2
 
+    def test_a_call_has_secrets_that_the_runners_role_may_read(self, club: Club) -> None:
+        club.deployment.keep_secrets("mail/key", '{"key": "k-hush-hush"}', "t-hush-hush")
+        strategy = {**example("gym-membership", club.downstream), "name": "gym-secrets"}
+        for action in strategy["settings"]["actions"]:
+            action["data"] |= {"key": "{{secret.mail/key#key}}", "token": "{{parameter.mail/key}}"}
+        club.api.call("POST", "/execution-strategy", strategy)
+        gus = joined(club.api, "gus", start=datetime.now(UTC) - A_WEEK_AND_A_DAY, strategy="gym-secrets")
+        club.await_end(gus, "send-welcome", "charge-fee", seconds=60)
+
+        sent = [line["request"] for line in club.ledger() if "gus" in f"{line['path']} {line['request']}"]
+        assert len(sent) == 4
+        assert {(one["key"], one["token"]) for one in sent} == {("k-hush-hush", "t-hush-hush")}
+        shown = json.dumps([club.event(sid) for sid in gus.events.values()])
+        assert "hush" not in shown + "".join(club.deployment.logged("StepRunner"))
+
+    @pytest.mark.parametrize(
+        ("action", "reference"),
+        [
+            ("secretsmanager:GetSecretValue", "{{secret.denied}}"),
+            ("ssm:GetParameter", "{{parameter.denied}}"),
+        ],
+    )
+    def test_a_secret_that_the_role_denies_sends_nothing(
+        self, club: Club, action: str, reference: str
+    ) -> None:
+        name = action.partition(":")[0]
+        strategy = {**example("gym-membership", club.downstream), "name": f"gym-{name}"}
+        for one in strategy["settings"]["actions"]:
+            one["data"] |= {"key": reference}
+        club.api.call("POST", "/execution-strategy", strategy)
+        start = datetime.now(UTC) - A_WEEK_AND_A_DAY
+        with club.deployment.without("StepRunner", action):
+            member = joined(club.api, f"hal-{name}", start=start, strategy=f"gym-{name}")
+            seconds_until(
+                lambda: "it may not be read" in json.dumps(club.event(member.events["charge-fee"])),
+                60,
+                lambda: [club.event(sid) for sid in member.events.values()],
+            )
+
+        assert club.calls(member) == []
+
     def test_an_event_due_next_month_is_scheduled(self, club: Club) -> None:
         club.await_end(club.ann, "charge-fee", seconds=60)
 

@@ -5,6 +5,7 @@ import re
 from collections import Counter, UserDict
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from functions.step_runner.reports import Metric as RunMetric
 from functions.sweeper.handler import Metric
 from shared.adapters.dynamodb.tables import Tables, table_definitions
 from shared.adapters.http.webhook_caller import TIMEOUT_SECONDS
+from shared.adapters.secrets import prefix_of
 from shared.application.sweep import Fault
 from shared.config import read_settings
+from shared.domain.ids import AccountId
 from shared.domain.instance.due import MAX_BACK_OFF
 from shared.domain.notifications.webhook import RETRY_DELAYS
 from tests.application.sweeps import LASTS, PERIOD
@@ -195,11 +198,47 @@ class TestRoles:
             assert not any("*" in action for action in as_list(statement["Action"])), owner
             for resource in as_list(statement["Resource"]):
                 told = str(TEMPLATE.resolve(resource))
-                # Schedules, streams and objects are named as they are made; their group, table and bucket are ours.
+                # Schedules, streams, objects and secrets are named as they are made; their group, table, bucket and
+                # prefix are ours.
                 named = re.sub(
-                    r":schedule/ritornello-test/\*|:table/[a-z-]+/stream/\*|:::unpublished/\*", "", told
+                    r":schedule/ritornello-test/\*|:table/[a-z-]+/stream/\*|:::unpublished/\*"
+                    r"|:secret:/ritornello/test/\*|:parameter/ritornello/test/\*",
+                    "",
+                    told,
                 )
                 assert "*" not in named, (owner, told)
+
+    @pytest.mark.parametrize(
+        ("action", "service", "resource"),
+        [
+            ("secretsmanager:GetSecretValue", "secretsmanager", "secret:"),
+            ("ssm:GetParameter", "ssm", "parameter"),
+        ],
+    )
+    def test_only_the_step_runner_reads_secrets_below_the_prefix(
+        self, action: str, service: str, resource: str
+    ) -> None:
+        readers = [(owner, s) for owner, s in statements() if action in as_list(s["Action"])]
+        prefix = prefix_of("test", AccountId("acme"))
+
+        ((owner, statement),) = readers
+        allowed = str(TEMPLATE.resolve(statement["Resource"]))
+        assert owner == "StepRunner"
+        assert as_list(statement["Action"]) == [action]
+        assert re.fullmatch(f"arn:aws:{service}:[a-z0-9-]+:[0-9]+:{resource}/ritornello/test/\\*", allowed)
+        assert fnmatchcase(f"{allowed.partition(resource)[0]}{resource}{prefix}gateway-AbCdEf", allowed)
+        assert not fnmatchcase(allowed.replace("/test/", "/test2/"), allowed)
+
+    def test_the_step_runner_decrypts_secrets_through_their_services_only(self) -> None:
+        conditions = [
+            s["Condition"]
+            for owner, s in statements()
+            if owner == "StepRunner" and "kms:ViaService" in json.dumps(s.get("Condition", {}))
+        ]
+        ((via,),) = ([c["StringEquals"]["kms:ViaService"]] for c in conditions)
+
+        services = [str(TEMPLATE.resolve(service)).partition(".")[0] for service in via]
+        assert services == ["secretsmanager", "ssm"]
 
     def test_a_role_is_passed_to_the_scheduler_only(self) -> None:
         passes = [s for _, s in statements() if "iam:PassRole" in as_list(s["Action"])]
