@@ -504,7 +504,13 @@ class TestThePepper:
             if as_list(s["Action"]) == ["secretsmanager:GetSecretValue"]
         }
 
-        place = {"Fn::If": ["MakesPepper", {"Ref": "PepperSecret"}, {"Ref": "PepperSecretArn"}]}
+        place = {
+            "Fn::If": [
+                "MakesPepper",
+                {"Fn::GetAtt": ["PepperSecret", "Id"]},
+                {"Ref": "PepperSecretArn"},
+            ]
+        }
         assert readers == dict.fromkeys(("CoreApi", "ProcessApi", "AutomationApi", "OrdersApi"), place)
 
     def test_a_secret_that_is_named_is_used_instead(self) -> None:
