@@ -9,6 +9,8 @@ SAM_VENV  := .venv-sam
 SAM_BIN   := $(SAM_VENV)/bin
 SAM_READY := $(SAM_VENV)/.ready
 SAM       := SAM_CLI_TELEMETRY=0 $(SAM_BIN)/sam
+# So does checkov.
+CHECKOV_VENV := .venv-checkov
 # The other engine of the end-to-end tests needs other versions too.
 OTHER_ENGINE := .venv-ministack
 # And so does the peer that `make bench` compares with.
@@ -30,7 +32,7 @@ LIBRARIES       := build/$(TARGET_PLATFORM)-$(TARGET_PYTHON)
 # botocore describes every service of AWS in 20 MB; the artifacts keep those that the code uses.
 AWS_SERVICES    := dynamodb events kms lambda s3 scheduler secretsmanager sqs ssm
 
-.PHONY: help environments check test model mutants sim bench demo chaos up invoke sam-env key examples settings e2e artifacts build format clean
+.PHONY: help environments check checkov test model mutants sim bench demo chaos up invoke sam-env key restore examples settings e2e artifacts build format clean
 
 # The lock names everything, so nothing needs resolving (--no-deps): pip before 23.3 takes `coverage[toml]` for a
 # requirement of its own, and fails once there is a newer release than the locked one.
@@ -50,7 +52,7 @@ $(READY): requirements/dev.txt
 help:  ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-environments: $(READY) $(SAM_READY) $(OTHER_ENGINE)/.ready  ## Install every environment; with -j side by side.
+environments: $(READY) $(SAM_READY) $(CHECKOV_VENV)/.ready $(OTHER_ENGINE)/.ready  ## Install every environment; with -j side by side.
 
 check: $(READY) $(SAM_READY)  ## Check style, types, words, import rules, dependencies and the template.
 	$(BIN)/ruff format --check .
@@ -61,6 +63,11 @@ check: $(READY) $(SAM_READY)  ## Check style, types, words, import rules, depend
 	$(BIN)/deptry .
 	$(BIN)/cfn-lint template.yaml
 	$(SAM) validate --lint
+	$(MAKE) --no-print-directory checkov
+
+checkov: $(CHECKOV_VENV)/.ready $(SAM_READY)  ## Check the security of the template as CloudFormation sees it.
+	$(SAM_BIN)/python -m dev.processed build/processed.json
+	$(CHECKOV_VENV)/bin/checkov --config-file .checkov.yaml --file build/processed.json
 
 test: $(READY)  ## Run every test, with the coverage floors.
 	$(BIN)/python -m pytest -n 2 --ignore=tests/e2e --ignore=tests/template/test_artifacts.py --cov --cov-report= --durations=5
@@ -96,6 +103,10 @@ sam-env: $(READY)  ## Write what `sam local` needs to reach a running `make up` 
 
 key: $(READY)  ## Create an access key: ACCOUNT= ROLE=, and STAGE= (prod) or LOCAL= (a local stack's address).
 	@$(BIN)/python -m dev.key --account '$(ACCOUNT)' --role '$(ROLE)' --stage '$(or $(STAGE),prod)' $(if $(LOCAL),--local '$(LOCAL)')
+
+restore: $(READY)  ## Restore a deployment's tables under new names: STAGE= (prod) SUFFIX=, and AT= or PREPARE=1.
+	@$(BIN)/python -m dev.restore --stage '$(or $(STAGE),prod)' --suffix='$(SUFFIX)' --source='$(SOURCE)' \
+	  $(if $(AT),--at '$(AT)') $(if $(PREPARE),--prepare)
 
 examples: $(READY)  ## Play the OpenAPI examples and write those of notifications, after a change of an answer.
 	$(BIN)/python -m dev.examples
@@ -169,4 +180,4 @@ format: $(READY)  ## Format the code and fix what ruff can fix.
 	$(BIN)/ruff check --fix .
 
 clean:  ## Remove everything that was installed or built.
-	rm -rf $(VENV) $(SAM_VENV) $(OTHER_ENGINE) $(PEER) build .aws-sam .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(SAM_VENV) $(CHECKOV_VENV) $(OTHER_ENGINE) $(PEER) build .aws-sam .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

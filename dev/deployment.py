@@ -3,7 +3,6 @@
 Functions, routes, roles and tables are read from the template and from CloudFormation, and not listed here.
 """
 
-import hashlib
 import json
 import re
 import time
@@ -25,6 +24,7 @@ from shared.adapters.dynamodb.access import DynamoDbAccess
 from shared.adapters.dynamodb.client import connect
 from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.tables import Tables
+from shared.adapters.peppers import hasher_of
 from shared.adapters.secrets import prefix_of
 from shared.domain.access import AccessKey, Role
 from shared.domain.ids import AccountId
@@ -32,17 +32,19 @@ from shared.domain.ids import AccountId
 STACK = "ritornello"
 _FUNCTION = re.compile(r"\$\{(\w+)\.Arn\}")
 _DEPLOY_SECONDS = 60
+_CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
 _METHODS = {"x-amazon-apigateway-any-method": "ANY"}
 
 
 class DeploymentError(Exception):
-    """CloudFormation did not create the stack."""
+    """CloudFormation did not create or update the stack."""
 
 
 class Deployment:
     """The created stack, with an administrator's key of the account ``dev``.
 
-    ``functions`` are logical ids. ``withheld`` are the functions and the permissions that were ever taken from them.
+    ``functions`` are logical ids. ``tables`` are the tables in use. ``withheld`` are the functions and the permissions
+    that were ever taken from them.
     """
 
     def __init__(self, engine: Ministack, build: Build, folder: Path) -> None:
@@ -52,6 +54,7 @@ class Deployment:
         document = Template(ROOT / "template.yaml", {}).document
         self.functions = [logical_id for logical_id, _ in functions_of(document)]
         self.withheld: set[tuple[str, str]] = set()
+        self._parameters = self._chosen()
         self._create(packaged(adapted(document), build, bucket), bucket)
         pages = self._cloudformation.get_paginator("list_stack_resources").paginate(StackName=STACK)
         self._resources = {
@@ -60,12 +63,24 @@ class Deployment:
             for resource in page["StackResourceSummaries"]
         }
         self.api = Api(url=f"{engine.endpoint}/_aws/execute-api/{self._add_routes()}/$default")
-        self._environment = self._configuration(self.functions[0])["Environment"]["Variables"]
-        client = connect(engine.session(), endpoint_url=engine.endpoint)
-        names = [field.name for field in fields(Tables)]
-        tables = Tables(**{name: self._environment[f"{name.upper()}_TABLE"] for name in names})
-        self.history = HistoryReader(DynamoDbInstances(client=client, tables=tables))
-        _admit(KEY, DynamoDbAccess(client=client, tables=tables), self._environment["PEPPER"])
+        self._connect()
+        access = DynamoDbAccess(client=self._client, tables=self.tables)
+        pepper = self._configuration("CoreApi")["Environment"]["Variables"]["PEPPER"]
+        secret = engine.client("secretsmanager").get_secret_value(SecretId=pepper)
+        _admit(KEY, access, hasher_of(secret["SecretString"]))
+
+    def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 has no types of its own
+        """Return a client for a service of the engine, as the root user."""
+        return self._engine.client(service)
+
+    def adopt(self, parameters: Mapping[str, str]) -> None:
+        """Deploy the same template with other parameters, and use the tables that it names then."""
+        self._parameters = {**self._parameters, **parameters}
+        self._cloudformation.update_stack(
+            StackName=STACK, UsePreviousTemplate=True, Capabilities=_CAPABILITIES, Parameters=self._given()
+        )
+        self._await_end("UPDATE")
+        self._connect()
 
     def schedules(self) -> list[str]:
         """Return the names of the scheduled wakeups."""
@@ -142,36 +157,47 @@ class Deployment:
             for name, policy in changed.items():
                 _put_policy(iam, role, name, policy)
 
+    def _connect(self) -> None:
+        """Read the functions' environment, and use the tables that it names."""
+        self._environment = self._configuration(self.functions[0])["Environment"]["Variables"]
+        self._client = connect(self._engine.session(), endpoint_url=self._engine.endpoint)
+        names = [field.name for field in fields(Tables)]
+        self.tables = Tables(**{name: self._environment[f"{name.upper()}_TABLE"] for name in names})
+        self.history = HistoryReader(DynamoDbInstances(client=self._client, tables=self.tables))
+
+    def _given(self) -> list[dict[str, str]]:
+        return [{"ParameterKey": name, "ParameterValue": value} for name, value in self._parameters.items()]
+
     def _create(self, document: Mapping[str, Any], bucket: Bucket) -> None:
         place = bucket.put("template.json", json.dumps(document).encode())
         self._cloudformation.create_stack(
             StackName=STACK,
             TemplateURL=f"{self._engine.endpoint}/{place}",
-            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
-            Parameters=[
-                {"ParameterKey": name, "ParameterValue": value} for name, value in self._parameters().items()
-            ],
+            Capabilities=_CAPABILITIES,
+            Parameters=self._given(),
         )
+        self._await_end("CREATE")
+
+    def _await_end(self, operation: str) -> None:
         until = time.monotonic() + _DEPLOY_SECONDS
-        status = "CREATE_IN_PROGRESS"
-        while status == "CREATE_IN_PROGRESS" and time.monotonic() < until:
+        status = f"{operation}_IN_PROGRESS"
+        while status.endswith("_IN_PROGRESS") and time.monotonic() < until:
             time.sleep(0.2)
             (stack,) = self._cloudformation.describe_stacks(StackName=STACK)["Stacks"]
             status = stack["StackStatus"]
-        if status != "CREATE_COMPLETE":
+        if status != f"{operation}_COMPLETE":
             events = self._cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
             failed = [event for event in events if event["ResourceStatus"].endswith("FAILED")]
             reasons = [f"{e['LogicalResourceId']}: {e.get('ResourceStatusReason')}" for e in failed]
             raise DeploymentError("; ".join([status, *reasons]))
 
-    def _parameters(self) -> dict[str, str]:
+    def _chosen(self) -> dict[str, str]:
         """Return the template's parameters, with services at loopback addresses allowed."""
         key = self._engine.client("kms").create_key()["KeyMetadata"]["Arn"]
         return {
             "Stage": "e2e",
             "Environment": "dev",
             "SettingsKeyArn": key,
-            "Pepper": hashlib.sha256(key.encode()).hexdigest(),
             "AllowedCidrs": "127.0.0.0/8",
         }
 
@@ -231,14 +257,14 @@ class Subscription:
         return self.received
 
 
-def _admit(key: str, access: DynamoDbAccess, pepper: str) -> None:
+def _admit(key: str, access: DynamoDbAccess, hasher: SecretHasher) -> None:
     key_id, _, secret = key.partition(".")
     access.put_key(
         AccessKey(
             key_id=key_id,
             account_id=AccountId("dev"),
             role=Role.ADMIN,
-            secret_hash=SecretHasher(pepper.encode()).hash(secret),
+            secret_hash=hasher.hash(secret),
             created_at=datetime.now(UTC),
         )
     )

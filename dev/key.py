@@ -3,8 +3,9 @@
 ``make key ACCOUNT= ROLE=``.
 
 For further keys use the API (``POST /access-key``). The table and the pepper are read from the settings of the
-deployed API function. So this needs credentials for ``lambda:GetFunctionConfiguration`` on that function, and for
-``dynamodb:PutItem`` on the tables of keys and of audit entries.
+deployed API function and the secret that they name. So this needs credentials for ``lambda:GetFunctionConfiguration``
+on that function, for ``kms:Decrypt`` on the key of settings, for ``secretsmanager:GetSecretValue`` on the secret, and
+for ``dynamodb:PutItem`` on the tables of keys and of audit entries.
 """
 
 import argparse

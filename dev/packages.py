@@ -96,10 +96,12 @@ def packaged(document: Document, build: Build, bucket: Bucket) -> Document:
 def adapted(document: Document) -> Document:
     """Return the template adapted to the other engine.
 
-    There are three changes. Alarms on metric math are left out, because the engine does not know them. Statements
+    There are four changes. Alarms on metric math are left out, because the engine does not know them. Statements
     about schedules name the group ``default``, because the engine checks the permissions for a schedule under that
     group, no matter in which group it is. Statements that allow to send messages also allow
-    ``sqs:SendMessageBatch``, which is no action of AWS: there ``sqs:SendMessage`` permits both.
+    ``sqs:SendMessageBatch``, which is no action of AWS: there ``sqs:SendMessage`` permits both. Statements about keys
+    have no condition on the encryption context, because the engine does not give it to conditions. It does check the
+    context itself when it decrypts.
 
     The engine runs Python functions with its own interpreter and ignores ``Runtime`` and ``Architectures``. For other
     properties that it ignores see docs/decisions/0012-end-to-end-on-another-engine.md.
@@ -116,6 +118,8 @@ def adapted(document: Document) -> Document:
                 statement["Resource"] = {
                     "Fn::Sub": "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/default/*"
                 }
+            if any(action.startswith("kms:") for action in actions_of(statement)):
+                del statement["Condition"]
             if "sqs:SendMessage" in actions_of(statement):
                 statement["Action"] = [*actions_of(statement), "sqs:SendMessageBatch"]
     return found

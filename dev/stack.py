@@ -33,10 +33,10 @@ from dev.stale import stale_wakeups
 from dev.template import Function, Template
 from dev.webhook_queue import WebhookQueue
 from dev.workers import ROOT, Invocation, Pool
-from shared.adapters.crypto import SecretHasher
 from shared.adapters.dynamodb.access import DynamoDbAccess
 from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.tables import OPERATIONS, Tables
+from shared.adapters.peppers import hasher_of
 from shared.domain.access import AccessKey, Role
 from shared.domain.calendar.dates import parse_instant
 from shared.domain.ids import AccountId
@@ -229,7 +229,7 @@ class Stack:
                 key_id=key_id,
                 account_id=AccountId("dev"),
                 role=Role.ADMIN,
-                secret_hash=SecretHasher(environment["PEPPER"].encode()).hash(secret),
+                secret_hash=hasher_of(environment["PEPPER"].removeprefix("local:")).hash(secret),
                 created_at=self.clock.now(),
             )
         )
@@ -356,7 +356,7 @@ def _parameters(folder: Path) -> dict[str, str]:
         "Stage": "local",
         "Environment": "dev",
         "SettingsKeyArn": f"local:{key}",
-        "Pepper": hashlib.sha256(b"pepper" + seed.read_bytes()).hexdigest(),
+        "PepperSecretArn": "local:" + hashlib.sha256(b"pepper" + seed.read_bytes()).hexdigest(),
         "AllowedCidrs": "127.0.0.0/8",
     }
 

@@ -94,6 +94,11 @@ class Template:
                 environment={name: str(self.resolve(value)) for name, value in environment.items()},
             )
 
+    def environment(self, logical_id: str) -> Mapping[str, str]:
+        """Return the environment of a function."""
+        (function,) = (one for one in self.functions() if one.logical_id == logical_id)
+        return function.environment
+
     def routes(self) -> list[Route]:
         """Return the routes of the HTTP API; the default route is the last one."""
         found = [
@@ -135,6 +140,29 @@ class Template:
         ((_, resource),) = self._of_type("AWS::Scheduler::ScheduleGroup")
         return str(self.resolve(resource["Properties"]["Name"]))
 
+    def holds(self, condition: str | None) -> bool:
+        """Return whether a condition of the template holds. None is no condition."""
+        return condition is None or self.is_true({"Condition": condition})
+
+    def is_true(self, condition: Any) -> bool:  # noqa: ANN401 - any part of a template
+        """Return whether an expression of conditions or rules is true."""
+        if isinstance(condition, bool):
+            return condition
+        ((name, argument),) = condition.items()
+        match name, argument:
+            case "Condition", str():
+                return self.is_true(self.document["Conditions"][argument])
+            case "Fn::Not", [negated]:
+                return not self.is_true(negated)
+            case "Fn::Equals", [left, right]:
+                return bool(self.resolve(left) == self.resolve(right))
+            case "Fn::And", [*parts]:
+                return all(map(self.is_true, parts))
+            case "Fn::Or", [*parts]:
+                return any(map(self.is_true, parts))
+            case _:
+                raise ValueError(f"the local stack does not support the condition {name}")
+
     def resolve(self, value: Any) -> Any:  # noqa: ANN401 - any part of a template
         """Return a part of the template with its intrinsics resolved."""
         if isinstance(value, list):
@@ -157,25 +185,16 @@ class Template:
                 return _SUBSTITUTE.sub(lambda match: str(self._substituted(match[1])), argument)
             case "Fn::If":
                 condition, then, otherwise = argument
-                return self.resolve(then if self._holds({"Condition": condition}) else otherwise)
+                return self.resolve(then if self.is_true({"Condition": condition}) else otherwise)
             case _:
                 raise ValueError(f"the local stack does not support the intrinsic {name}")
 
-    def _holds(self, condition: Any) -> bool:  # noqa: ANN401 - any part of a template
-        """Return whether a condition holds."""
-        ((name, argument),) = condition.items()
-        match name, argument:
-            case "Condition", str():
-                return self._holds(self.document["Conditions"][argument])
-            case "Fn::Not", [negated]:
-                return not self._holds(negated)
-            case "Fn::Equals", [left, right]:
-                return bool(self.resolve(left) == self.resolve(right))
-            case _:
-                raise ValueError(f"the local stack does not support the condition {name}")
-
     def _of_type(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        return ((name, r) for name, r in self.document["Resources"].items() if r["Type"] == kind)
+        return (
+            (name, resource)
+            for name, resource in self.document["Resources"].items()
+            if resource["Type"] == kind and self.holds(resource.get("Condition"))
+        )
 
     def _substituted(self, name: str) -> Any:  # noqa: ANN401 - any part of a template
         if "." in name and not name.startswith("AWS::"):
@@ -195,11 +214,12 @@ class Template:
         return name.lower()
 
     def _attribute(self, name: str, attribute: str) -> str:
-        if attribute not in ("Arn", "StreamArn"):
+        if attribute not in ("Arn", "Id", "StreamArn"):
             raise ValueError(f"the local stack does not support the attribute {attribute} of {name}")
         services = {
             "AWS::Serverless::Function": "lambda:{}:function:",
             "AWS::DynamoDB::Table": "dynamodb:{}:table/",
+            "AWS::SecretsManager::Secret": "secretsmanager:{}:secret:",
             "AWS::SQS::Queue": "sqs:{}:",
             "AWS::IAM::Role": "iam::{}:role/",
             "AWS::S3::Bucket": "s3:::",

@@ -17,7 +17,6 @@ from botocore.config import Config
 
 from shared.adapters.controllers import ModuleControllers, NoControllers
 from shared.adapters.crypto import AesGcmSealer, KmsDataKeys, LocalDataKey
-from shared.adapters.crypto import SecretHasher as PepperedHasher
 from shared.adapters.delivery_queue import SqsDeliveries
 from shared.adapters.dynamodb.access import DynamoDbAccess
 from shared.adapters.dynamodb.audit import DynamoDbAudit
@@ -30,6 +29,7 @@ from shared.adapters.dynamodb.tables import Tables
 from shared.adapters.dynamodb.webhooks import DynamoDbWebhooks
 from shared.adapters.evaluator.process import ProcessEvaluator
 from shared.adapters.event_bus import EventBridgeBus, S3Unreadable
+from shared.adapters.peppers import StoredPeppers, hasher_of
 from shared.adapters.system import SystemClock, SystemIds, entropy, monotonic
 from shared.adapters.threads import MAX_THREADS, ThreadWorkers
 from shared.adapters.tracing import RunTracer
@@ -39,7 +39,7 @@ from shared.application.log_lines import log_line
 from shared.application.ports import Clock, Controllers, Ports, Sealer, SecretHasher, ServiceCaller, Workers
 from shared.application.publish import PublisherPorts
 from shared.application.webhooks import WebhookCaller, WebhookDirectory
-from shared.config import Settings, read_settings
+from shared.config import ConfigError, Settings, read_settings
 from shared.expressions import use_evaluator
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def forget() -> None:
         _evaluator().close()
     for made in (
         settings,
-        hasher,
+        _peppers,
         tracer,
         publisher,
         _up_since,
@@ -183,10 +183,27 @@ def deployment() -> Deployment:
     )
 
 
-@cache
 def hasher() -> SecretHasher:
-    """Return the hasher of secrets, which uses the deployment's pepper."""
-    return PepperedHasher(settings().pepper.encode())
+    """Return the hasher of secrets, which uses the deployment's pepper.
+
+    Raises: ConfigError: this function has none. OverloadedError; ConnectionLostError; PepperError.
+    """
+    pepper = settings().pepper
+    if not pepper:
+        raise ConfigError("PEPPER is not set")
+    if pepper.startswith(_LOCAL_KEY):
+        return hasher_of(pepper.removeprefix(_LOCAL_KEY))
+    return _peppers().hasher()
+
+
+@cache
+def _peppers() -> StoredPeppers:
+    return StoredPeppers(
+        client=lambda: _client("secretsmanager"),
+        secret_id=settings().pepper,
+        seconds=monotonic,
+        report=_report_pepper,
+    )
 
 
 def ports() -> Ports:
@@ -378,6 +395,11 @@ def _made_client(service: AwsService) -> Any:  # noqa: ANN401 - as above
 def _report_trace(error: OSError) -> None:
     """Log a trace that was not sent."""
     Logger(json_serializer=log_line).warning("trace not sent", extra={"error": str(error)})
+
+
+def _report_pepper(error: Exception) -> None:
+    """Log that the pepper was not read again. The one that was read before stays in use."""
+    Logger(json_serializer=log_line).warning("pepper not read", extra={"error": str(error)})
 
 
 def _report(action: str, sid: str, error: Exception) -> None:

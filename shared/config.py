@@ -47,7 +47,8 @@ class Settings:
     strategies. ``event_bus`` is the name of the bus that notifications are sent to, and ``unpublished_bucket`` is for
     stream records that cannot be. ``webhook_queue_url`` is the queue of notifications on their way to webhooks.
     ``settings_key`` encrypts the settings of strategies: the id of a KMS key, or ``local:`` and 32 bytes in base64.
-    ``pepper`` is part of the hash of every secret. ``allowed_networks`` are internal networks that services may be
+    ``pepper`` is part of the hash of every secret: the ARN of a secret that has it, or ``local:`` and the pepper. It is
+    empty in functions that hash nothing. ``allowed_networks`` are internal networks that services may be
     called in. ``horizon`` is how far ahead wakeups are scheduled, or None for any distance. ``controllers`` is the
     module that registers named controllers, or empty.
 
@@ -70,7 +71,7 @@ class Settings:
     unpublished_bucket: str
     webhook_queue_url: str
     settings_key: str
-    pepper: str
+    pepper: str = ""
     allowed_networks: tuple[Network, ...] = ()
     horizon: timedelta | None = None
     controllers: str = ""
@@ -115,7 +116,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         unpublished_bucket=text("UNPUBLISHED_BUCKET"),
         webhook_queue_url=text("WEBHOOK_QUEUE_URL"),
         settings_key=text("SETTINGS_KEY"),
-        pepper=text("PEPPER"),
+        pepper=environment.get("PEPPER", ""),
         allowed_networks=_networks(environment.get("ALLOWED_CIDRS", ""), problems),
         controllers=environment.get("CONTROLLERS", ""),
         horizon=_horizon(environment.get("HORIZON_DAYS", "0"), problems),

@@ -26,7 +26,12 @@ class ColdStart:
 def cold_starts(rounds: int) -> dict[str, ColdStart]:
     """Return the cold start of each function. A ratio compares two starts of the same round."""
     key = "local:" + "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="
-    parameters = {"Stage": "bench", "Environment": "dev", "SettingsKeyArn": key, "Pepper": "p" * 32}
+    parameters = {
+        "Stage": "bench",
+        "Environment": "dev",
+        "SettingsKeyArn": key,
+        "PepperSecretArn": "local:" + "p" * 32,
+    }
     functions = {
         function.logical_id: function for function in Template(ROOT / "template.yaml", parameters).functions()
     }

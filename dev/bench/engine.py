@@ -120,13 +120,13 @@ def deployed(folder: Path, emulator: Emulator) -> None:
         "Stage": "bench",
         "Environment": "dev",
         "SettingsKeyArn": f"local:{key}",
-        "Pepper": "p" * 32,
+        "PepperSecretArn": "local:" + "p" * 32,
         "AllowedCidrs": "127.0.0.0/8",
     }
     template = Template(ROOT / "template.yaml", parameters)
     emulator.create_tables(template.tables())
     emulator.client("scheduler").create_schedule_group(Name=template.schedule_group())
-    runner = next(function for function in template.functions() if function.logical_id == "StepRunner")
+    runner = next(function for function in template.functions() if function.logical_id == "CoreApi")
     os.environ.update(runner.environment)
     os.environ.update(
         AWS_DEFAULT_REGION=REGION,

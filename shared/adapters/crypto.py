@@ -160,18 +160,29 @@ class SecretHasher:
     """HMAC-SHA-256, in hex, of secrets that are random or checked elsewhere: those of access keys and strategies.
 
     The pepper is known to the deployment and not stored beside the hashes, so a stolen table cannot be searched for
-    the secrets.
+    the secrets. ``others`` are further peppers whose hashes are accepted while the pepper is being replaced.
     """
 
     pepper: bytes = field(repr=False)
+    others: tuple[bytes, ...] = field(repr=False, default=())
 
     def hash(self, secret: str) -> str:
         """Return what is stored of a secret."""
-        return hmac.new(self.pepper, secret.encode(), hashlib.sha256).hexdigest()
+        return _hmac(self.pepper, secret)
+
+    def hashes(self, secret: str) -> tuple[str, ...]:
+        """Return what may be stored of a secret; first what is stored of it now."""
+        return tuple(_hmac(pepper, secret) for pepper in (self.pepper, *self.others))
 
     def matches(self, secret: str, stored: str) -> bool:
         """Return whether a secret is the stored one, in constant time."""
-        return hmac.compare_digest(self.hash(secret), stored)
+        # All are compared, so that the time does not say under which pepper a secret is stored.
+        equal = [hmac.compare_digest(one, stored) for one in self.hashes(secret)]
+        return any(equal)
+
+
+def _hmac(pepper: bytes, secret: str) -> str:
+    return hmac.new(pepper, secret.encode(), hashlib.sha256).hexdigest()
 
 
 @contextmanager

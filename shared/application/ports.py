@@ -477,10 +477,16 @@ class StrategyStore(Protocol):
 
 
 class SecretHasher(Protocol):
-    """Hashes of secrets, made with the deployment's pepper."""
+    """Hashes of secrets, made with the deployment's pepper.
+
+    While the pepper is being replaced there are two, and hashes under both are accepted.
+    """
 
     def hash(self, secret: str) -> str:
         """Return the hash under which a secret is stored."""
+
+    def hashes(self, secret: str) -> Sequence[str]:
+        """Return the hashes under which a secret may be stored; first the one under which it is stored now."""
 
     def matches(self, secret: str, secret_hash: str) -> bool:
         """Return whether a secret has that hash, in constant time."""

@@ -4,6 +4,7 @@ Only a hash of the token is stored. A session may do what its key may do at that
 request, so its current role counts, and after its removal the session is worth nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -29,7 +30,7 @@ def open_session(ports: Ports, hasher: SecretHasher, account: AccountId, key_id:
     """Store a new session of a key that has been checked. Return its token, which is not stored."""
     now, token = ports.clock.now(), ports.ids.secret()
     session = Session(
-        token_hash=_hash(hasher, token),
+        token_hash=_hashes(hasher, token)[0],
         account_id=account,
         key_id=key_id,
         opened_at=now,
@@ -44,7 +45,8 @@ def key_of_session(ports: Ports, hasher: SecretHasher, token: str) -> AccessKey 
 
     The session counts as used. It may end up to a minute earlier than half an hour after its last use.
     """
-    session = ports.access.session(_hash(hasher, token))
+    found = (ports.access.session(token_hash) for token_hash in _hashes(hasher, token))
+    session = next((session for session in found if session is not None), None)
     if session is None:
         return None
     now = ports.clock.now()
@@ -61,8 +63,9 @@ def key_of_session(ports: Ports, hasher: SecretHasher, token: str) -> AccessKey 
 
 def close_session(ports: Ports, hasher: SecretHasher, token: str) -> None:
     """End the session of a token. Repeating it changes nothing."""
-    ports.access.close_session(_hash(hasher, token))
+    for token_hash in _hashes(hasher, token):
+        ports.access.close_session(token_hash)
 
 
-def _hash(hasher: SecretHasher, token: str) -> str:
-    return hasher.hash(f"session\0{token}")
+def _hashes(hasher: SecretHasher, token: str) -> Sequence[str]:
+    return hasher.hashes(f"session\0{token}")

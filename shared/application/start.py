@@ -36,10 +36,18 @@ class ReferenceTakenError(RitornelloError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeatable:
-    """The identity of a creating request that may be sent again: the caller's ``key``, and a hash of the body."""
+    """The identity of a creating request that may be sent again: the caller's ``key``, and a hash of the body.
+
+    ``other_hashes`` are hashes of the same body under other peppers, which may have been stored.
+    """
 
     key: str
     body_hash: str
+    other_hashes: tuple[str, ...] = ()
+
+    def has_hash(self, stored: str | None) -> bool:
+        """Return whether a stored hash is that of this body."""
+        return stored == self.body_hash or stored in self.other_hashes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +184,7 @@ def _known(ports: Ports, sid: InstanceSid, request: Repeatable) -> AlreadyThere 
     instance = ports.instances.load(sid)
     if instance is None:
         return None
-    if instance.origin.request_hash != request.body_hash:
+    if not request.has_hash(instance.origin.request_hash):
         raise KeyReusedError("the Idempotency-Key was used with another body")
     # The first request may have failed before it scheduled the wakeup.
     schedule_wakeup(ports, instance)

@@ -178,6 +178,6 @@ def remove_strategy(ports: Ports, head: StrategyHead, *, by: Actor) -> StrategyH
 
 def _known(ports: Ports, sid: StrategySid, repeatable: Repeatable) -> StrategyHead | None:
     head = ports.strategies.head(sid)
-    if head is not None and head.request_hash != repeatable.body_hash:
+    if head is not None and not repeatable.has_hash(head.request_hash):
         raise KeyReusedError("the Idempotency-Key was used with another body")
     return head

@@ -82,7 +82,7 @@ class Requests:
 
 @pytest.fixture
 def requests(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[Requests]:
-    for name, value in next(iter(TEMPLATE.functions())).environment.items():
+    for name, value in TEMPLATE.environment("CoreApi").items():
         monkeypatch.setenv(name, value)
     bootstrap.forget()
     bootstrap.use_ports(rig)

@@ -16,7 +16,7 @@ from tests.dialects.wire import NOON, TEMPLATE
 
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    for name, value in next(iter(TEMPLATE.functions())).environment.items():
+    for name, value in TEMPLATE.environment("CoreApi").items():
         monkeypatch.setenv(name, value)
     bootstrap.forget()
     shop = Shop()
@@ -36,7 +36,7 @@ def process(client: Client) -> ProcessClient:
 
 @pytest.fixture
 def automation(monkeypatch: pytest.MonkeyPatch) -> Iterator[AutomationClient]:
-    for name, value in next(iter(TEMPLATE.functions())).environment.items():
+    for name, value in TEMPLATE.environment("CoreApi").items():
         monkeypatch.setenv(name, value)
     bootstrap.forget()
     client = AutomationClient()

@@ -88,7 +88,7 @@ class Shelf:
 
 @pytest.fixture
 def shelf(monkeypatch: pytest.MonkeyPatch, roto: DynamoDb) -> Iterator[Shelf]:
-    for name, value in next(iter(TEMPLATE.functions())).environment.items():
+    for name, value in TEMPLATE.environment("CoreApi").items():
         monkeypatch.setenv(name, value)
     bootstrap.forget()
     ports = StoredPorts(stores=on_dynamodb(roto), caller=Never(), clock=ManualClock(BEGUN))

@@ -346,7 +346,7 @@ def readings(town: Town) -> Iterator[tuple[str, tuple[Any, ...]]]:
 
 def a_town(monkeypatch: pytest.MonkeyPatch, roto: DynamoDb, seed: int) -> Town:
     """Return a town with empty tables and one key. The caller forgets the ports of ``bootstrap`` afterwards."""
-    for name, value in next(iter(TEMPLATE.functions())).environment.items():
+    for name, value in TEMPLATE.environment("CoreApi").items():
         monkeypatch.setenv(name, value)
     bootstrap.forget()
     town = Town(random.Random(seed))

@@ -22,7 +22,12 @@ from tests.dialects.paths import OPERATIONS
 
 ROOT = Path(__file__).parents[2]
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-PARAMETERS = {"Stage": "test", "Environment": "dev", "SettingsKeyArn": "k", "Pepper": "p" * 32}
+PARAMETERS = {
+    "Stage": "test",
+    "Environment": "dev",
+    "SettingsKeyArn": "k",
+    "PepperSecretArn": "local:" + "p" * 32,
+}
 TEMPLATE = Template(ROOT / "template.yaml", PARAMETERS)
 ROUTES = TEMPLATE.routes()
 PEOPLE = (

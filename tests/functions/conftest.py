@@ -17,6 +17,7 @@ from shared.domain.ids import AccountId
 from tests.functions.environments import environment
 
 ROOT = Path(__file__).parents[2]
+PEPPER = "local:" + "p" * 32
 KEYS = ("local:" + base64.b64encode(b"k" * 32).decode(), "kms")
 
 
@@ -40,12 +41,17 @@ def deployment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         key = request.param
         if key == "kms":
             key = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
-        parameters = {"Stage": "test", "Environment": "dev", "SettingsKeyArn": key, "Pepper": "p" * 32}
+        parameters = {
+            "Stage": "test",
+            "Environment": "dev",
+            "SettingsKeyArn": key,
+            "PepperSecretArn": PEPPER,
+        }
         template = Template(ROOT / "template.yaml", parameters)
         for table in template.tables():
             boto3.client("dynamodb").create_table(**table)
         boto3.client("scheduler").create_schedule_group(Name=template.schedule_group())
-        for name, value in next(iter(template.functions())).environment.items():
+        for name, value in template.environment("CoreApi").items():
             monkeypatch.setenv(name, value)
         bootstrap.forget()
         clock = ManualClock(SystemClock().now())

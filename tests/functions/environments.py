@@ -9,7 +9,7 @@ PARAMETERS = {
     "Stage": "test",
     "Environment": "dev",
     "SettingsKeyArn": "arn:key",
-    "Pepper": "p" * 32,
+    "PepperSecretArn": "local:" + "p" * 32,
     "AllowedCidrs": "10.0.0.0/8, fd00::/8",
 }
 
@@ -17,4 +17,4 @@ PARAMETERS = {
 def environment() -> dict[str, str]:
     """Return the environment that the template sets for a function."""
     template = Template(ROOT / "template.yaml", PARAMETERS)
-    return dict(next(iter(template.functions())).environment)
+    return dict(template.environment("CoreApi"))

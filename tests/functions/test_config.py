@@ -25,7 +25,7 @@ class TestSettings:
         with pytest.raises(ConfigError) as refused:
             read_settings({})
 
-        assert "PEPPER is not set" in str(refused.value)
+        assert "SETTINGS_KEY is not set" in str(refused.value)
         assert "INSTANCES_TABLE is not set" in str(refused.value)
 
     @pytest.mark.parametrize(("days", "horizon"), [("0", None), ("30", timedelta(days=30))])

@@ -18,7 +18,9 @@ from shared.api.reference.build import page_text
 from shared.bootstrap import AwsService
 
 ROOT = Path(__file__).parents[2]
-TEMPLATE = Template(ROOT / "template.yaml", {"SettingsKeyArn": "arn:key", "Pepper": "p" * 32})
+TEMPLATE = Template(
+    ROOT / "template.yaml", {"SettingsKeyArn": "arn:key", "PepperSecretArn": "local:" + "p" * 32}
+)
 FUNCTIONS = {function.logical_id: function for function in TEMPLATE.functions()}
 NAME = re.compile(r"^([a-z0-9-]+)==", re.MULTILINE)
 UNCHECKED_HASH = 0b01

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from collections import Counter, UserDict
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -16,19 +17,23 @@ from dev.template import Template
 from functions.publisher.handler import PublisherMetric
 from functions.step_runner.reports import Metric as RunMetric
 from functions.sweeper.handler import Metric
+from shared import __version__
+from shared.adapters.dynamodb.strategies import settings_context
 from shared.adapters.dynamodb.tables import Tables, table_definitions
+from shared.adapters.dynamodb.webhooks import webhook_context
 from shared.adapters.http.webhook_caller import TIMEOUT_SECONDS
+from shared.adapters.peppers import hasher_of
 from shared.adapters.secrets import prefix_of
 from shared.application.sweep import Fault
 from shared.config import read_settings
-from shared.domain.ids import AccountId
+from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance.due import MAX_BACK_OFF
 from shared.domain.notifications.webhook import RETRY_DELAYS
 from tests.application.sweeps import LASTS, PERIOD
 from tests.dialects.paths import OPERATIONS as SERVED
 
 ROOT = Path(__file__).parents[2]
-PARAMETERS = {"Stage": "test", "Environment": "dev", "SettingsKeyArn": "arn:key", "Pepper": "p" * 32}
+PARAMETERS = {"Stage": "test", "Environment": "dev", "SettingsKeyArn": "arn:key"}
 TEMPLATE = Template(ROOT / "template.yaml", PARAMETERS)
 RESOURCES: dict[str, Any] = TEMPLATE.document["Resources"]
 FUNCTIONS = {function.logical_id: function for function in TEMPLATE.functions()}
@@ -49,11 +54,21 @@ def of_type(kind: str) -> dict[str, dict[str, Any]]:
 def statements() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every policy statement with the resource it belongs to."""
     for name, properties in of_type("AWS::Serverless::Function").items():
-        for policy in properties["Policies"]:
+        assert properties["Policies"][0] == {"Ref": "FunctionsPolicy"}
+        for policy in properties["Policies"][1:]:
             yield from ((name, statement) for statement in policy["Statement"])
     for name, properties in of_type("AWS::IAM::Role").items():
         for policy in properties["Policies"]:
             yield from ((name, statement) for statement in policy["PolicyDocument"]["Statement"])
+
+
+def table_arn(name: str) -> str:
+    return f"arn:aws:dynamodb:eu-central-1:123456789012:table/ritornello-test-{name}"
+
+
+def resources_of(statement: Mapping[str, Any], template: Template = TEMPLATE) -> list[str]:
+    """Return the ARNs of a statement, without those that a condition leaves out."""
+    return [str(template.resolve(resource)) for resource in as_list(statement["Resource"])]
 
 
 def as_list(value: Any) -> list[Any]:
@@ -88,7 +103,9 @@ class TestFunctions:
         environment = Recorded(FUNCTIONS[name].environment)
 
         assert read_settings(environment).stage == "test"
-        assert set(environment) - BY_LAMBDA_ITSELF == environment.read
+        set_here = set(environment) - BY_LAMBDA_ITSELF
+        assert set_here | {"PEPPER"} == environment.read
+        assert ("PEPPER" in set_here) is name.endswith("Api")
 
     @pytest.mark.parametrize("name", FUNCTIONS)
     def test_every_function_has_its_logs_and_its_artifact(self, name: str) -> None:
@@ -174,12 +191,148 @@ class TestTables:
         properties = RESOURCES[name]["Properties"]
 
         assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-        assert properties["DeletionProtectionEnabled"] is True
         assert properties["SSESpecification"] == {"SSEEnabled": True}
-        assert (RESOURCES[name]["DeletionPolicy"], RESOURCES[name]["UpdateReplacePolicy"]) == (
-            "Retain",
-            "Retain",
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            name
+            for kind in ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::S3::Bucket")
+            for name in of_type(kind)
+        ],
+    )
+    def test_what_holds_data_survives_the_stack_but_not_a_failed_first_deployment(self, name: str) -> None:
+        """What a failed creation left would make the next one fail, because the names are taken."""
+        resource = RESOURCES[name]
+
+        assert resource["DeletionPolicy"] == "RetainExceptOnCreate"
+        assert resource["UpdateReplacePolicy"] == "Retain"
+
+    @pytest.mark.parametrize(("parameter", "protected"), [("false", False), ("true", True)])
+    def test_tables_are_protected_once_the_deployer_says_so(
+        self,
+        parameter: str,
+        protected: bool,  # noqa: FBT001 - a column
+    ) -> None:
+        template = Template(ROOT / "template.yaml", {**PARAMETERS, "DeletionProtection": parameter})
+        tables = of_type("AWS::DynamoDB::Table").values()
+
+        assert {template.resolve(table["DeletionProtectionEnabled"]) for table in tables} == {protected}
+        assert TEMPLATE.document["Parameters"]["DeletionProtection"]["Default"] == "false"
+
+
+LABEL = "2026-11-29T06:00:00.000"
+ADOPTED = {
+    **PARAMETERS,
+    "AdoptTables": "true",
+    "TablesSuffix": "-restored-1",
+    **{f"{name}Stream": LABEL for name in ("Instances", "Strategies", "Operations")},
+}
+
+
+TEMPLATE_OF_ADOPTED = Template(ROOT / "template.yaml", ADOPTED)
+
+
+def named(value: Any, template: Template) -> Iterator[str]:
+    """Yield the names that a part of the template refers to, without what a condition leaves out."""
+    if isinstance(value, list):
+        for part in value:
+            yield from named(part, template)
+    if not isinstance(value, dict):
+        return
+    for key, part in value.items():
+        match key, part:
+            case "Fn::If", [condition, then, otherwise]:
+                yield from named(then if template.holds(condition) else otherwise, template)
+            case "Fn::GetAtt", [name, _]:
+                yield name
+            case "Ref", str():
+                yield part.removesuffix(".Stage")
+            case "Fn::Sub", str():
+                yield from (found.split(".")[0] for found in re.findall(r"\$\{([^}]+)\}", part))
+            case _:
+                yield from named(part, template)
+
+
+class TestAdoption:
+    """A stack can use tables that exist, such as restored ones, instead of its own."""
+
+    TEMPLATE = TEMPLATE_OF_ADOPTED
+
+    def test_it_makes_no_tables_then(self) -> None:
+        assert list(self.TEMPLATE.tables()) == []
+        assert len(list(TEMPLATE.tables())) == len(of_type("AWS::DynamoDB::Table"))
+
+    @pytest.mark.parametrize("template", [TEMPLATE, TEMPLATE_OF_ADOPTED], ids=["own", "adopted"])
+    def test_every_reference_leads_to_something_that_is_made(self, template: Template) -> None:
+        document = template.document
+        made = {n for n, r in document["Resources"].items() if template.holds(r.get("Condition"))}
+        outputs = [o for o in document["Outputs"].values() if template.holds(o.get("Condition"))]
+        parts = [document["Globals"], *outputs]
+        parts += [document["Resources"][name]["Properties"] for name in made]
+        names = {name for part in parts for name in named(part, template)}
+
+        known = made | set(document["Parameters"])
+        assert {name for name in names if not name.startswith("AWS::")} - known == set()
+
+    def test_functions_read_and_write_the_adopted_tables(self) -> None:
+        for function in self.TEMPLATE.functions():
+            for name in ("strategies", "instances", "events", "operations", "access", "audit"):
+                table = function.environment[f"{name.upper()}_TABLE"]
+                assert table == f"ritornello-test-{name}-restored-1"
+
+    def test_the_roles_name_the_adopted_tables_only(self) -> None:
+        arns = {arn for _, s in statements() for arn in resources_of(s, self.TEMPLATE) if ":dynamodb:" in arn}
+
+        assert {re.sub(r"/(index|stream)/.*", "", arn) for arn in arns} == {
+            f"{table_arn(name)}-restored-1"
+            for name in ("strategies", "instances", "events", "operations", "access", "audit")
+        }
+
+    def test_the_publisher_follows_the_adopted_streams(self) -> None:
+        sources = {
+            self.TEMPLATE.resolve(mapping["EventSourceArn"])
+            for name, mapping in of_type("AWS::Lambda::EventSourceMapping").items()
+            if name != "WebhookDeliveries"
+        }
+        read = next(
+            s
+            for owner, s in statements()
+            if owner == "Publisher" and "dynamodb:GetRecords" in as_list(s["Action"])
         )
+
+        assert sources == {
+            f"{table_arn(name)}-restored-1/stream/{LABEL}"
+            for name in ("instances", "strategies", "operations")
+        }
+        assert set(resources_of(read, self.TEMPLATE)) == sources
+
+    @pytest.mark.parametrize(
+        ("changed", "rule"),
+        [
+            ({"AdoptTables": "false"}, "TablesThatAreMadeHaveNoSuffix"),
+            ({"InstancesStream": ""}, "AdoptedTablesHaveStreams"),
+            ({"StrategiesStream": ""}, "AdoptedTablesHaveStreams"),
+            ({"OperationsStream": ""}, "AdoptedTablesHaveStreams"),
+        ],
+    )
+    def test_half_an_adoption_is_refused_before_anything_changes(
+        self, changed: dict[str, str], rule: str
+    ) -> None:
+        """A suffix alone would replace the tables by empty ones."""
+        assert broken_rules(ADOPTED) == broken_rules(PARAMETERS) == []
+        assert broken_rules({**ADOPTED, **changed}) == [rule]
+
+
+def broken_rules(parameters: Mapping[str, str]) -> list[str]:
+    """Return the rules of the template that these parameters break."""
+    template = Template(ROOT / "template.yaml", parameters)
+    return [
+        name
+        for name, rule in template.document["Rules"].items()
+        if template.is_true(rule.get("RuleCondition", True))
+        and not all(template.is_true(assertion["Assert"]) for assertion in rule["Assertions"])
+    ]
 
 
 def canonical(table: dict[str, Any]) -> dict[str, Any]:
@@ -218,7 +371,11 @@ class TestRoles:
     def test_only_the_step_runner_reads_secrets_below_the_prefix(
         self, action: str, service: str, resource: str
     ) -> None:
-        readers = [(owner, s) for owner, s in statements() if action in as_list(s["Action"])]
+        readers = [
+            (owner, s)
+            for owner, s in statements()
+            if action in as_list(s["Action"]) and "/ritornello/" in str(TEMPLATE.resolve(s["Resource"]))
+        ]
         prefix = prefix_of("test", AccountId("acme"))
 
         ((owner, statement),) = readers
@@ -240,6 +397,48 @@ class TestRoles:
         services = [str(TEMPLATE.resolve(service)).partition(".")[0] for service in via]
         assert services == ["secretsmanager", "ssm"]
 
+    @pytest.mark.parametrize(
+        ("role", "group"), [("SchedulerRole", "ritornello-test"), ("SweepScheduleRole", "default")]
+    )
+    def test_a_role_of_schedules_is_assumed_for_its_group_of_this_account_only(
+        self, role: str, group: str
+    ) -> None:
+        (trust,) = RESOURCES[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+
+        assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
+        assert TEMPLATE.resolve(trust["Condition"]) == {
+            "StringEquals": {
+                "aws:SourceAccount": "123456789012",
+                "aws:SourceArn": f"arn:aws:scheduler:eu-central-1:123456789012:schedule-group/{group}",
+            }
+        }
+
+    def test_every_schedule_of_the_template_has_a_role_of_ours(self) -> None:
+        """SAM would make one that Scheduler may assume for any schedule."""
+        schedules = [
+            event["Properties"]["RoleArn"]
+            for function in of_type("AWS::Serverless::Function").values()
+            for event in function.get("Events", {}).values()
+            if event["Type"] == "ScheduleV2"
+        ]
+
+        assert schedules == [{"Fn::GetAtt": ["SweepScheduleRole", "Arn"]}]
+
+    def test_inline_policies_are_below_the_limit_of_a_role(self) -> None:
+        """IAM allows 10,240 characters without spaces, for all inline policies of a role."""
+        longest = {**ADOPTED, "Stage": "s" * 20, "TablesSuffix": "-" + "x" * 40}
+        template = Template(ROOT / "template.yaml", longest)
+        sizes = {
+            name: sum(
+                len(re.sub(r"\s", "", json.dumps(template.resolve(policy))))
+                for policy in function["Policies"][1:]
+            )
+            for name, function in of_type("AWS::Serverless::Function").items()
+        }
+
+        # Partition and Region are longer elsewhere, by up to 20 characters an ARN.
+        assert max(sizes.values()) < 10_240 * 0.8, sizes
+
     def test_a_role_is_passed_to_the_scheduler_only(self) -> None:
         passes = [s for _, s in statements() if "iam:PassRole" in as_list(s["Action"])]
 
@@ -255,15 +454,162 @@ class TestRoles:
         assert makers == {"CoreApi", "AutomationApi"}
 
     def test_only_the_core_api_writes_keys_and_flags(self) -> None:
-        table = {"Fn::GetAtt": ["AccessTable", "Arn"]}
         writers = {
             owner: s.get("Condition")
             for owner, s in statements()
-            if table in as_list(s["Resource"]) and "dynamodb:PutItem" in as_list(s["Action"])
+            if table_arn("access") in resources_of(s) and "dynamodb:PutItem" in as_list(s["Action"])
         }
 
         sessions = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["session#*"]}}
         assert writers == {"CoreApi": None, "OrdersApi": sessions}
+
+
+SETTINGS, WEBHOOK = '["acme", "0197-s", 3]', '["webhook", "acme"]'
+"""Encryption contexts, as the stores of strategies and of webhooks give them."""
+
+
+class TestKeys:
+    """The environment is encrypted, and a role decrypts only data keys of the kind that its function needs."""
+
+    def test_the_environment_is_encrypted_under_the_key_of_settings(self) -> None:
+        assert TEMPLATE.document["Globals"]["Function"]["KmsKeyArn"] == {"Ref": "SettingsKeyArn"}
+
+    def test_each_function_decrypts_its_environment(self) -> None:
+        allowed, _ = RESOURCES["FunctionsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+
+        assert (allowed["Effect"], allowed["Action"]) == ("Allow", "kms:Decrypt")
+        (pattern,) = TEMPLATE.resolve(allowed["Condition"])["StringLike"].values()
+        assert list(allowed["Condition"]["StringLike"]) == ["kms:EncryptionContext:aws:lambda:FunctionArn"]
+        for function in FUNCTIONS.values():
+            arn = f"arn:aws:lambda:eu-central-1:123456789012:function:{function.name}"
+            assert fnmatchcase(arn, pattern)
+
+    @pytest.mark.parametrize(
+        ("name", "contexts"),
+        [
+            ("StepRunner", {SETTINGS}),
+            ("Sweeper", {SETTINGS}),
+            ("BulkRunner", {SETTINGS}),
+            ("CoreApi", {SETTINGS, WEBHOOK}),
+            ("ProcessApi", {SETTINGS}),
+            ("AutomationApi", {SETTINGS}),
+            ("OrdersApi", {SETTINGS}),
+            ("WebhookSender", {WEBHOOK}),
+            ("Publisher", set()),
+        ],
+    )
+    def test_data_keys_are_decrypted_in_contexts_of_their_kind_only(
+        self, name: str, contexts: set[str]
+    ) -> None:
+        patterns = [
+            pattern
+            for owner, statement in statements()
+            if owner == name and "kms:Decrypt" in as_list(statement["Action"])
+            if "kms:ViaService" not in str(statement["Condition"])
+            for pattern in as_list(statement["Condition"]["StringLike"]["kms:EncryptionContext:settings"])
+        ]
+
+        decrypted = {
+            context
+            for context in (SETTINGS, WEBHOOK, '["webhook", "0197-s", 3]')
+            # In IAM's patterns a bracket is a bracket.
+            if any(fnmatchcase(context, pattern.replace("[", "[[]")) for pattern in patterns)
+        }
+        # An account may be called "webhook"; its settings are settings.
+        assert decrypted == contexts | ({'["webhook", "0197-s", 3]'} if SETTINGS in contexts else set())
+
+    def test_the_contexts_are_those_of_the_stores(self) -> None:
+        account = AccountId("acme")
+
+        assert settings_context(account, StrategySid("0197-s"), 3) == SETTINGS
+        assert webhook_context(account) == WEBHOOK
+
+
+class TestThePepper:
+    """The pepper is made by the stack, kept in Secrets Manager, and read by the functions that hash with it."""
+
+    def test_the_stack_makes_one_that_is_long_enough(self) -> None:
+        secret = RESOURCES["PepperSecret"]
+
+        made = secret["Properties"]["GenerateSecretString"]
+        assert made == {"PasswordLength": 64, "ExcludePunctuation": True}
+        assert hasher_of("x" * made["PasswordLength"]).others == ()
+        assert (secret["DeletionPolicy"], secret["UpdateReplacePolicy"]) == (
+            "RetainExceptOnCreate",
+            "Retain",
+        )
+
+    def test_only_the_apis_may_read_it(self) -> None:
+        readers = {
+            owner: (s["Action"], s["Resource"]) for owner, s in statements() if "Pepper" in str(s["Resource"])
+        }
+
+        place = {
+            "Fn::If": [
+                "MakesPepper",
+                {"Fn::GetAtt": ["PepperSecret", "Id"]},
+                {"Ref": "PepperSecretArn"},
+            ]
+        }
+        assert readers == dict.fromkeys(
+            ("CoreApi", "ProcessApi", "AutomationApi", "OrdersApi"), ("secretsmanager:GetSecretValue", place)
+        )
+
+    def test_a_secret_that_is_named_is_used_instead(self) -> None:
+        template = Template(ROOT / "template.yaml", {**PARAMETERS, "PepperSecretArn": "arn:theirs"})
+        environments = [f.environment for f in template.functions() if f.logical_id.endswith("Api")]
+
+        assert not template.holds(RESOURCES["PepperSecret"]["Condition"])
+        assert {environment["PEPPER"] for environment in environments} == {"arn:theirs"}
+
+
+class TestNetwork:
+    """Functions run in a VPC if subnets are given, and their code can't manage network interfaces."""
+
+    def test_functions_run_in_the_subnets_that_are_given(self) -> None:
+        vpc = TEMPLATE.document["Globals"]["Function"]["VpcConfig"]["Fn::If"]
+
+        assert vpc[0] == "HasVpc"
+        assert vpc[1] == {
+            "SubnetIds": {"Fn::Split": [",", {"Ref": "SubnetIds"}]},
+            "SecurityGroupIds": {"Fn::Split": [",", {"Ref": "SecurityGroupIds"}]},
+        }
+        assert vpc[2] == {"Ref": "AWS::NoValue"}
+
+    @pytest.mark.parametrize(
+        ("subnets", "groups", "broken"),
+        [
+            ("", "", []),
+            ("subnet-1a,subnet-2b", "sg-1a", []),
+            ("subnet-1a", "", ["SubnetsHaveSecurityGroups"]),
+            ("", "sg-1a", ["SubnetsHaveSecurityGroups"]),
+        ],
+    )
+    def test_subnets_and_security_groups_are_given_together(
+        self, subnets: str, groups: str, broken: list[str]
+    ) -> None:
+        parameters = {**PARAMETERS, "SubnetIds": subnets, "SecurityGroupIds": groups}
+
+        assert broken_rules(parameters) == broken
+        assert Template(ROOT / "template.yaml", parameters).holds("HasVpc") is (bool(subnets and groups))
+
+    def test_the_code_of_functions_is_denied_what_lambda_does_for_the_network(self) -> None:
+        _, denied = RESOURCES["FunctionsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+
+        assert (denied["Effect"], denied["Resource"]) == ("Deny", "*")
+        # As AWSLambdaVPCAccessExecutionRole has them, with the one that Lambda's documentation adds.
+        assert set(denied["Action"]) == {
+            "ec2:CreateNetworkInterface",
+            "ec2:DeleteNetworkInterface",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeSubnets",
+            "ec2:DetachNetworkInterface",
+            "ec2:AssignPrivateIpAddresses",
+            "ec2:UnassignPrivateIpAddresses",
+        }
+        (pattern,) = TEMPLATE.resolve(denied["Condition"])["ArnLike"].values()
+        for function in FUNCTIONS.values():
+            assert fnmatchcase(f"arn:aws:lambda:eu-central-1:123456789012:function:{function.name}", pattern)
 
 
 class TestChanges:
@@ -347,7 +693,7 @@ class TestChanges:
         template = Template(ROOT / "template.yaml", {**PARAMETERS, "EventBusName": parameter})
         (allowed,) = [
             statement["Resource"]
-            for policy in RESOURCES["Publisher"]["Properties"]["Policies"]
+            for policy in RESOURCES["Publisher"]["Properties"]["Policies"][1:]
             for statement in policy["Statement"]
             if statement["Action"] == "events:PutEvents"
         ]
@@ -357,9 +703,9 @@ class TestChanges:
 
     @staticmethod
     def mapping(table: str) -> dict[str, Any]:
-        source = {"Fn::GetAtt": [table, "StreamArn"]}
+        source = TEMPLATE.resolve({"Fn::GetAtt": [table, "StreamArn"]})
         mappings = of_type("AWS::Lambda::EventSourceMapping").values()
-        (found,) = [mapping for mapping in mappings if mapping["EventSourceArn"] == source]
+        (found,) = [m for m in mappings if TEMPLATE.resolve(m["EventSourceArn"]) == source]
         return found
 
     @staticmethod
@@ -420,8 +766,9 @@ class TestWebhooks:
 
     @pytest.mark.parametrize("name", ["Publisher", "WebhookSender"])
     def test_the_table_of_keys_is_open_for_items_of_accounts_only(self, name: str) -> None:
-        table = {"Fn::GetAtt": ["AccessTable", "Arn"]}
-        (found,) = [s for owner, s in statements() if owner == name and s["Resource"] == table]
+        (found,) = [
+            s for owner, s in statements() if owner == name and resources_of(s) == [table_arn("access")]
+        ]
 
         assert found["Action"] == "dynamodb:GetItem"
         assert found["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["account#*"]}}
@@ -471,10 +818,100 @@ class TestTheApi:
 
         assert max(sizes.values()) < 20_480 / 10
 
-    def test_the_api_is_throttled(self) -> None:
-        (api,) = of_type("AWS::Serverless::HttpApi").values()
+    API: dict[str, Any] = RESOURCES["Api"]["Properties"]
 
-        assert set(api["DefaultRouteSettings"]) == {"ThrottlingBurstLimit", "ThrottlingRateLimit"}
+    def test_the_api_is_throttled(self) -> None:
+        assert TEMPLATE.resolve(self.API["DefaultRouteSettings"]) == {
+            "ThrottlingBurstLimit": 500,
+            "ThrottlingRateLimit": 250,
+        }
+
+    def test_every_request_has_a_line_of_json_in_the_access_log(self) -> None:
+        line = json.loads(self.API["AccessLogSettings"]["Format"])
+
+        assert {"requestId", "method", "path", "status", "sourceIp"} <= set(line)
+        assert TEMPLATE.resolve(RESOURCES["ApiLogs"]["Properties"]) == {
+            "LogGroupName": "/aws/vendedlogs/ritornello-test-api",
+            "RetentionInDays": 90,
+        }
+
+    def test_the_access_log_has_nothing_that_may_be_a_secret(self) -> None:
+        """Query strings and headers hold what clients put there; the authorizer's context would hold claims."""
+        used = set(re.findall(r"\$context\.([\w.]+)", self.API["AccessLogSettings"]["Format"]))
+
+        assert used <= {
+            "requestId",
+            "requestTime",
+            "identity.sourceIp",
+            "httpMethod",
+            "path",
+            "routeKey",
+            "status",
+            "responseLength",
+            "responseLatency",
+            "integrationStatus",
+            "integrationLatency",
+            "error.responseType",
+            "integrationErrorMessage",
+        }
+
+    def test_pages_of_other_origins_are_let_in_only_if_they_are_named(self) -> None:
+        condition, cors, otherwise = self.API["DefinitionBody"]["x-amazon-apigateway-cors"]["Fn::If"]
+
+        assert not TEMPLATE.holds(condition)
+        assert otherwise == {"Ref": "AWS::NoValue"}
+        assert cors["allowOrigins"] == {"Fn::Split": [",", {"Ref": "CorsOrigins"}]}
+        # Keys are sent in headers by the page itself, never by the browser.
+        assert "allowCredentials" not in cors
+
+    def test_pages_may_send_every_method_and_every_header_that_operations_read(self) -> None:
+        cors = self.API["DefinitionBody"]["x-amazon-apigateway-cors"]["Fn::If"][1]
+
+        assert set(cors["allowMethods"]) >= {method for served in SERVED.values() for method, _ in served}
+        read = {
+            name.lower()
+            for path in (ROOT / "shared" / "api").rglob("*.py")
+            for name in re.findall(r'headers(?:\.get\(|\[)"([A-Za-z-]+)"', path.read_text())
+        }
+        assert read
+        assert read - set(cors["allowHeaders"]) == set()
+
+    @pytest.mark.parametrize("origins", ["*", "https://*.example.com", "example.com", "https://a.example/"])
+    def test_an_origin_is_one_origin(self, origins: str) -> None:
+        pattern = TEMPLATE.document["Parameters"]["CorsOrigins"]["AllowedPattern"]
+
+        assert re.fullmatch(pattern, origins) is None
+        assert re.fullmatch(pattern, "https://ops.example.com,http://localhost:3000")
+
+    @pytest.mark.parametrize(
+        ("parameters", "made"),
+        [
+            ({}, set()),
+            ({"DomainName": "a.example", "CertificateArn": "arn:c"}, {"ApiDomain", "ApiDomainMapping"}),
+            (
+                {"DomainName": "a.example", "CertificateArn": "arn:c", "HostedZoneId": "Z1"},
+                {"ApiDomain", "ApiDomainMapping", "ApiDomainRecord"},
+            ),
+        ],
+    )
+    def test_a_domain_of_its_own_is_made_if_it_is_named(
+        self, parameters: dict[str, str], made: set[str]
+    ) -> None:
+        template = Template(ROOT / "template.yaml", {**PARAMETERS, **parameters})
+
+        assert broken_rules({**PARAMETERS, **parameters}) == []
+        assert made == {
+            name
+            for name in RESOURCES
+            if name.startswith("ApiDomain") and template.holds(RESOURCES[name].get("Condition"))
+        }
+
+    @pytest.mark.parametrize(
+        "parameters",
+        [{"DomainName": "a.example"}, {"CertificateArn": "arn:c"}, {"HostedZoneId": "Z1"}],
+    )
+    def test_half_a_domain_is_refused(self, parameters: dict[str, str]) -> None:
+        assert broken_rules({**PARAMETERS, **parameters}) == ["DomainsHaveCertificates"]
 
 
 class TestWatching:
@@ -556,3 +993,53 @@ class TestParameters:
     @pytest.mark.parametrize("name", TEMPLATE.document["Parameters"])
     def test_every_parameter_is_documented(self, name: str) -> None:
         assert f"| `{name}` |" in OPERATIONS
+
+    def test_every_parameter_has_a_group_and_a_label(self) -> None:
+        parameters = TEMPLATE.document["Parameters"]
+        interface = TEMPLATE.document["Metadata"]["AWS::CloudFormation::Interface"]
+        grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
+
+        assert sorted(grouped) == sorted(parameters)
+        assert sorted(interface["ParameterLabels"]) == sorted(parameters)
+
+    def test_no_parameter_is_a_secret(self) -> None:
+        """Parameters are in the history of stacks and of shells."""
+        assert "NoEcho" not in str(TEMPLATE.document["Parameters"])
+
+
+class TestPublishing:
+    """The template can be published in the Serverless Application Repository."""
+
+    APPLICATION: dict[str, Any] = TEMPLATE.document["Metadata"]["AWS::ServerlessRepo::Application"]
+
+    def test_its_version_and_licence_are_those_of_the_project(self) -> None:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+        assert self.APPLICATION["SemanticVersion"] == project["version"] == __version__
+        assert self.APPLICATION["SpdxLicenseId"] == project["license"]
+
+    def test_its_texts_are_there(self) -> None:
+        for name in ("LicenseUrl", "ReadmeUrl"):
+            assert (ROOT / self.APPLICATION[name]).is_file()
+        assert len(self.APPLICATION["Description"]) <= 256
+
+
+class TestOutputs:
+    """What an operator needs to find is an output of the stack."""
+
+    OUTPUTS: dict[str, Any] = TEMPLATE.document["Outputs"]
+
+    def test_every_table_queue_and_bucket_is_an_output(self) -> None:
+        shown = {name for output in self.OUTPUTS.values() for name in named(output["Value"], TEMPLATE)}
+
+        for kind in ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::S3::Bucket"):
+            assert set(of_type(kind)) <= shown
+        assert {"Api", "EventBus", "WakeupSchedules", "ApiLogs"} <= shown
+
+    def test_adopted_tables_are_shown_by_their_names(self) -> None:
+        value = self.OUTPUTS["InstancesTableName"]["Value"]
+
+        assert TEMPLATE_OF_ADOPTED.resolve(value) == "ritornello-test-instances-restored-1"
+
+    def test_every_output_is_described(self) -> None:
+        assert all(output["Description"] for output in self.OUTPUTS.values())

@@ -292,7 +292,7 @@ class DynamoDbStrategies:
     def _opened(self, item: Item, sealed: SealedSettings) -> tuple[Mapping[str, Json], Json]:
         """Return the settings of a version's item, and their source. Raises: SealBrokenError, StoredShapeError."""
         found = read(item, "sid", "sk")
-        context = _context(AccountId(found["accountId"]), found["sid"], version_number(found["sk"]))
+        context = settings_context(AccountId(found["accountId"]), found["sid"], version_number(found["sk"]))
         kept = from_text(self.sealer.open(sealed, context=context).decode())
         # Settings have no members with these names, so the two forms cannot be confused.
         match kept:
@@ -306,7 +306,7 @@ class DynamoDbStrategies:
     def _version_item(
         self, head: StrategyHead, settings: Mapping[str, Json], source: Json, *, by: str | None
     ) -> Attributes:
-        context = _context(head.account_id, head.sid, head.version)
+        context = settings_context(head.account_id, head.sid, head.version)
         kept = settings if source is None else {"settings": settings, "source": source}
         sealed = self.sealer.seal(to_text(kept).encode(), context=context)
         version = StrategyVersion(
@@ -331,7 +331,7 @@ class DynamoDbStrategies:
         return found
 
 
-def _context(account: AccountId, sid: StrategySid, version: int) -> str:
+def settings_context(account: AccountId, sid: StrategySid, version: int) -> str:
     """Return the encryption context of settings. They decrypt with no other."""
     return json.dumps([account, sid, version])
 

@@ -35,7 +35,7 @@ class DynamoDbWebhooks:
         if item is None:
             return None
         sealed = sealed_of(read(item, "secret")["secret"])
-        return _webhook_of(item), self.sealer.open(sealed, context=_context(account)).decode()
+        return _webhook_of(item), self.sealer.open(sealed, context=webhook_context(account)).decode()
 
     def put(self, webhook: Webhook, *, secret: str | None, audit: AuditEntry) -> None:
         account, condition = webhook.account_id, {}
@@ -50,7 +50,7 @@ class DynamoDbWebhooks:
                 "ExpressionAttributeValues": {":doc": before["doc"], ":secret": before["secret"]},
             }
         else:
-            sealed = self.sealer.seal(secret.encode(), context=_context(account))
+            sealed = self.sealer.seal(secret.encode(), context=webhook_context(account))
         item = item_of(
             account, webhook_key(account), doc=to_text(WEBHOOK.write(webhook)), secret=sealed_member(sealed)
         )
@@ -77,7 +77,7 @@ class DynamoDbWebhooks:
         return found
 
 
-def _context(account: AccountId) -> str:
+def webhook_context(account: AccountId) -> str:
     """Return the encryption context of a secret. It decrypts with no other."""
     return json.dumps(["webhook", account])
 

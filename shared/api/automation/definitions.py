@@ -1,6 +1,7 @@
 """Operations on workflow definitions. Source: docs/contracts/automation.md, A.1 rows 1 to 5."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from itertools import islice
 from typing import Any
@@ -24,7 +25,6 @@ from shared.api.http.unreadable import UnreadableItems
 from shared.application.commit import MAX_RACES, ContentionError
 from shared.application.ports import PageKey, UnknownStrategyError, Unreadable
 from shared.application.retire_strategy import retire_strategy, retire_version
-from shared.application.start import Repeatable
 from shared.application.strategies import (
     ChangedMeanwhileError,
     NewStrategy,
@@ -61,9 +61,10 @@ def post_definition(request: Request, body: Document) -> Answer[DefinitionShape]
         else sid_of_request(account, "definition", repeatable.key)
     )
     # The strategy's sid is derived from the definition's id, so that the id leads to it even after its deletion.
-    known_by = Repeatable(
-        key=definition_id,
-        body_hash=request.hasher.hash("definition") if repeatable is None else repeatable.body_hash,
+    known_by = (
+        request.repeatable_as(definition_id, "definition")
+        if repeatable is None
+        else replace(repeatable, key=definition_id)
     )
     new = NewStrategy(
         account_id=account,

@@ -174,16 +174,17 @@ def cancel_tasks(
 
 def post_event(request: Request, named: NamedInstance, body: AddAnEvent) -> Answer[answers.EventShape]:
     """Add an event of any task by hand. It does not move the plan."""
-    repeatable = request.repeatable()
+    hashes = _stored_identities(request)
+    key, body_hash = hashes[0] if hashes else (None, None)
     command = AddEvent(
         task=body.task,
         by=request.actor,
         date=instant_on_instance(request, named.instance, body.date, pointer="/date"),
         data=body.data,
         onhold=body.manualTrigger,
-        # The key is stored with the event, so it is hashed and shortened.
-        key=None if repeatable is None else request.hasher.hash(repeatable.key)[:KEY_LENGTH],
-        body=None if repeatable is None else repeatable.body_hash[:KEY_LENGTH],
+        key=key,
+        body=body_hash,
+        others=tuple(hashes[1:]),
     )
     verdict = _execute(request, named, command)
     instance, seq = verdict.instance, added_by(verdict.instance, command)
@@ -191,6 +192,16 @@ def post_event(request: Request, named: NamedInstance, body: AddAnEvent) -> Answ
     if shape is None:
         raise not_found("event")
     return Answer(body=shape, status=HTTPStatus.CREATED if isinstance(verdict, Applied) else HTTPStatus.OK)
+
+
+def _stored_identities(request: Request) -> list[tuple[str, str]]:
+    """Return the hashes of key and body that may be stored with an event; first those that are stored now."""
+    repeatable = request.repeatable()
+    if repeatable is None:
+        return []
+    keys, bodies = request.hasher.hashes(repeatable.key), (repeatable.body_hash, *repeatable.other_hashes)
+    # They are stored with the instance, so they are shortened.
+    return [(key[:KEY_LENGTH], body[:KEY_LENGTH]) for key, body in zip(keys, bodies, strict=True)]
 
 
 def pause_instance(request: Request, named: NamedInstance, query: PauseQuery) -> Answer[answers.PausedShape]:

@@ -87,7 +87,12 @@ class Request(Incoming):
             return None
         # Clients may serialize the same body differently when they send it again.
         body = canonical(self.json() if self.text else {})
-        return Repeatable(key=key, body_hash=self.hasher.hash("\0".join((*scope, body))))
+        return self.repeatable_as(key, "\0".join((*scope, body)))
+
+    def repeatable_as(self, key: str, request: str) -> Repeatable:
+        """Return the identity of a request by a key and its text."""
+        body_hash, *others = self.hasher.hashes(request)
+        return Repeatable(key=key, body_hash=body_hash, other_hashes=tuple(others))
 
 
 def body_of(event: Mapping[str, Any]) -> bytes:

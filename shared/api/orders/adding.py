@@ -96,7 +96,7 @@ def _check_used(request: Request, again: Repeatable, orders: int) -> None:
     account = request.principal.account_id
     sids = [numbered_order_sid(account, order_number(account, again.key, place)) for place in range(orders)]
     known = all_readable(request.ports.instances.load_many(sids))
-    if any(instance.origin.request_hash != again.body_hash for instance in known):
+    if not all(again.has_hash(instance.origin.request_hash) for instance in known):
         raise JocError(Code.BAD_REQUEST, "the Idempotency-Key was used with another request")
 
 

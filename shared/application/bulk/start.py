@@ -193,7 +193,7 @@ def _known(ports: Ports, sid: OperationSid, request: Repeatable) -> BulkOperatio
     bulk = ports.operations.load(sid)
     if not isinstance(bulk, BulkOperation):
         return None
-    if bulk.request_hash != request.body_hash:
+    if not request.has_hash(bulk.request_hash):
         raise KeyReusedError("the Idempotency-Key was used with another body")
     if bulk.status is BulkStatus.ACTIVE:
         ports.wakeups.invoke_operation(sid)

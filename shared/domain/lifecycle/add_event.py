@@ -21,7 +21,7 @@ def add(strategy: Strategy, instance: Instance, command: AddEvent, *, now: datet
     known = _known_request(instance, command)
     # A repeat is answered first, because the instance may have changed since the first request.
     if known is not None:
-        if known.body == command.body:
+        if (known.key, known.body) in _hashes(command):
             return AlreadyThere(instance=instance)
         why = "the Idempotency-Key was used with another body"
         return Refused(instance=instance, why=why, rule=RefusalRule.KEY_REUSED)
@@ -63,7 +63,12 @@ def added_by(instance: Instance, command: AddEvent) -> int:
 
 
 def _known_request(instance: Instance, command: AddEvent) -> Added | None:
-    return next((request for request in instance.added if request.key == command.key), None)
+    keys = {key for key, _ in _hashes(command)}
+    return next((request for request in instance.added if request.key in keys), None)
+
+
+def _hashes(command: AddEvent) -> list[tuple[str | None, str | None]]:
+    return [(command.key, command.body), *command.others]
 
 
 def _problems(strategy: Strategy, command: AddEvent) -> tuple[Problem, ...]:

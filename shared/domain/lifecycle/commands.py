@@ -54,7 +54,8 @@ class AddEvent:
     """Add an event of any task.
 
     ``date`` is None for now. ``key`` identifies a request that may be repeated, and ``body`` detects a different
-    request with the same key. Both are hashes.
+    request with the same key. Both are hashes. ``others`` are the same two under other peppers, under which the first
+    request may have been stored.
     """
 
     task: str
@@ -64,6 +65,7 @@ class AddEvent:
     onhold: bool = False
     key: str | None = None
     body: str | None = None
+    others: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Named controllers and outputs, run by the step runner."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -95,6 +95,9 @@ class TestNamedControllers:
 
 class _NoHasher:
     def hash(self, secret: str) -> str:
+        raise AssertionError(secret)
+
+    def hashes(self, secret: str) -> Sequence[str]:
         raise AssertionError(secret)
 
     def matches(self, secret: str, secret_hash: str) -> bool:

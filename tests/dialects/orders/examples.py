@@ -70,7 +70,7 @@ def _sid(joc: Joc, order_id: str) -> str:
 
 def main() -> None:
     """Play the story in an empty deployment in memory, and write the examples."""
-    os.environ |= next(iter(TEMPLATE.functions())).environment
+    os.environ |= TEMPLATE.environment("CoreApi")
     shop = Shop()
     ports = MemoryPorts(caller=shop, clock=ManualClock(NOON))
     bootstrap.use_ports(ports)

@@ -1,5 +1,6 @@
 """Adding an event by hand. Source: docs/contracts/core.md section 5; docs/design.md section 8."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -133,6 +134,21 @@ class TestRepeatedRequests:
 
         assert isinstance(verdict, Refused)
         assert verdict.rule == "key-reused"
+
+    def test_the_same_request_under_another_pepper_adds_nothing(self) -> None:
+        """While a pepper is replaced, the first request may be stored under either of the two."""
+        of = life()
+        of.decide(adding(key="old-k", body="old-b"), NOON)
+        again = replace(adding(key="new-k", body="new-b"), others=(("old-k", "old-b"),))
+        other = replace(adding(key="new-k", body="new-c"), others=(("old-k", "old-c"),))
+
+        verdict = of.decide(again, LATER)
+        refused = of.decide(other, LATER)
+
+        assert isinstance(verdict, AlreadyThere)
+        assert added_by(verdict.instance, again) == 2
+        assert isinstance(refused, Refused)
+        assert refused.rule == "key-reused"
 
     def test_requests_without_a_key_add_an_event_each(self) -> None:
         of = life()
