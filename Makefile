@@ -30,7 +30,7 @@ COMPILE_WITH    ?=
 CONTROLLERS_FROM ?=
 LIBRARIES       := build/$(TARGET_PLATFORM)-$(TARGET_PYTHON)
 # botocore describes every service of AWS in 20 MB; the artifacts keep those that the code uses.
-AWS_SERVICES    := dynamodb events kms lambda s3 scheduler secretsmanager sqs
+AWS_SERVICES    := dynamodb events kms lambda s3 scheduler secretsmanager sqs ssm
 
 .PHONY: help environments check checkov test model mutants sim bench demo chaos up invoke sam-env key restore examples settings e2e artifacts build format clean
 

@@ -25,6 +25,7 @@ from shared.adapters.dynamodb.client import connect
 from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.tables import Tables
 from shared.adapters.peppers import hasher_of
+from shared.adapters.secrets import prefix_of
 from shared.domain.access import AccessKey, Role
 from shared.domain.ids import AccountId
 
@@ -86,6 +87,12 @@ class Deployment:
         pages = self._engine.client("scheduler").get_paginator("list_schedules").paginate()
         group = self._environment["SCHEDULE_GROUP"]
         return [s["Name"] for page in pages for s in page["Schedules"] if s["GroupName"] == group]
+
+    def keep_secrets(self, name: str, secret: str, parameter: str) -> None:
+        """Keep a secret and an encrypted parameter of that name for the account ``dev``."""
+        path = f"{prefix_of(self._environment['STAGE'], AccountId('dev'))}{name}"
+        self._engine.client("secretsmanager").create_secret(Name=path, SecretString=secret)
+        self._engine.client("ssm").put_parameter(Name=path, Value=parameter, Type="SecureString")
 
     def subscribe(self) -> "Subscription":
         """Return a new queue that receives all notifications of the bus from now on."""

@@ -224,11 +224,12 @@ class Template:
         return name.lower()
 
     def _attribute(self, name: str, attribute: str) -> str:
-        if attribute not in ("Arn", "StreamArn"):
+        if attribute not in ("Arn", "Id", "StreamArn"):
             raise ValueError(f"the local stack does not support the attribute {attribute} of {name}")
         services = {
             "AWS::Serverless::Function": "lambda:{}:function:",
             "AWS::DynamoDB::Table": "dynamodb:{}:table/",
+            "AWS::SecretsManager::Secret": "secretsmanager:{}:secret:",
             "AWS::SQS::Queue": "sqs:{}:",
             "AWS::IAM::Role": "iam::{}:role/",
             "AWS::S3::Bucket": "s3:::",

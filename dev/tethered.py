@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,6 +38,7 @@ class Tethered:
     ) -> None:
         pid_file.unlink(missing_ok=True)
         self._tether: int | None
+        self._releasing = threading.Lock()
         read, self._tether = os.pipe()
         with log.open("a") as output:
             self._shell = subprocess.Popen(
@@ -84,6 +86,9 @@ class Tethered:
 
     def _release(self) -> None:
         """Close our end of the standard input, which ends the process if it runs."""
-        if self._tether is not None:
-            os.close(self._tether)
-            self._tether = None
+        # Whoever waits for the process and whoever stops it release it at the same time. The second close would hit
+        # another file that has this number by then.
+        with self._releasing:
+            tether, self._tether = self._tether, None
+        if tether is not None:
+            os.close(tether)

@@ -1,6 +1,7 @@
 """Runs the local stack until Ctrl-C, with the demo's services and the example strategies. ``make up``.
 
-It reads PORT (8080), DOWNSTREAM_PORT (8081), STATE_DIR (.state/up), START_AT, WAKEUPS, SWEEPER and CONTAINERS_AT.
+It reads PORT (8080), DOWNSTREAM_PORT (8081), STATE_DIR (.state/up), START_AT, WAKEUPS, SWEEPER, CONTAINERS_AT and
+SECRETS_FILE.
 """
 
 import os

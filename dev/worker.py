@@ -17,6 +17,7 @@ from typing import Any
 
 from dev.change_log import STREAMED, WriteWatch
 from dev.clock import DevClock
+from dev.secrets_file import VARIABLE, FileSecrets
 from dev.webhook_queue import leave_out_groups
 from shared import bootstrap
 
@@ -43,6 +44,7 @@ def main() -> None:
     read, write, handler = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     clock = DevClock(Path(os.environ["CLOCK_FILE"]), os.environ["STACK_URL"], os.environ["STACK_FUNCTION"])
     bootstrap.use_clock(clock)
+    bootstrap.use_secrets(FileSecrets(os.environ.get(VARIABLE, "")))
     bootstrap.watch_database(_log_writes)
     leave_out_groups()
     module, _, name = handler.rpartition(".")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from threading import Lock
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import boto3
 from aws_lambda_powertools import Logger
@@ -42,7 +42,10 @@ from shared.application.webhooks import WebhookCaller, WebhookDirectory
 from shared.config import ConfigError, Settings, read_settings
 from shared.expressions import use_evaluator
 
-AwsService = Literal["events", "kms", "lambda", "s3", "scheduler", "secretsmanager", "sqs"]
+if TYPE_CHECKING:
+    from shared.adapters.secrets import SecretSource
+
+AwsService = Literal["events", "kms", "lambda", "s3", "scheduler", "secretsmanager", "sqs", "ssm"]
 """The services that have a client besides DynamoDB."""
 
 _LOCAL_KEY = "local:"
@@ -53,10 +56,20 @@ _CONFIG = Config(
     user_agent=USER_AGENT,
     max_pool_connections=MAX_THREADS,
 )
+# A step waits for its secrets while it holds a lease, so it takes at most 7 s to read one: two tries of 3 s, and a
+# pause of up to a second between them.
+_SECRETS_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 2},
+    connect_timeout=1,
+    read_timeout=2,
+    user_agent=USER_AGENT,
+)
+_SECRET_SERVICES = ("secretsmanager", "ssm")
 _SNAP_START = "snap-start"
 _FAILED_WAKEUPS = {"schedule": "wakeup not scheduled", "send": "wakeup not sent"}
 # Set by the local stack and by tests. The last one counts.
 _clocks: list[Clock] = []
+_secret_sources: list["SecretSource"] = []
 _ports: list[Ports] = []
 _watchers: list[Callable[[DynamoDbClient], None]] = []
 _making_client = Lock()
@@ -113,6 +126,11 @@ def use_clock(clock: Clock) -> None:
     _clocks.append(clock)
 
 
+def use_secrets(source: "SecretSource") -> None:
+    """Read secrets there instead of from AWS. The local stack calls it before anything else is made."""
+    _secret_sources.append(source)
+
+
 def watch_database(watch: Callable[[DynamoDbClient], None]) -> None:
     """Call ``watch`` with the client of DynamoDB when it is made. The local stack uses it to see the writes."""
     _watchers.append(watch)
@@ -126,6 +144,7 @@ def use_ports(chosen: Ports) -> None:
 def forget() -> None:
     """Return to the state of a fresh container, with no choices and no objects."""
     _clocks.clear()
+    _secret_sources.clear()
     _ports.clear()
     _watchers.clear()
     if _evaluator.cache_info().currsize:
@@ -358,8 +377,17 @@ def _caller() -> _Caller:
     """Return the caller of services."""
     # Only functions that call services pay for this import, which takes a tenth of a second.
     from shared.adapters.http.service_caller import HttpServiceCaller  # noqa: PLC0415 - see above
+    from shared.adapters.secrets import AwsSecrets, CachedSecrets  # noqa: PLC0415 - see above
 
-    return HttpServiceCaller(seconds=monotonic, allowed=settings().allowed_networks)
+    aws = AwsSecrets(
+        stage=settings().stage, secrets_manager=lambda: _client("secretsmanager"), ssm=lambda: _client("ssm")
+    )
+    source = _secret_sources[-1] if _secret_sources else aws
+    return HttpServiceCaller(
+        seconds=monotonic,
+        secrets=CachedSecrets(source, _clock()),
+        allowed=settings().allowed_networks,
+    )
 
 
 @cache
@@ -399,7 +427,8 @@ def _client(service: AwsService) -> Any:  # noqa: ANN401 - boto3 has no types of
 
 @cache
 def _made_client(service: AwsService) -> Any:  # noqa: ANN401 - as above
-    return _session().client(service, config=_CONFIG)
+    config = _SECRETS_CONFIG if service in _SECRET_SERVICES else _CONFIG
+    return _session().client(service, config=config)
 
 
 def _report_trace(error: OSError) -> None:

@@ -221,5 +221,26 @@ BUGS = (
         new="return later(moment_at(base.at, zone), span, zone), problem",
         layers=("tests/domain/planning/test_cycles.py",),
     ),
+    Bug(
+        name="an inserted text names a secret",
+        file="shared/domain/steps/call.py",
+        old="for one in references\n",
+        new="for one in render_with_references(rendered, {}, variables=VARIABLES, reserved=RESERVED)[1]\n",
+        layers=("tests/domain/steps/test_call.py", "tests/adapters/http/test_call_secrets.py"),
+    ),
+    Bug(
+        name="a fresh secret is read again after a 401",
+        file="shared/adapters/http/call_secrets.py",
+        old="for secret, value in self._used.items() if not value.is_fresh",
+        new="for secret, value in self._used.items()",
+        layers=("tests/adapters/http/test_call_secrets.py",),
+    ),
+    Bug(
+        name="an answer keeps the secret that was sent first",
+        file="shared/adapters/http/call_secrets.py",
+        old="        self._seen.add(value.text)\n",
+        new="        self._seen = {value.text}\n",
+        layers=("tests/adapters/http/test_call_secrets.py",),
+    ),
 )
 """From the domain outwards."""

@@ -17,7 +17,7 @@ from shared.bootstrap import begin_invocation, prepare, service_caller, settings
 from shared.domain.ids import InstanceSid
 
 logger = Logger(json_serializer=log_line)
-prepare("kms", "lambda", "scheduler", calls=service_caller)
+prepare("kms", "lambda", "scheduler", "secretsmanager", "ssm", calls=service_caller)
 
 
 @logger.inject_lambda_context

@@ -4,7 +4,7 @@ A method that writes may have written although it raised, if its reply was lost.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -23,6 +23,7 @@ from shared.domain.instance.verdict import AuditEntry
 from shared.domain.notifications.webhook import Webhook
 from shared.domain.steps.call import CallOutcome, ServiceRequest
 from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
+from shared.domain.strategy.secret_names import SecretReference
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,7 +34,10 @@ class StaleRevError(Exception):
 
 
 class UnavailableError(Exception):
-    """A store or KMS cannot be used for now. A write may have been stored, if only its reply was lost."""
+    """A store, KMS or a service of secrets cannot be used for now.
+
+    A write may have been stored, if only its reply was lost.
+    """
 
 
 class OverloadedError(UnavailableError):
@@ -630,13 +634,45 @@ class UnknownStrategyError(Exception):
     """There is no such version of a strategy."""
 
 
+class SecretRefusedError(Exception):
+    """A secret cannot be used: there is none, it may not be read, or it is no text. The message has no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretValue:
+    """The value of a secret. ``is_fresh`` is true if it was read now, false if it was cached."""
+
+    text: str = field(repr=False)
+    is_fresh: bool
+
+
+class Secrets(Protocol):
+    """The secrets that calls of services name. Only a ``ServiceCaller`` uses them."""
+
+    def read(self, secret: SecretReference) -> SecretValue:
+        """Return the value of a secret: as it was at most five minutes ago, else read now.
+
+        Raises: SecretRefusedError. UnavailableError.
+        """
+
+    def renewed(self, secret: SecretReference, *, refused: SecretValue) -> SecretValue:
+        """Return the value of a secret instead of the one with which a service has refused a call.
+
+        It may be the same, and need not be read again if that has just been in vain.
+        Raises: SecretRefusedError. UnavailableError.
+        """
+
+
 class ServiceCaller(Protocol):
     """Calls of services."""
 
     def call(self, request: ServiceRequest) -> CallOutcome:
-        """Send a request once and return its outcome. It is sent a second time only if the service refused a token.
+        """Send a request once and return its outcome.
 
-        It never raises for an error of the service or the network.
+        It is sent a second time only if the service refused a token, or a secret that has changed since it was read.
+        An outcome does not contain a value of the request's secrets. An error of the service or the network never
+        raises.
+        Raises: UnavailableError: a secret cannot be read for now. The service has not done anything for this call.
         """
 
 

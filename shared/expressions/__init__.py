@@ -23,7 +23,14 @@ from shared.expressions.problems import (
     ExpressionProblem,
     ExpressionSyntaxError,
 )
-from shared.expressions.templates import render, template_problems
+from shared.expressions.templates import (
+    Place,
+    Reference,
+    references_in,
+    render,
+    render_with_references,
+    template_problems,
+)
 from shared.expressions.texts import text_of
 
 __all__ = [
@@ -35,6 +42,8 @@ __all__ = [
     "ExpressionSyntaxError",
     "JsonValue",
     "NoEvaluatorError",
+    "Place",
+    "Reference",
     "Reply",
     "ResultType",
     "Spending",
@@ -43,7 +52,9 @@ __all__ = [
     "as_data",
     "check",
     "evaluate",
+    "references_in",
     "render",
+    "render_with_references",
     "spending",
     "template_problems",
     "text_of",

@@ -1,10 +1,13 @@
 """Templates: strings inside a JSON value that contain ``${CEL}`` or ``{{dotted.path}}``.
 
+A caller may reserve first segments of paths, such as ``secret``. Placeholders of reserved paths are references: they
+stay in the rendered text as they are, with their positions, and the caller fills them in later.
 Source: docs/expressions.md.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias, TypeGuard
 
 from shared.expressions.evaluation import check, evaluate_all
 from shared.expressions.kinds import JsonValue, ResultType, Value, Variables
@@ -15,17 +18,52 @@ from shared.expressions.values import Meter, data_out
 
 _MAX_INDEX_DIGITS = 6
 
+Place: TypeAlias = tuple[str | int, ...]
+"""The names and indexes that lead from a JSON value to a value in it."""
 
-def template_problems(value: JsonValue, *, variables: Variables) -> Iterator[tuple[str, ExpressionProblem]]:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A placeholder of a reserved path. It is ``text[start:end]`` of the string at ``place`` of the rendered value."""
+
+    place: Place
+    start: int
+    end: int
+    segments: tuple[str, ...]
+
+
+def template_problems(
+    value: JsonValue, *, variables: Variables, reserved: Collection[str] = ()
+) -> Iterator[tuple[str, ExpressionProblem]]:
     """Yield the problems of the templates in ``value``, each with the RFC 6901 pointer of its string.
 
     The problems are expressions that do not compile, placeholders that are not closed, empty paths and unknown
-    variables. They are found one by one, so that a caller who needs only the first ones pays only for them.
+    variables. Paths that begin with a ``reserved`` name are left to the caller. They are found one by one, so that a
+    caller who needs only the first ones pays only for them.
     Source: docs/expressions.md.
     """
     for pointer, text in _strings(value, ""):
-        for problem in _problems_of(text, variables=variables):
+        for problem in _problems_of(text, variables=variables, reserved=reserved):
             yield pointer, problem
+
+
+def references_in(value: JsonValue, *, reserved: Collection[str]) -> Iterator[tuple[str, str, Lookup]]:
+    """Yield the placeholders of reserved paths: the pointer of each one's string, the string, and the placeholder.
+
+    A string that is no valid template has none.
+    """
+    for pointer, text in _strings(value, ""):
+        if "{{" not in text:
+            continue
+        try:
+            parts = parse(text)
+        except TemplateError:
+            continue
+        yield from (
+            (pointer, text, part)
+            for part in parts
+            if isinstance(part, Lookup) and part.segments[0] in reserved
+        )
 
 
 def render(value: JsonValue, context: Mapping[str, object], *, variables: Variables) -> JsonValue:
@@ -37,42 +75,70 @@ def render(value: JsonValue, context: Mapping[str, object], *, variables: Variab
     Raises: EvaluationError: if an expression has no value, a template is broken, or the result is too large.
     Source: docs/expressions.md.
     """
+    return render_with_references(value, context, variables=variables, reserved=())[0]
+
+
+def render_with_references(
+    value: JsonValue, context: Mapping[str, object], *, variables: Variables, reserved: Collection[str]
+) -> tuple[JsonValue, tuple[Reference, ...]]:
+    """Return the same as ``render``, and the references in the result.
+
+    A reference is a placeholder that the template itself contains, never a part of an inserted value that looks like
+    one. A string with a reference is a text, even if the reference is all of it.
+    Raises: EvaluationError: as ``render``.
+    """
     try:
         sources = tuple(_expressions(value))
         values = iter(
             evaluate_all(sources, context, variables=variables, returns=ResultType.ANY) if sources else ()
         )
-        return _Rendering(context, values).of(value)
+        rendering = _Rendering(context, values, reserved)
+        rendered = rendering.of(value, ())
     except RecursionError:
         raise EvaluationError("a template or a value in it is nested too deep") from None
+    return rendered, tuple(rendering.references)
 
 
 @dataclass(slots=True)
 class _Rendering:
-    """One call of ``render``. ``values`` are those of the expressions, in the order of the placeholders."""
+    """One rendering. ``values`` are those of the expressions, in the order of the placeholders."""
 
     context: Mapping[str, object]
     values: Iterator[Value]
+    reserved: Collection[str]
+    references: list[Reference] = field(default_factory=list)
     meter: Meter = field(default_factory=Meter)
 
-    def of(self, value: JsonValue) -> JsonValue:
+    def of(self, value: JsonValue, place: Place) -> JsonValue:
         if isinstance(value, dict):
-            return {key: self.of(item) for key, item in value.items()}
+            return {key: self.of(item, (*place, key)) for key, item in value.items()}
         if isinstance(value, list):
-            return [self.of(item) for item in value]
-        return self._filled(value) if isinstance(value, str) else value
+            return [self.of(item, (*place, index)) for index, item in enumerate(value)]
+        return self._filled(value, place) if isinstance(value, str) else value
 
-    def _filled(self, text: str) -> JsonValue:
+    def _filled(self, text: str, place: Place) -> JsonValue:
         if "{" not in text:
             return text
         parts = parse(text)
-        if len(parts) == 1:
+        if len(parts) == 1 and not self._is_reference(parts[0]):
             return self._value_of(parts[0])
-        return "".join(text_of(self._value_of(part)) for part in parts)
+        filled = ""
+        for part in parts:
+            piece = text_of(self._value_of(part))
+            if self._is_reference(part):
+                start, end = len(filled), len(filled) + len(piece)
+                self.references.append(Reference(place=place, start=start, end=end, segments=part.segments))
+            filled += piece
+        return filled
+
+    def _is_reference(self, part: Part) -> TypeGuard[Lookup]:
+        return isinstance(part, Lookup) and part.segments[0] in self.reserved
 
     def _value_of(self, part: Part) -> JsonValue:
         if isinstance(part, Literal):
             return self.meter.text(part.text)
+        if self._is_reference(part):
+            return self.meter.text(f"{{{{{'.'.join(part.segments)}}}}}")
         if isinstance(part, Lookup):
             return data_out(_found(self.context, part.segments), self.meter)
         return data_out(next(self.values), self.meter)
@@ -96,13 +162,17 @@ def _strings(value: JsonValue, pointer: str) -> Iterator[tuple[str, str]]:
             yield from _strings(item, f"{pointer}/{index}")
 
 
-def _problems_of(template: str, *, variables: Variables) -> Iterator[ExpressionProblem]:
+def _problems_of(
+    template: str, *, variables: Variables, reserved: Collection[str]
+) -> Iterator[ExpressionProblem]:
     try:
         parts = parse(template)
     except TemplateError as error:
         yield error.problem
         return
     for part in parts:
+        if isinstance(part, Lookup) and part.segments[0] in reserved:
+            continue
         problem = _problem_of(part, template, variables=variables)
         if problem is not None:
             yield problem

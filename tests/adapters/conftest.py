@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from dev.memory.secrets import MemorySecrets
 from shared.adapters.http.service_caller import HttpServiceCaller
+from shared.adapters.secrets import CachedSecrets
+from shared.adapters.system import SystemClock
 from tests.adapters.http.http_stub import Make
 
 
@@ -14,7 +17,13 @@ def make() -> Iterator[Make]:
     made: list[HttpServiceCaller] = []
 
     def a_caller(**changes: Any) -> HttpServiceCaller:
-        given = {"seconds": time.monotonic, "allowed": (ip_network("127.0.0.0/8"),), **changes}
+        secrets = CachedSecrets(MemorySecrets(), SystemClock())
+        given = {
+            "seconds": time.monotonic,
+            "secrets": secrets,
+            "allowed": (ip_network("127.0.0.0/8"),),
+            **changes,
+        }
         made.append(HttpServiceCaller(**given))
         return made[-1]
 

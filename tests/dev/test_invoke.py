@@ -47,7 +47,10 @@ class TestSamples:
         events = {file for function in FUNCTIONS for file in samples(function)}
         strategies = {file for file in files - events if "settings" in json.loads(file.read_text())}
 
-        assert {file.name for file in files - events - strategies} == {"automation-definition.json"}
+        assert {file.name for file in files - events - strategies} == {
+            "automation-definition.json",
+            "local-secrets.json",
+        }
 
     def test_an_own_file_can_be_named(self, tmp_path: Path) -> None:
         file = tmp_path / "event.json"

@@ -6,7 +6,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.message import Message
 from http import HTTPStatus
@@ -199,6 +199,47 @@ class TestOneDeployment:
         assert club.calls(club.ann) == ["welcome", "/4020/charges", "paid", "receipt"]
         assert club.api.call("GET", f"/execution-instance/{club.ann.sid}")["cycle"] == 2
 
+    def test_a_call_has_secrets_that_the_runners_role_may_read(self, club: Club) -> None:
+        club.deployment.keep_secrets("mail/key", '{"key": "k-hush-hush"}', "t-hush-hush")
+        strategy = {**example("gym-membership", club.downstream), "name": "gym-secrets"}
+        for action in strategy["settings"]["actions"]:
+            action["data"] |= {"key": "{{secret.mail/key#key}}", "token": "{{parameter.mail/key}}"}
+        club.api.call("POST", "/execution-strategy", strategy)
+        gus = joined(club.api, "gus", start=datetime.now(UTC) - A_WEEK_AND_A_DAY, strategy="gym-secrets")
+        club.await_end(gus, "send-welcome", "charge-fee", seconds=60)
+
+        sent = [line["request"] for line in club.ledger() if "gus" in f"{line['path']} {line['request']}"]
+        assert len(sent) == 4
+        assert {(one["key"], one["token"]) for one in sent} == {("k-hush-hush", "t-hush-hush")}
+        shown = json.dumps([club.event(sid) for sid in gus.events.values()])
+        assert "hush" not in shown + "".join(club.deployment.logged("StepRunner"))
+
+    @pytest.mark.parametrize(
+        ("action", "reference"),
+        [
+            ("secretsmanager:GetSecretValue", "{{secret.denied}}"),
+            ("ssm:GetParameter", "{{parameter.denied}}"),
+        ],
+    )
+    def test_a_secret_that_the_role_denies_sends_nothing(
+        self, club: Club, action: str, reference: str
+    ) -> None:
+        name = action.partition(":")[0]
+        strategy = {**example("gym-membership", club.downstream), "name": f"gym-{name}"}
+        for one in strategy["settings"]["actions"]:
+            one["data"] |= {"key": reference}
+        club.api.call("POST", "/execution-strategy", strategy)
+        start = datetime.now(UTC) - A_WEEK_AND_A_DAY
+        with club.deployment.without("StepRunner", action):
+            member = joined(club.api, f"hal-{name}", start=start, strategy=f"gym-{name}")
+            seconds_until(
+                lambda: "it may not be read" in json.dumps(club.event(member.events["charge-fee"])),
+                60,
+                lambda: [club.event(sid) for sid in member.events.values()],
+            )
+
+        assert club.calls(member) == []
+
     def test_an_event_due_next_month_is_scheduled(self, club: Club) -> None:
         club.await_end(club.ann, "charge-fee", seconds=60)
 
@@ -367,7 +408,13 @@ def restored_tables(deployment: Deployment) -> Restored:
     def waiting(_: float) -> None:
         time.sleep(0.2)
 
-    restore = Restore(client=deployment.client("dynamodb"), stage="e2e", suffix="-restored-1", sleep=waiting)
+    client = deployment.client("dynamodb")
+    # This engine ignores point-in-time recovery in templates.
+    for table in astuple(deployment.tables):
+        client.update_continuous_backups(
+            TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+        )
+    restore = Restore(client=client, stage="e2e", suffix="-restored-1", sleep=waiting)
     while True:
         try:
             return restore.run()
@@ -377,17 +424,19 @@ def restored_tables(deployment: Deployment) -> Restored:
                 raise
 
 
+@pytest.fixture(scope="module")
+def restored(club: Club) -> tuple[Club, Member]:
+    """Return the club on restored tables, and a member who joined before the restore."""
+    club.await_end(club.ann, "charge-fee", seconds=60)
+    gina = joined(club.api, "gina", start=datetime.now(UTC) + A_WEEK_AND_A_DAY)
+    made = restored_tables(club.deployment)
+    club.deployment.adopt(made.parameters)
+    assert made.paused == ["dev"]
+    return club, gina
+
+
 class TestARestore:
     """The last tests of this module: tables restored under other names are adopted, and everything goes on there."""
-
-    @pytest.fixture(scope="class")
-    def restored(self, club: Club) -> tuple[Club, Member]:
-        """Return the club on restored tables, and a member who joined before the restore."""
-        gina = joined(club.api, "gina", start=datetime.now(UTC) + A_WEEK_AND_A_DAY)
-        made = restored_tables(club.deployment)
-        club.deployment.adopt(made.parameters)
-        assert made.paused == ["dev"]
-        return club, gina
 
     def test_what_was_there_before_is_there_again(self, restored: tuple[Club, Member]) -> None:
         club, gina = restored

@@ -9,9 +9,12 @@ from shared.expressions import (
     EvaluationError,
     ExpressionProblem,
     JsonValue,
+    Reference,
     Variables,
     VariableType,
+    references_in,
     render,
+    render_with_references,
     template_problems,
 )
 from shared.expressions.problems import MAX_LINE
@@ -277,3 +280,63 @@ class TestManyProblems:
     def test_no_more_problems_are_made_than_are_taken(self) -> None:
         found = template_problems(["{{b}}"] * 100_000, variables={"a": VariableType.MAP})
         assert [pointer for pointer, _ in islice(found, 2)] == ["/0", "/1"]
+
+
+class TestReferences:
+    """Placeholders of reserved paths stay as they are, with their positions; only the template itself has them."""
+
+    def rendered(self, value: JsonValue, **context: object) -> tuple[JsonValue, tuple[Reference, ...]]:
+        return render_with_references(
+            value, {**CONTEXT, **context}, variables=VARIABLES, reserved={"secret", "parameter"}
+        )
+
+    def test_a_reference_stays_in_its_text(self) -> None:
+        assert self.rendered("Bearer {{secret.gateway#key}}") == (
+            "Bearer {{secret.gateway#key}}",
+            (Reference(place=(), start=7, end=29, segments=("secret", "gateway#key")),),
+        )
+
+    def test_the_position_counts_what_was_inserted_before(self) -> None:
+        text, (first, second) = self.rendered("{{cycle}} {{ secret.a }}${cycle}{{parameter.b/c}}")
+
+        assert isinstance(text, str)
+        assert text == "3 {{secret.a}}3{{parameter.b/c}}"
+        assert text[first.start : first.end] == "{{secret.a}}"
+        assert text[second.start : second.end] == "{{parameter.b/c}}"
+
+    def test_the_place_leads_through_objects_and_lists(self) -> None:
+        value: JsonValue = {"a": ["x", {"b/c": "{{secret.k}}"}], "d": 1}
+
+        assert self.rendered(value) == (
+            value,
+            (Reference(place=("a", 1, "b/c"), start=0, end=12, segments=("secret", "k")),),
+        )
+
+    @pytest.mark.parametrize("template", ["{{response}}", "${response}", "a {{response}}", "\\{{secret.a}}"])
+    def test_an_inserted_or_escaped_text_is_no_reference(self, template: str) -> None:
+        text, references = self.rendered(template, response="{{secret.a}}")
+
+        assert isinstance(text, str)
+        assert text.endswith("{{secret.a}}")
+        assert references == ()
+
+    def test_without_reserved_names_the_path_is_missing(self) -> None:
+        assert rendered("a {{secret.b}}") == "a "
+
+    def test_a_reserved_path_is_no_unknown_variable(self) -> None:
+        value: JsonValue = ["{{secret.a}}", "{{secrets.a}}", "${secret.a}"]
+        found = list(template_problems(value, variables=VARIABLES, reserved={"secret"}))
+
+        assert [(pointer, problem.rule) for pointer, problem in found] == [
+            ("/1", "undeclared"),
+            ("/2", "undeclared"),
+        ]
+
+    def test_references_are_found_with_their_pointers(self) -> None:
+        value: JsonValue = {"a/b": ["{{secret.x}} {{cycle}} {{ secret.y.z }}", "{{secret", "none", 1]}
+        found = list(references_in(value, reserved={"secret"}))
+
+        assert [(pointer, lookup.segments, lookup.at) for pointer, _, lookup in found] == [
+            ("/a~1b/0", ("secret", "x"), 0),
+            ("/a~1b/0", ("secret", "y", "z"), 23),
+        ]

@@ -11,6 +11,8 @@ READS = {
     "events": {"event_history"},
     "flags": {"blocked_by", "queue_paused"},
     "kms": {"load_strategy"},
+    # The secrets of a call are read before it is sent.
+    "secrets": {"call"},
 }
 REPLIES = {
     "instances": {"committed"},

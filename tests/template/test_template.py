@@ -23,6 +23,7 @@ from shared.adapters.dynamodb.tables import Tables, table_definitions
 from shared.adapters.dynamodb.webhooks import webhook_context
 from shared.adapters.http.webhook_caller import TIMEOUT_SECONDS
 from shared.adapters.peppers import hasher_of
+from shared.adapters.secrets import prefix_of
 from shared.application.sweep import Fault
 from shared.config import read_settings
 from shared.domain.ids import AccountId, StrategySid
@@ -408,11 +409,51 @@ class TestRoles:
             assert not any("*" in action for action in as_list(statement["Action"])), owner
             for resource in as_list(statement["Resource"]):
                 told = str(TEMPLATE.resolve(resource))
-                # Schedules, streams and objects are named as they are made; their group, table and bucket are ours.
+                # Schedules, streams, objects and secrets are named as they are made; their group, table, bucket and
+                # prefix are ours.
                 named = re.sub(
-                    r":schedule/ritornello-test/\*|:table/[a-z-]+/stream/\*|:::unpublished/\*", "", told
+                    r":schedule/ritornello-test/\*|:table/[a-z-]+/stream/\*|:::unpublished/\*"
+                    r"|:secret:/ritornello/test/\*|:parameter/ritornello/test/\*",
+                    "",
+                    told,
                 )
                 assert "*" not in named, (owner, told)
+
+    @pytest.mark.parametrize(
+        ("action", "service", "resource"),
+        [
+            ("secretsmanager:GetSecretValue", "secretsmanager", "secret:"),
+            ("ssm:GetParameter", "ssm", "parameter"),
+        ],
+    )
+    def test_only_the_step_runner_reads_secrets_below_the_prefix(
+        self, action: str, service: str, resource: str
+    ) -> None:
+        readers = [
+            (owner, s)
+            for owner, s in statements()
+            if action in as_list(s["Action"]) and "/ritornello/" in str(TEMPLATE.resolve(s["Resource"]))
+        ]
+        prefix = prefix_of("test", AccountId("acme"))
+
+        ((owner, statement),) = readers
+        allowed = str(TEMPLATE.resolve(statement["Resource"]))
+        assert owner == "StepRunner"
+        assert as_list(statement["Action"]) == [action]
+        assert re.fullmatch(f"arn:aws:{service}:[a-z0-9-]+:[0-9]+:{resource}/ritornello/test/\\*", allowed)
+        assert fnmatchcase(f"{allowed.partition(resource)[0]}{resource}{prefix}gateway-AbCdEf", allowed)
+        assert not fnmatchcase(allowed.replace("/test/", "/test2/"), allowed)
+
+    def test_the_step_runner_decrypts_secrets_through_their_services_only(self) -> None:
+        conditions = [
+            s["Condition"]
+            for owner, s in statements()
+            if owner == "StepRunner" and "kms:ViaService" in json.dumps(s.get("Condition", {}))
+        ]
+        ((via,),) = ([c["StringEquals"]["kms:ViaService"]] for c in conditions)
+
+        services = [str(TEMPLATE.resolve(service)).partition(".")[0] for service in via]
+        assert services == ["secretsmanager", "ssm"]
 
     @pytest.mark.parametrize(
         ("role", "group"), [("SchedulerRole", "ritornello-test"), ("SweepScheduleRole", "default")]
@@ -522,6 +563,7 @@ class TestKeys:
             pattern
             for owner, statement in statements()
             if owner == name and "kms:Decrypt" in as_list(statement["Action"])
+            if "kms:ViaService" not in str(statement["Condition"])
             for pattern in as_list(statement["Condition"]["StringLike"]["kms:EncryptionContext:settings"])
         ]
 
@@ -557,13 +599,19 @@ class TestThePepper:
 
     def test_only_the_apis_may_read_it(self) -> None:
         readers = {
-            owner: s["Resource"]
-            for owner, s in statements()
-            if as_list(s["Action"]) == ["secretsmanager:GetSecretValue"]
+            owner: (s["Action"], s["Resource"]) for owner, s in statements() if "Pepper" in str(s["Resource"])
         }
 
-        place = {"Fn::If": ["MakesPepper", {"Ref": "PepperSecret"}, {"Ref": "PepperSecretArn"}]}
-        assert readers == dict.fromkeys(("CoreApi", "ProcessApi", "AutomationApi", "OrdersApi"), place)
+        place = {
+            "Fn::If": [
+                "MakesPepper",
+                {"Fn::GetAtt": ["PepperSecret", "Id"]},
+                {"Ref": "PepperSecretArn"},
+            ]
+        }
+        assert readers == dict.fromkeys(
+            ("CoreApi", "ProcessApi", "AutomationApi", "OrdersApi"), ("secretsmanager:GetSecretValue", place)
+        )
 
     def test_a_secret_that_is_named_is_used_instead(self) -> None:
         template = Template(ROOT / "template.yaml", {**PARAMETERS, "PepperSecretArn": "arn:theirs"})

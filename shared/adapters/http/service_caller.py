@@ -8,10 +8,12 @@ from dataclasses import replace
 from functools import partial
 
 from shared.adapters.http.addresses import AddressGuard, Network
+from shared.adapters.http.call_secrets import CallSecrets
 from shared.adapters.http.egress import Egress, Resolver, Seconds, system_resolver
 from shared.adapters.http.exchange import Reply, Sending, exchange, read_json
 from shared.adapters.http.guarded_http import guarded_session
 from shared.adapters.http.tokens import NoToken, Token, TokenCache
+from shared.application.ports import SecretRefusedError, Secrets
 from shared.domain.steps.call import (
     Answered,
     CallOutcome,
@@ -27,14 +29,16 @@ _UNAUTHORIZED = 401
 class HttpServiceCaller:
     """A ``ServiceCaller`` with the connections and tokens of one container.
 
-    ``seconds`` is ``time.monotonic``. ``allowed`` are internal networks that calls may go to. ``ca_file`` holds the
-    trusted certificates; None means certifi's. ``resolve`` turns names into addresses.
+    ``seconds`` is ``time.monotonic``. ``secrets`` has those that requests name. ``allowed`` are internal networks that
+    calls may go to. ``ca_file`` holds the trusted certificates; None means certifi's. ``resolve`` turns names into
+    addresses.
     """
 
     def __init__(
         self,
         *,
         seconds: Seconds,
+        secrets: Secrets,
         allowed: tuple[Network, ...] = (),
         ca_file: str | None = None,
         resolve: Resolver = system_resolver,
@@ -42,30 +46,69 @@ class HttpServiceCaller:
         self._session = guarded_session(Egress(seconds, AddressGuard(allowed), resolve), ca_file=ca_file)
         self._exchange = partial(exchange, self._session)
         self._tokens = TokenCache(self._exchange, seconds)
+        self._secrets = secrets
+        self._seconds = seconds
 
     def call(self, request: ServiceRequest) -> CallOutcome:
-        if request.credential is None or _authorizes(request):
-            return self._called(request)
-        return self._authorized(request, request.credential)
+        secrets = CallSecrets(self._secrets, self._seconds)
+        try:
+            outcome = self._sent(secrets, request)
+        except SecretRefusedError as error:
+            return Unreachable(why=str(error))
+        return secrets.removed_from(outcome)
 
     def close(self) -> None:
         """Close the kept connections; tokens are kept, and later calls connect again."""
         # For the start of an invocation: while a container is frozen, its connections close without its notice.
         self._session.close()
 
-    def _authorized(self, request: ServiceRequest, credential: Credential) -> CallOutcome:
-        """Call with a token, and once more with a new one if the service answers 401."""
-        token = self._tokens.token(credential)
+    def _sent(self, secrets: CallSecrets, request: ServiceRequest) -> CallOutcome:
+        """Send a request, with a token if it needs one, and once more if its token or a secret was refused.
+
+        Raises: SecretRefusedError: nothing was sent. UnavailableError.
+        """
+        filled = secrets.fill(request)
+        if request.credential is not None and not _authorizes(request):
+            return self._authorized(secrets, request, filled, request.credential)
+        outcome = self._called(filled)
+        if not _is_unauthorized(outcome) or not secrets.renew():
+            return outcome
+        try:
+            again = secrets.fill(request)
+        except SecretRefusedError:
+            # The service has answered, and the new value cannot be sent to it.
+            return outcome
+        return self._called(again)
+
+    def _authorized(
+        self, secrets: CallSecrets, request: ServiceRequest, filled: ServiceRequest, credential: Credential
+    ) -> CallOutcome:
+        """Call with a token, and once more if the service answers 401: with a new one, and with changed secrets.
+
+        At most two tokens are fetched, because the lease allows no more.
+        """
+        has_changed = False
+        ready = secrets.fill_credential(credential)
+        token = self._tokens.token(ready)
+        if isinstance(token, NoToken) and token.is_unauthorized and secrets.renew():
+            has_changed = True
+            filled, ready = secrets.fill(request), secrets.fill_credential(credential)
+            token = self._tokens.token(ready)
         if isinstance(token, NoToken):
             return _not_sent(token)
-        outcome = self._called(request, _authorization(credential, token))
-        if not isinstance(outcome, Answered) or outcome.status != _UNAUTHORIZED:
+        outcome = self._called(filled, _authorization(ready, token))
+        if has_changed or not _is_unauthorized(outcome):
             return outcome
-        renewed = self._tokens.renewed(credential, refused=token)
+        if secrets.renew():
+            try:
+                filled, ready = secrets.fill(request), secrets.fill_credential(credential)
+            except SecretRefusedError:
+                return outcome
+        renewed = self._tokens.renewed(ready, refused=token)
         if isinstance(renewed, NoToken):
             # With a token the service might do it, so its 401 is not the last word while the token is refused for now.
             return _not_sent(renewed) if renewed.is_refusal else outcome
-        return self._called(request, _authorization(credential, renewed))
+        return self._called(filled, _authorization(ready, renewed))
 
     def _called(self, request: ServiceRequest, authorization: str | None = None) -> CallOutcome:
         more = {} if authorization is None else {"Authorization": authorization}
@@ -79,6 +122,10 @@ class HttpServiceCaller:
         )
         outcome = self._exchange(sending)
         return _answered(outcome) if isinstance(outcome, Reply) else outcome
+
+
+def _is_unauthorized(outcome: CallOutcome) -> bool:
+    return isinstance(outcome, Answered) and outcome.status == _UNAUTHORIZED
 
 
 def _authorizes(request: ServiceRequest) -> bool:

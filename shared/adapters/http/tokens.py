@@ -30,6 +30,8 @@ MAX_TOKENS = 256
 """The number of cached tokens; beyond it the least recently used one is dropped."""
 
 _REFUSING = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+# RFC 6749 section 5.2: a client with a wrong secret gets 400, or 401.
+_NOT_ACCEPTING = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED)
 _UNSENDABLE = re.compile(r"[^\x20-\x7e\xa0-\xff]")
 
 Exchange = Callable[[Sending], Reply | TimedOut | Unreachable | AddressRefused]
@@ -48,11 +50,13 @@ class Token:
 class NoToken:
     """No token could be fetched; ``why`` contains no secret.
 
-    With ``is_refusal`` the authorization asked to try again later, after ``retry_after`` if it said so.
+    With ``is_refusal`` the authorization asked to try again later, after ``retry_after`` if it said so. With
+    ``is_unauthorized`` it did not accept what was sent.
     """
 
     why: str
     is_refusal: bool = False
+    is_unauthorized: bool = False
     retry_after: RetryAfter | None = None
 
 
@@ -136,6 +140,7 @@ def _token_in(reply: Reply, path: str | None, requested_at: float) -> Token | No
         return NoToken(
             f"no token: the authorization returned HTTP {reply.status}",
             is_refusal=reply.status in _REFUSING,
+            is_unauthorized=reply.status in _NOT_ACCEPTING,
             retry_after=reply.retry_after,
         )
     if reply.unusable is not None:

@@ -171,7 +171,7 @@ class _Reading:
 
     def _template(self, name: str, text: str) -> str:
         try:
-            return self.scripts.template(text)
+            return self.scripts.template(text, takes_secrets=True)
         except ScriptError as error:
             self.problems.append(f"{name}: {error}")
             return ""

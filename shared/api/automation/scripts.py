@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from shared.api.automation.operators import Code, UnknownFormError, Variable, translate
+from shared.domain.strategy.secret_names import RESERVED, why_no_reference
 from shared.domain.strategy.variables import VARIABLES
 from shared.expressions import ResultType, VariableType, check
 from shared.expressions.lexer import Token, closing_brace, tokens
@@ -24,6 +25,8 @@ MAX_SCRIPT_CHARACTERS = 1000
 _EQUALS = {"===": "==", "!==": "!="}
 # CEL's operators are typed, JavaScript's convert their operands.
 _OPERATOR_TYPES = re.compile(r"found no matching overload for '(?:_|!|-|@in)")
+_REFERENCE = re.compile(rf"\s*((?:{'|'.join(sorted(RESERVED))})\.[^\s{{}}]*)\s*")
+_PLACES = "a secret may be used in headers, parameters and body of an HttpRequest step only"
 _UUID_CALL = ("uuid", "(", ")")
 
 
@@ -53,10 +56,12 @@ class Scripts:
 
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
-    def template(self, text: str, scope: Scope = NO_STEP) -> str:
+    def template(self, text: str, scope: Scope = NO_STEP, *, takes_secrets: bool = False) -> str:
         """Return a text with scripts as a template of the engine. Raises: ScriptError."""
         return "".join(
-            _literal_template(part) if isinstance(part, str) else self._placeholder(part, scope)
+            _literal_template(part)
+            if isinstance(part, str)
+            else _reference(part, takes_secrets=takes_secrets) or self._placeholder(part, scope)
             for part in parts_of(text)
         )
 
@@ -154,6 +159,21 @@ def _literal_template(text: str) -> str:
     """Return a template that renders as this text."""
     # Only these have a meaning in templates.
     return f"${{{literal(text)}}}" if "${" in text or "\\" in text else text
+
+
+def _reference(script: Script, *, takes_secrets: bool) -> str | None:
+    """Return a script that is a reference to a secret as the engine has it, or None for any other script.
+
+    Raises: ScriptError: no secret may be used here, or its name breaks a rule.
+    """
+    match = _REFERENCE.fullmatch(script.source)
+    if match is None:
+        return None
+    path = match[1]
+    why = why_no_reference(path.split(".")) if takes_secrets else _PLACES
+    if why is not None:
+        raise ScriptError(f"{why}:\n{caret_at_offset(script.source, match.start(1))}")
+    return f"{{{{{path}}}}}"
 
 
 def _plain_path(source: str) -> str | None:

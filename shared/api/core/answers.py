@@ -25,6 +25,11 @@ Date = Annotated[str, Keywords({"pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2
 AsSent = Annotated[
     dict[str, Any], "The settings as they were sent: `Settings`, besides which there may be nulls."
 ]
+Shown = Annotated[
+    dict[str, Any],
+    "The settings as they were sent, without `authorization` of services and secret headers of actions; "
+    "complete with `include=settings`.",
+]
 Attributes = dict[str, str | float | bool]
 Flag = Literal["active", "paused"]
 
@@ -209,7 +214,7 @@ SealedSettings = TypedDict("SealedSettings", {"iv": str, "hash": str, "encrypted
 
 
 class PausedStrategy(StrategyShape):
-    settings: NotRequired[AsSent]
+    settings: NotRequired[Shown]
     encryptedSettings: NotRequired[SealedSettings]
 
 

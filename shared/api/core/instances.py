@@ -27,6 +27,7 @@ from shared.api.core.schemas import (
     ForecastQuery,
     InstancesQuery,
     MigrateInstance,
+    PauseQuery,
     ResumeInstance,
     TasksQuery,
     UpdateInstance,
@@ -203,15 +204,20 @@ def _stored_identities(request: Request) -> list[tuple[str, str]]:
     return [(key[:KEY_LENGTH], body[:KEY_LENGTH]) for key, body in zip(keys, bodies, strict=True)]
 
 
-def pause_instance(request: Request, named: NamedInstance) -> Answer[answers.PausedShape]:
-    """Pause an instance: no events start until it is resumed; a step in flight is completed (I4)."""
+def pause_instance(request: Request, named: NamedInstance, query: PauseQuery) -> Answer[answers.PausedShape]:
+    """Pause an instance: no events start until it is resumed; a step in flight is completed (I4).
+
+    The settings in the answer are without credentials, unless ``include=settings`` is in the query.
+    """
     instance = _execute(request, named, Pause(by=request.actor)).instance
     saved: SavedSettings | None = None
     # The instance stays paused if they cannot be read.
     with suppress(RitornelloError, UnknownStrategyError):
         # The instance may be on an older version than the latest one.
         saved = request.ports.strategies.settings(named.head.sid, instance.strategy_version)
-    return Answer(body=paused_shape(instance, named.head, saved, now=request.ports.clock.now()))
+    is_complete = query.include is not None
+    now = request.ports.clock.now()
+    return Answer(body=paused_shape(instance, named.head, saved, is_complete=is_complete, now=now))
 
 
 def resume_instance(

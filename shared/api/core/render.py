@@ -27,6 +27,7 @@ from shared.domain.lifecycle.migrate import PlannedDate
 from shared.domain.notifications.webhook import Webhook
 from shared.domain.planning.forecast import Forecast, Simulated
 from shared.domain.strategy.model import Strategy, StrategyHead, StrategyVersion
+from shared.domain.strategy.redaction import without_credentials
 
 
 def strategy_shape(head: StrategyHead) -> answers.StrategyShape:
@@ -267,11 +268,12 @@ def schedule_shape(schedule: OwnSchedule) -> answers.ScheduleShown:
 
 
 def paused_shape(
-    instance: Instance, head: StrategyHead, saved: SavedSettings | None, *, now: datetime
+    instance: Instance, head: StrategyHead, saved: SavedSettings | None, *, is_complete: bool, now: datetime
 ) -> answers.PausedShape:
     """Return a paused instance with its strategy, in the version the instance is on.
 
-    ``saved`` is None if the settings of that version cannot be read. Then the answer has none.
+    ``saved`` is None if the settings of that version cannot be read. Then the answer has none. Otherwise they are as
+    they were sent if ``is_complete``, else without credentials.
     """
     # The version and its description replace those of the latest version.
     members = {**strategy_shape(head), "version": instance.strategy_version}
@@ -279,7 +281,7 @@ def paused_shape(
     if saved is not None:
         sealed = saved.sealed
         strategy["description"] = saved.version.description
-        strategy["settings"] = dict(saved.plain)
+        strategy["settings"] = dict(saved.plain) if is_complete else without_credentials(saved.plain)
         strategy["encryptedSettings"] = {
             "iv": sealed.iv,
             "hash": sealed.hash,

@@ -299,6 +299,12 @@ class ForecastQuery(Query):
     cycles: Annotated[int, Field(ge=1, le=MAX_CYCLES)] = 12
 
 
+class PauseQuery(Query):
+    """Whether the settings in the answer are complete. By default they are without credentials."""
+
+    include: Literal["settings"] | None = None
+
+
 class ExplainQuery(Query):
     """The instant to explain; now by default."""
 

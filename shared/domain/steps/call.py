@@ -11,13 +11,15 @@ from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from shared.domain.errors import Problem, Problems
+from shared.domain.ids import AccountId
 from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.run import Intent, StepError
 from shared.domain.instance.scope import Scope, is_true, with_response
 from shared.domain.strategy.model import Action, Authorization, Json, Method, Service, Strategy
+from shared.domain.strategy.secret_names import RESERVED, SecretReference, reference_of
 from shared.domain.strategy.variables import VARIABLES
 from shared.domain.validation.schema import violations
-from shared.expressions import EvaluationError, render, spending, text_of
+from shared.expressions import EvaluationError, Place, render, render_with_references, spending, text_of
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 """The header that carries the call key, unless the action sets it itself."""
@@ -28,21 +30,36 @@ _MAX_REPORTED_PROBLEMS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecretSlot:
+    """Where the value of a secret belongs in a request.
+
+    The request has the reference itself there: ``text[start:end]`` of the string at ``place``, which begins with the
+    field. So a request that is validated, hashed or shown never contains a secret.
+    """
+
+    place: Place
+    start: int
+    end: int
+    secret: SecretReference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
     """How to fetch the token of a call.
 
-    ``request`` is ready to be sent. ``path`` leads to the token in the answer, and ``scheme`` is put before the
-    token.
+    ``request`` is ready to be sent, once the ``secrets`` are filled in. ``path`` leads to the token in the answer, and
+    ``scheme`` is put before the token.
     """
 
     request: Authorization = field(repr=False)
     path: str | None
     scheme: str | None
+    secrets: tuple[SecretSlot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceRequest:
-    """A call ready to be sent.
+    """A call ready to be sent, once the ``secrets`` are filled in.
 
     ``body`` is a JSON value, None for no body. ``timeout_seconds`` limits the whole call.
     """
@@ -56,6 +73,7 @@ class ServiceRequest:
     timeout_seconds: int
     call_key: str
     credential: Credential | None = None
+    secrets: tuple[SecretSlot, ...] = ()
 
 
 RetryAfter = timedelta | datetime
@@ -85,7 +103,7 @@ class TimedOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreachable:
-    """Nothing reached the service: no address, no connection, or no token."""
+    """Nothing reached the service: no address, no connection, no token, or no secret."""
 
     why: str
 
@@ -153,20 +171,22 @@ def _prepared(strategy: Strategy, action: Action, intent: Intent, variables: Sco
     base_url = service.base_urls.get(strategy.environment)
     if base_url is None:
         raise EvaluationError(f"service {service.key} has no URL for environment {strategy.environment!r}")
-    headers = _headers(action.headers, variables)
+    rendering = _Rendering(strategy.account_id, variables)
+    headers = rendering.headers(action.headers)
     if IDEMPOTENCY_HEADER.lower() not in {name.lower() for name in headers}:
         headers[IDEMPOTENCY_HEADER] = intent.call_key
-    body = _body(action.data, variables)
+    body = rendering.body("body", action.data)
     _check_request(method, body, variables)
     return ServiceRequest(
         method=method.method,
-        url=base_url.rstrip("/") + _filled(method.url, _texts(action.attributes, variables)),
+        url=base_url.rstrip("/") + _filled(method.url, _url_parts(action.attributes, variables)),
         headers=headers,
-        params=_texts(action.params, variables),
+        params=rendering.texts("params", action.params),
         body=body,
         timeout_seconds=method.timeout_seconds,
         call_key=intent.call_key,
         credential=_credential(strategy, service, variables),
+        secrets=tuple(rendering.secrets),
     )
 
 
@@ -174,19 +194,79 @@ def _credential(strategy: Strategy, service: Service, variables: Scope) -> Crede
     entry = service.authorization.get(strategy.environment)
     if entry is None:
         return None
+    rendering = _Rendering(strategy.account_id, variables)
     request = Authorization(
-        url=_filled(entry.url, _texts(entry.attributes, variables)),
+        url=_filled(entry.url, _url_parts(entry.attributes, variables)),
         method=entry.method,
-        headers=_headers(entry.headers, variables),
-        params=_texts(entry.params, variables),
-        data=_body(entry.data, variables),
+        headers=rendering.headers(entry.headers),
+        params=rendering.texts("params", entry.params),
+        data=rendering.body("data", entry.data),
         no_cache=entry.no_cache,
     )
-    return Credential(request=request, path=service.credential_path, scheme=service.credential_type)
+    return Credential(
+        request=request,
+        path=service.credential_path,
+        scheme=service.credential_type,
+        secrets=tuple(rendering.secrets),
+    )
 
 
-def _texts(values: Mapping[str, str], variables: Scope) -> dict[str, str]:
-    """Return rendered header, parameter or URL values. Null values are left out."""
+@dataclass(slots=True)
+class _Rendering:
+    """The rendering of one request, which collects the ``secrets`` that its templates name."""
+
+    account_id: AccountId
+    variables: Scope
+    secrets: list[SecretSlot] = field(default_factory=list)
+
+    def texts(self, of: str, values: Mapping[str, str]) -> dict[str, str]:
+        """Return rendered headers or parameters. Null values are left out."""
+        rendered = {name: self._rendered(value, (of, name)) for name, value in values.items()}
+        return {name: _text(value) for name, value in rendered.items() if value is not None}
+
+    def headers(self, values: Mapping[str, str]) -> dict[str, str]:
+        """Return rendered headers. Raises: EvaluationError: if a value cannot be sent in a header."""
+        headers = self.texts("headers", values)
+        for name, value in headers.items():
+            why = why_no_header(value)
+            if why is not None:
+                raise EvaluationError(f"header {name} holds {why}")
+        return headers
+
+    def body(self, of: str, data: Json) -> Json:
+        """Return the rendered body."""
+        body = self._rendered(data, (of,))
+        _sendable(json.dumps(body, ensure_ascii=False))
+        return body
+
+    def _rendered(self, value: Json, at: Place) -> Json:
+        rendered, references = render_with_references(
+            value, self.variables, variables=VARIABLES, reserved=RESERVED
+        )
+        self.secrets += [
+            SecretSlot(
+                place=(*at, *one.place),
+                start=one.start,
+                end=one.end,
+                secret=reference_of(one.segments, self.account_id),
+            )
+            for one in references
+        ]
+        return rendered
+
+
+def why_no_header(value: str) -> str | None:
+    """Return what keeps a text from being sent in a header, or None."""
+    # A line break would end the header and let the value add headers of its own.
+    if _CONTROL_CHARACTER.search(value):
+        return "a control character"
+    if not value.isascii() and max(value) > "\xff":
+        return "a character beyond Latin-1"
+    return None
+
+
+def _url_parts(values: Mapping[str, str], variables: Scope) -> dict[str, str]:
+    """Return rendered parts of a URL. Null values are left out."""
     rendered = {name: render(value, variables, variables=VARIABLES) for name, value in values.items()}
     return {name: _text(value) for name, value in rendered.items() if value is not None}
 
@@ -211,24 +291,6 @@ def _sendable(text: str) -> str:
     except UnicodeEncodeError as error:
         raise EvaluationError("half of a surrogate pair cannot be sent") from error
     return text
-
-
-def _body(data: Json, variables: Scope) -> Json:
-    body = render(data, variables, variables=VARIABLES)
-    _sendable(json.dumps(body, ensure_ascii=False))
-    return body
-
-
-def _headers(values: Mapping[str, str], variables: Scope) -> dict[str, str]:
-    """Return rendered headers. Raises: EvaluationError: if a value cannot be sent in a header."""
-    headers = _texts(values, variables)
-    for name, value in headers.items():
-        # A line break would end the header and let the value add headers of its own.
-        if _CONTROL_CHARACTER.search(value):
-            raise EvaluationError(f"header {name} holds a control character")
-        if not value.isascii() and max(value) > "\xff":
-            raise EvaluationError(f"header {name} holds a character beyond Latin-1")
-    return headers
 
 
 def _filled(url: str, parts: Mapping[str, str]) -> str:

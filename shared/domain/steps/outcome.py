@@ -50,6 +50,10 @@ TOKEN_TIMEOUT_SECONDS = 30
 """The longest time that fetching a token may take."""
 
 
+SECRETS_TIMEOUT_SECONDS = 15
+"""The longest time that reading the secrets of a call may take."""
+
+
 def no_controller(name: str, _: Scope) -> Json:
     """Reject every name, for deployments without controllers. Raises: ControllerError."""
     raise ControllerError(f"controller {name!r} is not registered")
@@ -171,12 +175,20 @@ def doubt_policy(strategy: Strategy, step: Step) -> InDoubt:
 
 
 def longest(strategy: Strategy, step: Step) -> timedelta:
-    """Return the longest time that a step takes once it acts: request delay, token and call, each with one repeat."""
+    """Return the longest time that a step takes once it acts.
+
+    That is the request delay, then secrets, token and call, each with one repeat.
+    """
     if step.action is None:
         return timedelta(seconds=1)
-    service, method = method_of(strategy, strategy.definition.actions[step.action])
-    token = TOKEN_TIMEOUT_SECONDS if strategy.environment in service.authorization else 0
-    return strategy.definition.request_delay + timedelta(seconds=2 * (token + method.timeout_seconds))
+    action = strategy.definition.actions[step.action]
+    service, method = method_of(strategy, action)
+    authorization = service.authorization.get(strategy.environment)
+    token = 0 if authorization is None else TOKEN_TIMEOUT_SECONDS
+    names_secrets = action.names_secrets or (authorization is not None and authorization.names_secrets)
+    secrets = SECRETS_TIMEOUT_SECONDS if names_secrets else 0
+    once = timedelta(seconds=secrets + token + method.timeout_seconds)
+    return strategy.definition.request_delay + 2 * once
 
 
 def _target_of(strategy: Strategy, step: Step) -> tuple[Service, Method] | None:

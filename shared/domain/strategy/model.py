@@ -107,7 +107,7 @@ class LifecycleTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorization:
-    """How to fetch the token of a service in one environment."""
+    """How to fetch the token of a service in one environment. ``names_secrets`` is true if a template names one."""
 
     url: str
     method: str
@@ -116,6 +116,7 @@ class Authorization:
     data: Json = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     no_cache: bool = False
+    names_secrets: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +229,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """One parameterised call of a service method. Its strings may be templates."""
+    """One parameterised call of a service method.
+
+    Its strings may be templates. ``names_secrets`` is true if one of them names a secret.
+    """
 
     key: str
     service: str
@@ -237,6 +241,7 @@ class Action:
     params: Mapping[str, str] = field(default_factory=dict)
     data: Json = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    names_secrets: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from shared.domain.strategy.model import Action, Definition, Json, OnResume, Ser
 from shared.domain.strategy.parse_limits import unreadable
 from shared.domain.strategy.parse_names import check_names
 from shared.domain.strategy.parse_schedule import lifecycle_task, schedule
+from shared.domain.strategy.parse_secrets import check_secrets
 from shared.domain.strategy.parse_services import action, service
 from shared.domain.strategy.parse_tasks import task
 from shared.domain.strategy.parse_texts import schema
@@ -50,6 +51,7 @@ def read_definition(
     definition = _definition(Reader(settings, pointer, notes, SETTINGS), environment, controllers, now)
     if isinstance(settings, Mapping):
         check_names(settings, notes.problems, pointer=pointer)
+        check_secrets(settings, notes.problems, pointer=pointer)
     _raise_problems(notes)
     return definition
 

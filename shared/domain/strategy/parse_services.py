@@ -5,12 +5,14 @@ Source: docs/contracts/core.md sections 2.2, 4 (12, 13, 27) and 4.1; docs/design
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import TypedDict
 from urllib.parse import urlsplit
 
 from shared.domain.strategy.model import Action, Authorization, InDoubt, Json, Method, Service
 from shared.domain.strategy.parse_schedule import delta
 from shared.domain.strategy.parse_texts import data, request_validation, schema, templates
 from shared.domain.strategy.reader import Reader
+from shared.domain.strategy.secret_names import has_references
 from shared.domain.strategy.settings import URL_CHARACTERS, HttpMethod
 from shared.domain.validation.pointers import escaped
 
@@ -50,15 +52,31 @@ def action(reader: Reader, *, services: Mapping[str, Service]) -> Action:
         if method in called.methods:
             _match_parts(reader, called.methods[method].url)
     _check_request(reader)
+    request = _templates_of_request(reader)
     return Action(
         key=reader.text("key"),
         service=service_key,
         method=method,
-        headers=templates(reader, "headers"),
-        params=templates(reader, "params"),
-        data=data(reader),
+        **request,
         attributes=templates(reader, "attributes"),
+        names_secrets=has_references(*request.values()),
     )
+
+
+class _RequestTemplates(TypedDict):
+    """The parts of a request whose strings are templates and may name secrets."""
+
+    headers: Mapping[str, str]
+    params: Mapping[str, str]
+    data: Json
+
+
+def _templates_of_request(reader: Reader) -> _RequestTemplates:
+    return {
+        "headers": templates(reader, "headers"),
+        "params": templates(reader, "params"),
+        "data": data(reader),
+    }
 
 
 def _base_url(reader: Reader) -> tuple[str, str]:
@@ -70,14 +88,14 @@ def _base_url(reader: Reader) -> tuple[str, str]:
 
 def _authorization(reader: Reader) -> tuple[str, Authorization]:
     """Read how to fetch a token. The attributes must fill the ``:name`` parts of the URL, and nothing else."""
+    request = _templates_of_request(reader)
     authorization = Authorization(
         url=_url(reader, query=True),
         method=reader.choice("method", HttpMethod).value,
-        headers=templates(reader, "headers"),
-        params=templates(reader, "params"),
-        data=data(reader),
+        **request,
         attributes=templates(reader, "attributes"),
         no_cache=reader.flag("noCache"),
+        names_secrets=has_references(*request.values()),
     )
     _match_parts(reader, authorization.url)
     _check_request(reader)

@@ -11,6 +11,7 @@ from shared.domain.errors import Problem
 from shared.domain.strategy.model import Json
 from shared.domain.strategy.parse_limits import is_deeper, unreadable
 from shared.domain.strategy.reader import Reader
+from shared.domain.strategy.secret_names import RESERVED
 from shared.domain.strategy.shapes import MAX_TEXT_LENGTH
 from shared.domain.strategy.variables import VARIABLES
 from shared.domain.validation.schema import check_schema
@@ -112,7 +113,7 @@ def _check_templates_later(reader: Reader, name: str, value: Json) -> None:
                 message=fault.message,
                 caret=fault.caret,
             )
-            for below, fault in template_problems(value, variables=VARIABLES)
+            for below, fault in template_problems(value, variables=VARIABLES, reserved=RESERVED)
         )
 
     reader.later(check)

@@ -67,9 +67,11 @@ _DESCRIPTION = text("For people.", low=0)
 _HTTP_METHOD = choice(HttpMethod, "HTTP method of the request.").required
 _ENVIRONMENT = text("The environment it is for; the deployment's own one is used.", high=50).required
 _REQUEST = {
-    "headers": templates("Headers of the request by name.", names=HEADER_NAME),
-    "params": templates("Parameters of the query by name."),
-    "data": json("The body of the request; strings at any depth are templates. Nulls are sent as they are."),
+    "headers": templates("Headers of the request by name; they may name secrets.", names=HEADER_NAME),
+    "params": templates("Parameters of the query by name; they may name secrets."),
+    "data": json(
+        "The body of the request; strings at any depth are templates and may name secrets. Nulls are sent as they are."
+    ),
     "attributes": templates("Values of the `:name` parts of the URL."),
 }
 

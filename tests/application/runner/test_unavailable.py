@@ -107,6 +107,7 @@ class Shop:
         self.sid = start_instance(self.ports, runs, request).instance.sid
 
     def call(self, request: ServiceRequest) -> CallOutcome:
+        self.failures.before("secrets")
         self.calls.append(request.call_key.rpartition("-")[2])
         return Answered(status=201, body={"id": "r-1"})
 
@@ -204,6 +205,60 @@ class TestALongOverload:
         shop.later()
         assert shop.calls == ["1", "2"]
         assert not shop.store.records[shop.sid, 1].in_doubt
+
+
+class TestUnreadSecrets:
+    """A secret that cannot be read for now sends nothing: the claim is given back, and the key stays."""
+
+    def test_the_call_is_sent_later_under_its_key_and_without_doubt(self, shop: Shop) -> None:
+        shop.failures.left = {"secrets": 1}
+        assert shop.run() == 1
+        assert shop.calls == []
+        lease = shop.instance.lease
+        assert lease is not None
+        assert lease.given_back is not None
+        assert lease.given_back.sent_visit is None
+
+        shop.later()
+
+        record = shop.store.records[shop.sid, 1]
+        assert (shop.calls, record.event.status) == (["1", "2"], EventStatus.PROCESSED)
+        assert (record.event.attempt, record.event.run, record.in_doubt) == (1, 1, False)
+
+    def test_however_often_it_happens_the_event_is_not_poisoned(self, shop: Shop) -> None:
+        shop.failures.left = {"secrets": 20}
+        shop.run()
+        for _ in range(20):
+            shop.later()
+
+        record = shop.store.records[shop.sid, 1]
+        assert (shop.calls, record.event.status) == (["1", "2"], EventStatus.PROCESSED)
+        assert (record.event.attempt, record.in_doubt) == (1, False)
+
+    def test_an_earlier_doubt_about_the_call_stays(self, shop: Shop) -> None:
+        """The first sending was not recorded; that its repeat could not be sent says nothing about it."""
+        shop.failures.left = {"append": 1000}
+        shop.run()
+        assert shop.calls == ["1"]
+        shop.failures.left = {"secrets": 2}
+        shop.later()
+        shop.later()
+        shop.later()
+
+        record = shop.store.records[shop.sid, 1]
+        assert (shop.calls, record.event.status) == (["1", "1", "2"], EventStatus.PROCESSED)
+        assert (record.event.attempt, record.in_doubt) == (1, True)
+
+    def test_a_call_in_doubt_that_waits_for_an_operator_is_not_sent(self, shop: Shop) -> None:
+        runs = strategy(steps=TWO_STEPS, method={"inDoubt": "pause"})
+        shop.ports.strategies.add(runs)
+        shop.failures.left = {"append": 1000}
+        shop.run()
+        shop.failures.left = {"secrets": 1}
+        shop.later()
+
+        assert shop.calls == ["1"]
+        assert shop.instance.status is InstanceStatus.PAUSED
 
 
 class TestAClaimWithoutAReply:

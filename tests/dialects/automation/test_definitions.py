@@ -668,3 +668,24 @@ class TestDocumentedSteps:
         code, made = client("POST", "/definitions", definition(example, *others, status=status))
         assert code == 201, made
         return [one for one in made["definition"]["steps"] if one["id"] == "step1"]
+
+
+class TestSecrets:
+    """References to secrets are checked like everything else in a definition."""
+
+    @pytest.mark.parametrize(
+        ("inputs", "why"),
+        [
+            ({"url": "https://api.example.com/{{secret.a}}"}, "a secret may be used in headers, parameters and body"),
+            ({"headers": {"X": "{{secret.a.b}}"}}, "the name of a secret must be 1 to 128 letters"),
+            ({"body": {f"k{n}": f"{{{{secret.s{n}}}}}" for n in range(11)}}, "names 11 secrets"),
+        ],
+    )  # fmt: skip
+    def test_a_wrong_reference_is_refused(self, automation: Client, inputs: dict[str, Any], why: str) -> None:
+        whole = {"url": "https://api.example.com/a", "method": "POST", **inputs}
+        sent = definition(step("a", "HttpRequest", whole))
+
+        status, code, message = automation.refusal("POST", "/definitions", sent)
+
+        assert (status, code) == (400, 5001)
+        assert why in message

@@ -46,6 +46,34 @@ def refusal(text: str, scope: Scope = HTTP) -> str:
     return str(caught.value)
 
 
+class TestSecrets:
+    """A script may be a reference to a secret, in headers, parameters and body of a call only."""
+
+    @pytest.mark.parametrize("script", ["secret.a", " secret.a/b-c#key ", "parameter.a"])
+    def test_a_reference_stays_as_it_is(self, script: str) -> None:
+        template = Scripts().template(f"Key {{{{{script}}}}}", takes_secrets=True)
+
+        assert template == f"Key {{{{{script.strip()}}}}}"
+
+    def test_no_secret_elsewhere(self) -> None:
+        with pytest.raises(ScriptError) as caught:
+            Scripts().template("https://example.com/{{ secret.a }}")
+
+        assert str(caught.value) == (
+            "a secret may be used in headers, parameters and body of an HttpRequest step only:\n secret.a \n ^"
+        )
+
+    def test_a_wrong_name_is_refused(self) -> None:
+        with pytest.raises(ScriptError, match="the name of a secret must be 1 to 128 letters"):
+            Scripts().template("{{secret.../b}}", takes_secrets=True)
+
+    @pytest.mark.parametrize("script", ["secret.a + 'x'", "size(secret.a)", "secret"])
+    def test_an_expression_may_not_use_a_secret(self, script: str) -> None:
+        with pytest.raises(ScriptError, match="undeclared reference to 'secret"):
+            Scripts().template(f"{{{{{script}}}}}", takes_secrets=True)
+        assert "secret" in refusal(f"{{{{{script}}}}}")
+
+
 class TestData:
     """A member of ``data`` is null if it is missing; a member of a missing member is an error."""
 

@@ -65,6 +65,25 @@ class TestHttpRequest:
         assert headers == {"Authorization": "Bearer k-1", "X-Name": "Ann", "X-N": "3"}
         assert sent.timeout_seconds == 30
 
+    def test_a_call_names_secrets(self, automation: Client) -> None:
+        inputs = {
+            "url": "https://api.example.com/orders",
+            "method": "POST",
+            "headers": {"X-Key": "Key {{ secret.orders#key }}"},
+            "parameters": {"token": "{{parameter.a/token}}"},
+            "body": {"a": ["{{secret.orders}}", "{{data.text}}"]},
+        }
+
+        automation.ran(step("a", "HttpRequest", inputs), context={"text": "{{secret.orders}}"})
+
+        (sent,) = automation.services.sent
+        assert sent.headers["X-Key"] == "Key {{secret.orders#key}}"
+        assert sorted((slot.place, str(slot.secret)) for slot in sent.secrets) == [
+            (("body", "a", 0), "secret.orders"),
+            (("headers", "X-Key"), "secret.orders#key"),
+            (("params", "token"), "parameter.a/token"),
+        ]
+
     def test_a_query_without_scripts_is_unchanged(self, automation: Client) -> None:
         automation.ran(call("a", "http://api.example.com?a=1&a=2&b=%20c"))
 

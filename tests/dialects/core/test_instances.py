@@ -1,6 +1,7 @@
 """Instances in the core dialect. Source: docs/contracts/core.md, I1 to I6 and section 5."""
 
 import base64
+import copy
 from datetime import timedelta
 
 import pytest
@@ -310,6 +311,31 @@ class TestPauseResumeCancel:
         for part in paused["strategy"]["encryptedSettings"].values():
             base64.b64decode(part, validate=True)
         assert "secret" not in paused["strategy"]
+
+    def test_pause_leaves_credentials_out_of_the_settings_unless_asked(self, client: Client) -> None:
+        settings = copy.deepcopy(GYM["settings"])
+        settings["actions"][0]["headers"] = {"X-Api-Key": "hush", "X-Tenant": "gym"}
+        client.saved({**GYM, "settings": settings})
+        pause = f"/execution-instance/{client.joined()['executionInstance']['sid']}/pause"
+
+        _, short = client("POST", pause, secret=GYM["secret"])
+        _, whole = client("POST", f"{pause}?include=settings", secret=GYM["secret"])
+
+        shown = short["strategy"]["settings"]
+        assert not any("authorization" in service for service in shown["services"])
+        assert shown["actions"][0]["headers"] == {"X-Tenant": "gym"}
+        assert shown["tasks"] == settings["tasks"]
+        assert whole["strategy"]["settings"] == settings
+        assert any("authorization" in service for service in whole["strategy"]["settings"]["services"])
+
+    def test_settings_are_included_for_the_role_and_secret_of_the_command_only(self, client: Client) -> None:
+        pause = f"/execution-instance/{client.one()}/pause?include=settings"
+
+        assert client("POST", pause, key="viewer.secret")[0] == 403
+        assert client("POST", pause, secret="wrong-secret-wrong")[0] == 403
+        assert client("POST", pause, secret=None)[0] == 403
+        status, answer = client("POST", pause.replace("=settings", "=everything"))
+        assert (status, answer["problems"][0]["pointer"]) == (400, "/include")
 
     def test_the_embedded_strategy_is_the_version_the_instance_is_on(self, client: Client) -> None:
         strategy = client.saved()["sid"]

@@ -5,12 +5,22 @@ from typing import Any
 
 import pytest
 
+from shared.domain.ids import AccountId
 from shared.domain.instance.journal import StepResult
 from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.run import StepError
 from shared.domain.instance.scope import Scope, scope
-from shared.domain.steps.call import CallNotPossibleError, Credential, ServiceRequest, method_of, prepare
+from shared.domain.steps.call import (
+    CallNotPossibleError,
+    Credential,
+    SecretSlot,
+    ServiceRequest,
+    method_of,
+    prepare,
+)
+from shared.domain.steps.request_digest import digest_of
 from shared.domain.strategy.model import Authorization, Strategy
+from shared.domain.strategy.secret_names import SecretKind, SecretReference
 from tests.factories import NOON, an_event, an_instance, an_intent, settings, step, strategy_from, task
 
 GYM = json.loads((Path(__file__).parents[3] / "events" / "gym-membership.json").read_text())["settings"]
@@ -398,3 +408,75 @@ class TestGymMembership:
             "attempt": 2,
         }
         assert self.sent("mail-welcome").params == {"priority": "high"}
+
+
+class TestSecrets:
+    """A request has the references to secrets where their values belong, and the positions of those."""
+
+    def secret(self, name: str, key: str | None = None) -> SecretReference:
+        return SecretReference(account_id=AccountId("account"), kind=SecretKind.SECRET, name=name, key=key)
+
+    def test_headers_params_and_body_keep_the_references(self) -> None:
+        sent = request(
+            {
+                "headers": {"X-Key": "{{attributes.id}} {{secret.gateway#key}}"},
+                "params": {"token": "{{ secret.token }}"},
+                "data": {"a": [1, {"b": "{{secret.token}}"}]},
+            },
+            attributes={"id": "m-1"},
+        )
+
+        assert sent.headers["X-Key"] == "m-1 {{secret.gateway#key}}"
+        assert sent.params == {"token": "{{secret.token}}"}
+        assert sent.body == {"a": [1, {"b": "{{secret.token}}"}]}
+        assert sent.secrets == (
+            SecretSlot(place=("headers", "X-Key"), start=4, end=26, secret=self.secret("gateway", "key")),
+            SecretSlot(place=("body", "a", 1, "b"), start=0, end=16, secret=self.secret("token")),
+            SecretSlot(place=("params", "token"), start=0, end=16, secret=self.secret("token")),
+        )
+
+    def test_a_text_that_looks_like_a_reference_is_none(self) -> None:
+        text = "{{secret.gateway}}"
+        sent = request(
+            {
+                "headers": {"X": "{{attributes.text}}"},
+                "params": {"x": "a ${attributes.text}"},
+                "data": {"x": "{{stack.quote.response}}"},
+            },
+            attributes={"text": text},
+            response=text,
+        )
+
+        assert (sent.headers["X"], sent.params["x"], sent.body["x"]) == (text, f"a {text}", text)
+        assert sent.secrets == ()
+
+    def test_a_validation_of_the_request_sees_the_reference(self) -> None:
+        sent = request(
+            {"data": {"key": "{{secret.gateway}}"}},
+            method={"requestValidation": "response.key == '{{secret.gateway}}'"},
+        )
+
+        assert sent.secrets != ()
+
+    def test_an_authorization_has_its_own_secrets(self) -> None:
+        entry = {
+            "environment": "dev",
+            "url": "https://auth.example.com/token",
+            "method": "post",
+            "headers": {"X-Key": "{{secret.gateway}}"},
+            "data": {"secret": "{{parameter.client}}"},
+        }
+        sent = request({}, authorization=[entry], credentialPath="token")
+
+        assert sent.secrets == ()
+        assert sent.credential is not None
+        assert [(slot.place, str(slot.secret)) for slot in sent.credential.secrets] == [
+            (("headers", "X-Key"), "secret.gateway"),
+            (("data", "secret"), "parameter.client"),
+        ]
+
+    def test_a_digest_of_the_request_is_of_the_reference(self) -> None:
+        with_secret = request({"data": {"key": "{{secret.gateway}}"}})
+        with_text = request({"data": {"key": "\\{{secret.gateway}}"}})
+
+        assert digest_of(with_secret) == digest_of(with_text)

@@ -469,7 +469,7 @@ class TestDoubtPolicy:
 
 
 class TestLongest:
-    """A step takes at most its request delay, then token and call, each repeated once."""
+    """A step takes at most its request delay, then secrets, token and call, each repeated once."""
 
     def longest(self, strategy: Strategy) -> timedelta:
         return longest(strategy, strategy.definition.tasks["charge"].steps["charge"])
@@ -484,6 +484,22 @@ class TestLongest:
         strategy = strategy_of(CALL, authorization=[entry], credentialPath="token")
 
         assert self.longest(strategy) == timedelta(seconds=120)
+
+    @pytest.mark.parametrize("key", ["{{secret.a}}", "{{parameter.a}}"])
+    def test_secrets_add_twice_their_time(self, key: str) -> None:
+        entry = {
+            "environment": "dev",
+            "url": "https://auth.example.com",
+            "method": "post",
+            "headers": {"X-Key": key},
+        }
+        by_token = strategy_of(CALL, authorization=[entry], credentialPath="token")
+        document = settings()
+        document["actions"] = [{**action, "headers": {"X-Key": key}} for action in document["actions"]]
+        by_call = strategy_from(document)
+
+        assert self.longest(by_token) == timedelta(seconds=150)
+        assert longest(by_call, by_call.definition.tasks["charge"].steps["only"]) == timedelta(seconds=90)
 
     def test_a_request_delay_is_added(self) -> None:
         document = settings(config={"requestDelayTime": 250})

@@ -1,0 +1,238 @@
+"""Secrets of AWS Secrets Manager and of Parameter Store, each below the prefix of its account.
+
+Source: shared/application/ports.py (Secrets); docs/decisions/0046;
+https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html;
+https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html.
+"""
+
+import json
+import logging
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from threading import Lock
+from typing import Any, Final, Protocol, assert_never
+
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NotConnectedError
+
+from shared.application.ports import (
+    Clock,
+    ConnectionLostError,
+    OverloadedError,
+    SecretRefusedError,
+    SecretValue,
+)
+from shared.domain.ids import AccountId
+from shared.domain.strategy.secret_names import SecretKind, SecretReference
+
+MAX_AGE: Final = timedelta(minutes=5)
+"""How long a value is used after it was read. A rotated secret reaches every call within this time."""
+
+REFUSAL_PAUSE: Final = timedelta(seconds=30)
+"""How long a value that a refusal did not find changed is not read again because of refusals."""
+
+MAX_CACHED: Final = 256
+"""The number of cached secrets; beyond it the least recently used one is dropped."""
+
+_OVERLOADED = frozenset(
+    {"LimitExceededException", "RequestLimitExceeded", "Throttling", "TooManyRequestsException"}
+)
+_WHY = {
+    "AccessDeniedException": "it may not be read",
+    "DecryptionFailure": "it cannot be decrypted",
+    "InvalidKeyId": "it cannot be decrypted",
+    "ParameterNotFound": "there is none",
+    "ResourceNotFoundException": "there is none",
+}
+_UNESCAPED = re.compile(rb"[^A-Za-z0-9_-]")
+
+
+class SecretSource(Protocol):
+    """Where secrets are read."""
+
+    def fetch(self, kind: SecretKind, account_id: AccountId, name: str) -> str | None:
+        """Return the whole text of a secret, or None if it has no text.
+
+        Raises: NoSecretError. UnavailableError.
+        """
+
+
+class NoSecretError(Exception):
+    """A secret could not be read, and will not be until somebody changes something."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    text: str = field(repr=False)
+    read_at: datetime
+    unchanged_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    kind: SecretKind
+    account_id: AccountId
+    name: str
+
+
+class CachedSecrets:
+    """``Secrets`` with the values that one container has read.
+
+    The age of a value is measured by ``clock``, not by a monotonic one, which may stand still while a container is
+    frozen. What could not be read is not cached.
+    """
+
+    def __init__(self, source: SecretSource, clock: Clock) -> None:
+        self._source = source
+        self._clock = clock
+        self._lock = Lock()
+        self._entries: OrderedDict[_Key, _Entry] = OrderedDict()
+
+    def read(self, secret: SecretReference) -> SecretValue:
+        with self._lock:
+            entry, is_fresh = self._entry(_key(secret))
+        return SecretValue(_member(secret, entry.text), is_fresh)
+
+    def renewed(self, secret: SecretReference, *, refused: SecretValue) -> SecretValue:
+        key = _key(secret)
+        with self._lock:
+            entry, is_fresh = self._entry(key)
+            if not is_fresh and _member(secret, entry.text) == refused.text and not self._was_in_vain(entry):
+                # The whole text is compared: a refresh that changed another key of a secret was not in vain.
+                before, entry, is_fresh = entry.text, self._fetched(key), True
+                if entry.text == before:
+                    entry.unchanged_at = entry.read_at
+        return SecretValue(_member(secret, entry.text), is_fresh)
+
+    def _entry(self, key: _Key) -> tuple[_Entry, bool]:
+        """Return the cached entry, or a new one if it is too old, and whether it is new."""
+        entry = self._entries.get(key)
+        # A clock that was set back would make a value look young for long.
+        if entry is not None and timedelta() <= self._clock.now() - entry.read_at < MAX_AGE:
+            self._entries.move_to_end(key)
+            return entry, False
+        return self._fetched(key), True
+
+    def _fetched(self, key: _Key) -> _Entry:
+        # Before it is read, because it may change while it is on its way.
+        read_at = self._clock.now()
+        try:
+            text = self._source.fetch(key.kind, key.account_id, key.name)
+        except NoSecretError as error:
+            self._entries.pop(key, None)
+            raise SecretRefusedError(f"{key.kind}.{key.name}: {error}") from None
+        if not text:
+            self._entries.pop(key, None)
+            raise SecretRefusedError(f"{key.kind}.{key.name}: it has no text")
+        entry = self._entries[key] = _Entry(text, read_at)
+        self._entries.move_to_end(key)
+        if len(self._entries) > MAX_CACHED:
+            self._entries.popitem(last=False)
+        return entry
+
+    def _was_in_vain(self, entry: _Entry) -> bool:
+        """Return whether a refusal has just led to a read that found the same value."""
+        # A service that refuses every call would otherwise double the requests for its secret.
+        return entry.unchanged_at is not None and self._clock.now() - entry.unchanged_at < REFUSAL_PAUSE
+
+
+class SecretsManagerClient(Protocol):
+    """The part of boto3's ``secretsmanager`` client that is used."""
+
+    def get_secret_value(self, **request: Any) -> Any:  # noqa: ANN401 - boto3 has no types of its own
+        """Return the current version of a secret."""
+
+
+class SsmClient(Protocol):
+    """The part of boto3's ``ssm`` client that is used."""
+
+    def get_parameter(self, **request: Any) -> Any:  # noqa: ANN401 - as above
+        """Return the current version of a parameter."""
+
+
+class AwsSecrets:
+    """A ``SecretSource`` of AWS. The clients are made at their first use."""
+
+    def __init__(
+        self,
+        *,
+        stage: str,
+        secrets_manager: Callable[[], SecretsManagerClient],
+        ssm: Callable[[], SsmClient],
+    ) -> None:
+        self._stage = stage
+        self._secrets_manager = secrets_manager
+        self._ssm = ssm
+        # At the level DEBUG, botocore logs whole answers.
+        logging.getLogger("botocore.parsers").setLevel(logging.INFO)
+
+    def fetch(self, kind: SecretKind, account_id: AccountId, name: str) -> str | None:
+        path = f"{prefix_of(self._stage, account_id)}{name}"
+        try:
+            return self._fetched(kind, path)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            if code in _OVERLOADED or code.startswith("Throttl") or status == HTTPStatus.TOO_MANY_REQUESTS:
+                raise OverloadedError(f"{kind}: {code}") from error
+            if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise ConnectionLostError(f"{kind}: {code}") from error
+            # The message of the error may name more than its reader may know.
+            raise NoSecretError(_WHY.get(code, f"it cannot be read: {code}")) from error
+        except (HTTPClientError, NotConnectedError) as error:
+            raise ConnectionLostError(f"{kind}: {type(error).__name__}") from error
+
+    def _fetched(self, kind: SecretKind, path: str) -> str | None:
+        match kind:
+            case SecretKind.SECRET:
+                # A binary secret has no SecretString.
+                secret: str | None = (
+                    self._secrets_manager().get_secret_value(SecretId=path).get("SecretString")
+                )
+                return secret
+            case SecretKind.PARAMETER:
+                found = self._ssm().get_parameter(Name=path, WithDecryption=True)
+                parameter: str = found["Parameter"]["Value"]
+                return parameter
+            case _:
+                assert_never(kind)
+
+
+def prefix_of(stage: str, account_id: AccountId) -> str:
+    """Return what the names of an account's secrets begin with."""
+    return f"/ritornello/{stage}/{account_segment(account_id)}/"
+
+
+def account_segment(account_id: AccountId) -> str:
+    """Return an account's id as one segment of a path: each byte but letters, digits, ``_`` and ``-`` as ``.xx``."""
+    # An id may be any text. Without this, the account "a/b" and the secret "b/..." of the account "a" would meet.
+    return _UNESCAPED.sub(lambda found: b".%02x" % found[0][0], account_id.encode()).decode()
+
+
+def _key(secret: SecretReference) -> _Key:
+    return _Key(secret.kind, secret.account_id, secret.name)
+
+
+def _member(secret: SecretReference, text: str) -> str:
+    """Return the part of a secret that a reference names.
+
+    Raises: SecretRefusedError: there is no such part, or it is no text.
+    """
+    if secret.key is None:
+        return text
+    # The error of the parser has the whole text, so it is not kept as the context of another one.
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise SecretRefusedError(f"{secret}: the secret is no JSON object")
+    value = found.get(secret.key)
+    if not isinstance(value, str) or not value:
+        why = "has an empty or no text for this key" if secret.key in found else "has no such key"
+        raise SecretRefusedError(f"{secret}: the secret {why}")
+    return value
