@@ -30,7 +30,7 @@ from shared.domain.access import AccessKey, Role
 from shared.domain.ids import AccountId
 
 STACK = "ritornello"
-_FUNCTION = re.compile(r"\$\{(\w+)\.Arn\}")
+_ALIAS = re.compile(r"functions/\$\{(\w+)\}/invocations")
 _DEPLOY_SECONDS = 60
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
 _METHODS = {"x-amazon-apigateway-any-method": "ANY"}
@@ -216,17 +216,17 @@ class Deployment:
         for path, operations in api["Properties"]["Body"]["paths"].items():
             for method, operation in operations.items():
                 integration = operation["x-amazon-apigateway-integration"]
-                function = _FUNCTION.search(integration["uri"]["Fn::Sub"])
-                if function is None:
+                alias = _ALIAS.search(integration["uri"]["Fn::Sub"])
+                if alias is None:
                     raise DeploymentError(f"{method} {path} leads to no function")
-                if function[1] not in integrations:
-                    integrations[function[1]] = gateway.create_integration(
+                if alias[1] not in integrations:
+                    integrations[alias[1]] = gateway.create_integration(
                         ApiId=sid,
                         IntegrationType="AWS_PROXY",
-                        IntegrationUri=self._configuration(function[1])["FunctionArn"],
+                        IntegrationUri=self._resources[alias[1]],
                         PayloadFormatVersion=integration["payloadFormatVersion"],
                     )["IntegrationId"]
-                target = f"integrations/{integrations[function[1]]}"
+                target = f"integrations/{integrations[alias[1]]}"
                 key = path if path == DEFAULT_ROUTE else f"{_METHODS.get(method, method.upper())} {path}"
                 gateway.create_route(ApiId=sid, RouteKey=key, Target=target)
         return sid

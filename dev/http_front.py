@@ -25,7 +25,7 @@ from dev.http_server import HttpServer
 from dev.local_bus import BUCKET_PATH, BUS_PATH, LocalBus
 from dev.local_functions import EMULATOR_PATH, FILE, SECRETS
 from dev.schedules import Schedules
-from dev.template import Function, Route
+from dev.template import Function, Route, function_name
 from dev.webhook_queue import without_groups
 from dev.workers import Invocation, Pool
 
@@ -150,7 +150,7 @@ class HttpFront:
         """Answer Lambda's API: asynchronous invocations, and the settings of a function."""
         by_sweeper = path.startswith(BY_SWEEPER)
         arn, _, resource = unquote(path.removeprefix(BY_SWEEPER)).removeprefix(LAMBDA).partition("/")
-        name = arn.rsplit(":", 1)[-1]
+        name = function_name(arn)
         try:
             function = self._stack.named(name)
         except LookupError:

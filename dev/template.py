@@ -61,6 +61,12 @@ class Route:
     function: str
 
 
+def function_name(named: str) -> str:
+    """Return the name of a function that is named as Lambda's API allows: by name or ARN, with or without an alias."""
+    parts = named.split(":")
+    return parts[parts.index("function") + 1] if "function" in parts else parts[0]
+
+
 class Template:
     """The template with its parameters filled in. An unknown intrinsic raises a ValueError that names it."""
 
@@ -206,6 +212,10 @@ class Template:
             return self._pseudo[name]
         if name in self._parameters:
             return self._parameters[name]
+        if name.endswith(".Alias"):
+            # SAM's name for the alias of a function, whose reference is an ARN.
+            published = self.document["Globals"]["Function"]["AutoPublishAlias"]
+            return f"{self._attribute(name.removesuffix('.Alias'), 'Arn')}:{published}"
         properties = self.document["Resources"][name].get("Properties", {})
         for key in ("TableName", "FunctionName", "Name", "QueueName"):
             if key in properties:

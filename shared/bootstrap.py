@@ -30,7 +30,7 @@ from shared.adapters.dynamodb.webhooks import DynamoDbWebhooks
 from shared.adapters.evaluator.process import ProcessEvaluator
 from shared.adapters.event_bus import EventBridgeBus, S3Unreadable
 from shared.adapters.peppers import StoredPeppers, hasher_of
-from shared.adapters.system import SystemClock, SystemIds, entropy, monotonic
+from shared.adapters.system import SystemClock, SystemIds, entropy, monotonic, reseed
 from shared.adapters.threads import MAX_THREADS, ThreadWorkers
 from shared.adapters.tracing import RunTracer
 from shared.adapters.wakeups import AwsWakeups, WakeupTargets
@@ -65,6 +65,7 @@ _SECRETS_CONFIG = Config(
     user_agent=USER_AGENT,
 )
 _SECRET_SERVICES = ("secretsmanager", "ssm")
+_SNAP_START = "snap-start"
 _FAILED_WAKEUPS = {"schedule": "wakeup not scheduled", "send": "wakeup not sent"}
 # Set by the local stack and by tests. The last one counts.
 _clocks: list[Clock] = []
@@ -153,6 +154,7 @@ def forget() -> None:
         _peppers,
         tracer,
         publisher,
+        _restored,
         _up_since,
         _wired,
         _caller,
@@ -162,6 +164,30 @@ def forget() -> None:
         made.cache_clear()
     for made_client in (_database, _session, _made_client):
         made_client.cache_clear()
+
+
+def prepare(*services: AwsService, calls: Callable[[], object] = lambda: None) -> None:
+    """Make what invocations use while Lambda initializes a function whose snapshot it takes (SnapStart).
+
+    Each handler calls this when it is imported. ``services`` are those that it uses besides DynamoDB, and ``calls``
+    makes its caller of services. Without SnapStart, all of this is made at its first use.
+    The snapshot is restored in many containers, for weeks. So nothing that is made here may be unique, remember a
+    time, or hold a connection; the credentials of the clients expire and are fetched again.
+    """
+    if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != _SNAP_START:
+        return
+    _database()
+    for service in services:
+        _client(service)
+    calls()
+
+
+@cache
+def _restored() -> None:
+    """Begin the first invocation of a container: give it random numbers of its own."""
+    # botocore draws its waits before repeats from this generator. From one snapshot, all containers would repeat at
+    # the same instants. What must be unguessable comes from the system (``SystemIds``, ``entropy``).
+    reseed()
 
 
 @cache
@@ -208,6 +234,7 @@ def _peppers() -> StoredPeppers:
 
 def ports() -> Ports:
     """Return the ports in use: the real ones, unless others were chosen."""
+    _restored()
     return _ports[-1] if _ports else _wired()
 
 
@@ -252,6 +279,7 @@ def table_names() -> Tables:
 @cache
 def publisher() -> PublisherPorts:
     """Return the ports of the publisher."""
+    _restored()
     chosen = settings()
     return _Publishing(
         records=DynamoDbRecords(client=_database(), tables=table_names()),
@@ -264,6 +292,7 @@ def publisher() -> PublisherPorts:
 
 def begin_sending() -> _Sending:
     """Return the ports of the webhook sender for one invocation. Connections from earlier ones are closed."""
+    _restored()
     _webhook_caller().close()
     return _Sending(webhooks=_webhooks(), clock=_clock(), deliveries=_deliveries())
 
@@ -331,6 +360,16 @@ def _wired() -> _Wiring:
         clock=clock,
         ids=SystemIds(),
     )
+
+
+def service_caller() -> object:
+    """Return the caller of services, for ``prepare``."""
+    return _caller()
+
+
+def webhook_caller() -> object:
+    """Return the caller of webhooks, for ``prepare``."""
+    return _webhook_caller()
 
 
 @cache

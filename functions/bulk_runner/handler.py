@@ -11,10 +11,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.application.bulk.dispatch import run_operation
 from shared.application.log_lines import log_line
-from shared.bootstrap import ports
+from shared.bootstrap import ports, prepare
 from shared.domain.ids import OperationSid
 
 logger = Logger(json_serializer=log_line)
+prepare("kms", "lambda", "scheduler")
 
 
 @logger.inject_lambda_context

@@ -7,3 +7,4 @@ from shared.api.core.dialect import CORE
 from shared.api.http.gateway import handler_of
 
 lambda_handler = handler_of(CORE, bootstrap, Path(__file__).parent)
+bootstrap.prepare("kms", "lambda", "scheduler", "secretsmanager")

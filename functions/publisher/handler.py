@@ -14,9 +14,10 @@ from shared.adapters.dynamodb.streams import stream_record
 from shared.adapters.metrics import Values, write_metrics
 from shared.application.log_lines import log_line
 from shared.application.publish import PublishReport, publish
-from shared.bootstrap import publisher, settings, table_names
+from shared.bootstrap import prepare, publisher, settings, table_names
 
 logger = Logger(json_serializer=log_line)
+prepare("events", "sqs")
 
 
 class PublisherMetric(StrEnum):

@@ -13,10 +13,11 @@ from functions.step_runner.reports import line_of, line_of_overdue, write_overdu
 from shared.application.log_lines import log_line
 from shared.application.runner.loop import run_due_events
 from shared.application.runner.report import OverdueAnswer, RunReport
-from shared.bootstrap import begin_invocation, settings, tracer
+from shared.bootstrap import begin_invocation, prepare, service_caller, settings, tracer
 from shared.domain.ids import InstanceSid
 
 logger = Logger(json_serializer=log_line)
+prepare("kms", "lambda", "scheduler", "secretsmanager", "ssm", calls=service_caller)
 
 
 @logger.inject_lambda_context

@@ -12,9 +12,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from shared.adapters.metrics import Values, write_metrics
 from shared.application.log_lines import log_line
 from shared.application.sweep import SweepReport, sweep
-from shared.bootstrap import ports, settings, workers
+from shared.bootstrap import ports, prepare, settings, workers
 
 logger = Logger(json_serializer=log_line)
+prepare("kms", "lambda", "scheduler")
 
 
 class Metric(StrEnum):

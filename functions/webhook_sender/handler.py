@@ -13,9 +13,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from shared.adapters.delivery_queue import delivery_of
 from shared.application.log_lines import log_line
 from shared.application.webhooks import NotDelivered, deliver
-from shared.bootstrap import begin_sending
+from shared.bootstrap import begin_sending, prepare, webhook_caller
 
 logger = Logger(json_serializer=log_line)
+prepare("kms", "sqs", calls=webhook_caller)
 
 
 @logger.inject_lambda_context

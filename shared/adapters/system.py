@@ -3,6 +3,7 @@
 Source: shared/application/ports.py (Clock, Ids).
 """
 
+import random
 import secrets
 import time
 from datetime import UTC, datetime
@@ -46,6 +47,11 @@ def monotonic() -> float:
 def entropy(number: int) -> bytes:
     """Return unguessable bytes."""
     return secrets.token_bytes(number)
+
+
+def reseed() -> None:
+    """Give the libraries' generator of random numbers a new seed. Nothing unguessable is drawn from it."""
+    random.seed()
 
 
 def uuid7(milliseconds: int, entropy: bytes) -> str:

@@ -71,6 +71,11 @@ class Club:
             line["request"].get("template") or line["request"].get("state") or line["path"] for line in lines
         ]
 
+    def was_denied(self, sid: str) -> bool:
+        """Return whether an instance lacked a secret."""
+        history = self.api.call("GET", f"/execution-instance/{sid}/events")
+        return "it may not be read" in json.dumps(history)
+
     def ledger(self) -> list[dict[str, Any]]:
         """Return all calls to the services except those for tokens."""
         lines = self.downstream.call("GET", "/_ledger")
@@ -397,7 +402,10 @@ class TestOneDeployment:
         club.await_end(club.ben, "send-reminder", seconds=A_RING)
         club.await_end(club.cleo, "charge-fee", seconds=A_RING)
 
-        sids = [member.sid for member in (club.ann, club.ben, club.cleo)]
+        listed = club.api.call("GET", "/execution-instance?limit=100")["items"]
+        # What was not sent for want of a secret is in the history, and no service has received it.
+        sids = [one["sid"] for one in listed if not club.was_denied(one["sid"])]
+        assert {club.ann.sid, club.ben.sid, club.cleo.sid} < set(sids)
         assert contradictions(club.deployment.history, sids, club.ledger()) == []
         assert club.deployment.unforeseen_denials() == []
 

@@ -16,9 +16,9 @@ class TestSettings:
         settings = read_settings(environment())
 
         assert (settings.stage, settings.environment) == ("test", "dev")
-        assert settings.bulk_runner_arn.endswith(":function:ritornello-test-bulk-runner")
+        assert settings.bulk_runner_arn.endswith(":function:ritornello-test-bulk-runner:live")
         assert settings.tables.instances == "ritornello-test-instances"
-        assert settings.step_runner_arn.endswith(":function:ritornello-test-step-runner")
+        assert settings.step_runner_arn.endswith(":function:ritornello-test-step-runner:live")
         assert settings.allowed_networks == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
     def test_every_missing_setting_is_named(self) -> None:

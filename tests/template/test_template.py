@@ -39,7 +39,7 @@ RESOURCES: dict[str, Any] = TEMPLATE.document["Resources"]
 FUNCTIONS = {function.logical_id: function for function in TEMPLATE.functions()}
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 MAPPED = {
-    mapping["Properties"]["FunctionName"]["Fn::GetAtt"][0]
+    mapping["Properties"]["FunctionName"]["Ref"].removesuffix(".Alias")
     for mapping in RESOURCES.values()
     if mapping["Type"] == "AWS::Lambda::EventSourceMapping"
 }
@@ -171,6 +171,64 @@ class TestFunctions:
         assert (shared["Runtime"], shared["Architectures"]) == ("python3.13", ["arm64"])
 
 
+def parameters_in(value: Any) -> set[str]:
+    """Return the parameters on which a part of the template depends, also by its conditions."""
+    document = TEMPLATE.document
+    named: set[str] = set(document["Parameters"])
+    found: set[str] = set()
+    match value:
+        case {"Ref": name}:
+            return named & {name}
+        case {"Fn::Sub": str(text)}:
+            return named & set(re.findall(r"\$\{(\w+)\}", text))
+        case {"Condition": str(name)}:
+            return parameters_in(document["Conditions"][name])
+        case {"Fn::If": [name, *values]}:
+            return parameters_in([{"Condition": name}, *values])
+        case dict():
+            found = set().union(*(parameters_in(one) for one in value.values()))
+        case list():
+            found = set().union(*(parameters_in(one) for one in value))
+    return found
+
+
+class TestVersions:
+    """Functions are invoked by an alias, which leads to what was deployed last, with the parameters of then."""
+
+    def test_whatever_invokes_a_function_names_its_alias(self) -> None:
+        settings = read_settings(FUNCTIONS["StepRunner"].environment)
+        invoked = [
+            resource
+            for _, statement in statements()
+            if "lambda:InvokeFunction" in as_list(statement["Action"])
+            for resource in resources_of(statement)
+        ]
+
+        for arn in (settings.step_runner_arn, settings.bulk_runner_arn, *invoked):
+            assert re.search(r":function:ritornello-test-[a-z-]+:live$", arn), arn
+        assert len(invoked) >= 4
+        for mapping in of_type("AWS::Lambda::EventSourceMapping").values():
+            assert mapping["FunctionName"]["Ref"].endswith(".Alias")
+
+    def test_the_configuration_has_every_parameter_of_functions_and_no_other(self) -> None:
+        content = of_type("AWS::AppConfig::HostedConfigurationVersion")["Configuration"]["Content"]
+        functions = of_type("AWS::Serverless::Function").values()
+        # Roles and triggers are no part of a version, and neither is reserved concurrency.
+        outside = {"Policies", "Events", "EventInvokeConfig", "ReservedConcurrentExecutions"}
+        own = [{key: value for key, value in one.items() if key not in outside} for one in functions]
+
+        assert parameters_in(content) == parameters_in([TEMPLATE.document["Globals"]["Function"], own])
+        assert content["Fn::Sub"] == "".join(
+            f"{name}=${{{name}}}\n" for name in sorted(parameters_in(content))
+        )
+
+    @pytest.mark.parametrize(("parameter", "applies"), [("On", "PublishedVersions"), ("Off", "None")])
+    def test_snapshots_are_taken_if_the_deployer_wants_them(self, parameter: str, applies: str) -> None:
+        template = Template(ROOT / "template.yaml", {**PARAMETERS, "SnapStart": parameter})
+        assert template.resolve(template.document["Globals"]["Function"]["SnapStart"]) == {"ApplyOn": applies}
+        assert Template(ROOT / "template.yaml", PARAMETERS).resolve({"Ref": "SnapStart"}) == "Off"
+
+
 class TestTables:
     """Tables have the keys that the stores expect, and are protected against loss."""
 
@@ -270,7 +328,7 @@ class TestAdoption:
         outputs = [o for o in document["Outputs"].values() if template.holds(o.get("Condition"))]
         parts = [document["Globals"], *outputs]
         parts += [document["Resources"][name]["Properties"] for name in made]
-        names = {name for part in parts for name in named(part, template)}
+        names = {name.removesuffix(".Alias") for part in parts for name in named(part, template)}
 
         known = made | set(document["Parameters"])
         assert {name for name in names if not name.startswith("AWS::")} - known == set()
@@ -630,7 +688,7 @@ class TestChanges:
     def test_each_stream_is_published_from_its_beginning(self, table: str) -> None:
         mapping = self.mapping(table)
 
-        assert mapping["FunctionName"] == {"Fn::GetAtt": ["Publisher", "Arn"]}
+        assert mapping["FunctionName"] == {"Ref": "Publisher.Alias"}
         assert mapping["StartingPosition"] == "TRIM_HORIZON"
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
