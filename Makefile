@@ -32,7 +32,7 @@ LIBRARIES       := build/$(TARGET_PLATFORM)-$(TARGET_PYTHON)
 # botocore describes every service of AWS in 20 MB; the artifacts keep those that the code uses.
 AWS_SERVICES    := dynamodb events kms lambda s3 scheduler secretsmanager sqs ssm
 
-.PHONY: help environments check checkov test model mutants sim bench demo chaos up invoke sam-env key restore examples settings e2e artifacts build format clean
+.PHONY: help environments check checkov test model mutants sim bench demo chaos up invoke sam-env smoke key restore examples settings e2e artifacts build format clean
 
 # The lock names everything, so nothing needs resolving (--no-deps): pip before 23.3 takes `coverage[toml]` for a
 # requirement of its own, and fails once there is a newer release than the locked one.
@@ -100,6 +100,9 @@ invoke: $(READY)  ## Invoke a function against a running `make up`, without Dock
 
 sam-env: $(READY)  ## Write what `sam local` needs to reach a running `make up` that has CONTAINERS_AT= set.
 	@$(BIN)/python -m dev.sam_env
+
+smoke: $(READY)  ## Try a deployment in about three minutes: URL= and KEY=, an administrator's.
+	@KEY='$(KEY)' $(BIN)/python -m dev.smoke --url '$(URL)'
 
 key: $(READY)  ## Create an access key: ACCOUNT= ROLE=, and STAGE= (prod) or LOCAL= (a local stack's address).
 	@$(BIN)/python -m dev.key --account '$(ACCOUNT)' --role '$(ROLE)' --stage '$(or $(STAGE),prod)' $(if $(LOCAL),--local '$(LOCAL)')

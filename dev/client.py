@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,12 @@ class Api:
     """A client of one server. ``secret`` is the plain Strategy-Secret that it sends."""
 
     url: str
-    secret: str = ""
+    secret: str = field(default="", repr=False)
+    key: str = field(default=KEY, repr=False)
 
     def call(self, method: str, path: str, body: Any = None, *, seconds: float = 300) -> Any:  # noqa: ANN401 - any JSON
         """Return the decoded answer. Raises: RefusedError. OSError: there is none within ``seconds``."""
-        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
         if self.secret:
             headers["Strategy-Secret"] = base64.b64encode(self.secret.encode()).decode()
         data = None if body is None else json.dumps(body).encode()

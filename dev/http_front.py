@@ -105,13 +105,14 @@ class HttpFront:
         """Answer a request to an AWS service that the stack replaces, or return None if it is none."""
         if path.removeprefix(BY_SWEEPER).startswith(LAMBDA):
             return self._lambda(request, path)
-        if path.startswith("/schedules/"):
+        # By method, because a link that somebody follows is a GET and must change nothing.
+        if request.method == "POST" and path.startswith("/schedules/"):
             return self._schedule(path.rsplit("/", 1)[1], json.loads(request.body))
-        if path.startswith(BUS_PATH):
+        if request.method == "POST" and path.startswith(BUS_PATH):
             return self._stack.bus.put_events(request)
-        if path.startswith(BUCKET_PATH):
+        if request.method == "PUT" and path.startswith(BUCKET_PATH):
             return self._stack.bus.put_object(request)
-        if path.startswith(EMULATOR_PATH) and self._admits_containers:
+        if request.method == "POST" and path.startswith(EMULATOR_PATH) and self._admits_containers:
             return self._emulated(request)
         return None
 

@@ -88,6 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (InvokeError, NoStackError) as error:
         sys.stderr.write(f"make invoke: {error}\n")
         return 2
+    if name not in found.functions:
+        sys.stderr.write(f"make invoke: the running stack has no {name} yet: start it again\n")
+        return 2
     answer, status = invoke(found.functions[name], event)
     sys.stdout.write(json.dumps(answer, indent=2) + "\n")
     return status

@@ -36,7 +36,9 @@ class LocalGuard:
         if origin is not None and origin.lower() != f"http://{host.lower()}":
             return f"Origin {_shown(origin)} may not call this server: other sites are refused"
         site = headers.get("sec-fetch-site", "none")
-        is_link = method == "GET" and headers.get("sec-fetch-mode") == "navigate"
+        # A frame in a page is a navigation, too, and no one sees it.
+        is_seen = headers.get("sec-fetch-dest") == "document"
+        is_link = method == "GET" and headers.get("sec-fetch-mode") == "navigate" and is_seen
         if site not in ("none", "same-origin") and not is_link:
             return f"Sec-Fetch-Site {_shown(site)} may not call this server: other sites are refused"
         return None

@@ -311,6 +311,8 @@ class Stack:
             "AWS_ENDPOINT_URL_S3": f"{self.url}{BUCKET_PATH}",
             "AWS_ENDPOINT_URL_SQS": self.emulator.endpoint,
             "WEBHOOK_QUEUE_URL": self._webhook_queue_url,
+            # The emulator's Scheduler knows no aliases, and would wake nobody.
+            "STEP_RUNNER_ARN": self.functions[logical_id].environment["STEP_RUNNER_ARN"].rpartition(":")[0],
             "CHANGE_LOG": str(self.folder / "changes.jsonl"),
             "POWERTOOLS_LOG_LEVEL": "WARNING",
             **_no_proxy(self.emulator.host),

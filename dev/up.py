@@ -80,7 +80,7 @@ def main() -> int:
 def _serve(processes: Processes, stopped: threading.Event) -> int:
     options = [f"--{name.lower()}={os.environ.get(name, 'on')}" for name in _SWITCHES]
     for name in ("START_AT", "CONTAINERS_AT"):
-        if name in os.environ:
+        if os.environ.get(name):
             options += [f"--{name.lower().replace('_', '-')}", os.environ[name]]
     processes.start_downstream()
     processes.start_stack(*options)

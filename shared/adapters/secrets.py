@@ -93,19 +93,24 @@ class CachedSecrets:
         self._entries: OrderedDict[_Key, _Entry] = OrderedDict()
 
     def read(self, secret: SecretReference) -> SecretValue:
+        key = _key(secret)
         with self._lock:
-            entry, is_fresh = self._entry(_key(secret))
-        return SecretValue(_member(secret, entry.text), is_fresh)
+            entry, is_fresh = self._entry(key)
+            try:
+                return SecretValue(_member(secret, entry.text), is_fresh)
+            except SecretRefusedError:
+                # The key may have been added since. What cannot be used is not remembered.
+                if is_fresh or self._was_in_vain(entry):
+                    raise
+            entry = self._read_again(key, entry)
+        return SecretValue(_member(secret, entry.text), is_fresh=True)
 
     def renewed(self, secret: SecretReference, *, refused: SecretValue) -> SecretValue:
         key = _key(secret)
         with self._lock:
             entry, is_fresh = self._entry(key)
             if not is_fresh and _member(secret, entry.text) == refused.text and not self._was_in_vain(entry):
-                # The whole text is compared: a refresh that changed another key of a secret was not in vain.
-                before, entry, is_fresh = entry.text, self._fetched(key), True
-                if entry.text == before:
-                    entry.unchanged_at = entry.read_at
+                entry, is_fresh = self._read_again(key, entry), True
         return SecretValue(_member(secret, entry.text), is_fresh)
 
     def _entry(self, key: _Key) -> tuple[_Entry, bool]:
@@ -132,6 +137,13 @@ class CachedSecrets:
         self._entries.move_to_end(key)
         if len(self._entries) > MAX_CACHED:
             self._entries.popitem(last=False)
+        return entry
+
+    def _read_again(self, key: _Key, before: _Entry) -> _Entry:
+        entry = self._fetched(key)
+        # The whole text is compared: a refresh that changed another key of a secret was not in vain.
+        if entry.text == before.text:
+            entry.unchanged_at = entry.read_at
         return entry
 
     def _was_in_vain(self, entry: _Entry) -> bool:

@@ -133,7 +133,7 @@ class TestFailures:
             ("AccessDeniedException", ClientError),
         ],
     )
-    def test_a_first_reading_that_fails_is_told_apart(
+    def test_the_failures_of_a_first_reading_differ(
         self, client: Any, peppers: StoredPeppers, code: str, error: type[Exception]
     ) -> None:
         with Stubber(client) as stub:

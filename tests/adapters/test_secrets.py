@@ -154,6 +154,26 @@ class TestCache:
 class TestKeys:
     """``#key`` names a text in a secret that is a JSON object. All keys of a secret are read together."""
 
+    def test_a_key_that_was_added_since_is_found_at_once(self) -> None:
+        vault = Vault(gateway='{"old": "1"}')
+        vault.read(key="old")
+        vault.rotate("gateway", '{"old": "1", "new": "2"}')
+
+        assert vault.read(key="new") == SecretValue("2", is_fresh=True)
+        assert vault.read(key="new") == SecretValue("2", is_fresh=False)
+
+    def test_a_missing_key_is_read_again_every_half_minute(self) -> None:
+        vault = Vault(gateway='{"old": "1"}')
+        vault.read(key="old")
+        for _ in range(3):
+            vault.refusal(key="new")
+        assert len(vault.source.fetched) == 2
+
+        vault.clock.at += REFUSAL_PAUSE
+        vault.refusal(key="new")
+
+        assert len(vault.source.fetched) == 3
+
     def test_a_key_is_a_member_of_the_secret(self) -> None:
         vault = Vault(gateway='{"user": "u-1", "key": "k-1"}')
 

@@ -101,7 +101,23 @@ class TestFetchMetadata:
         )
 
     def test_a_link_to_the_reference_works(self) -> None:
-        link = {**HERE, "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+        link = {
+            **HERE,
+            "sec-fetch-site": "cross-site",
+            "sec-fetch-mode": "navigate",
+            "sec-fetch-dest": "document",
+        }
 
         assert GUARD.refusal("GET", link) is None
         assert GUARD.refusal("POST", link) is not None
+
+    @pytest.mark.parametrize("frame", ["iframe", "frame", "embed", "object"])
+    def test_a_frame_in_a_page_is_no_link(self, frame: str) -> None:
+        framed = {
+            **HERE,
+            "sec-fetch-site": "cross-site",
+            "sec-fetch-mode": "navigate",
+            "sec-fetch-dest": frame,
+        }
+
+        assert GUARD.refusal("GET", framed) is not None

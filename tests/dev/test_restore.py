@@ -221,7 +221,7 @@ class TestQueues:
         assert restored.queue_paused(AccountId("zoo"))
         assert not in_use.queue_paused(AccountId("acme"))
 
-    def test_it_is_in_the_audit_trail(self, client: Any, restore: Restore) -> None:
+    def test_the_audit_has_it(self, client: Any, restore: Restore) -> None:
         DynamoDbAccess(client=client, tables=IN_USE).put_key(a_key("acme"))
 
         restore.run(AT)

@@ -31,7 +31,7 @@ def test_the_example_has_secrets_and_parameters() -> None:
     assert json.loads(payments)["key"] == "demo-key-not-a-secret"
 
 
-def test_an_edited_file_is_read_anew(tmp_path: Path) -> None:
+def test_an_edited_file_is_read_again(tmp_path: Path) -> None:
     file = tmp_path / "secrets.json"
     file.write_text('{"dev": {"secret": {"mail": "one"}}}')
     secrets = FileSecrets(str(file))

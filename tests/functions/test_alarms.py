@@ -170,7 +170,7 @@ def late_runs(world: World, late: timedelta) -> list[Period]:
     return periods
 
 
-def asked(world: World, later: timedelta) -> list[Written]:
+def unanswered(world: World, later: timedelta) -> list[Written]:
     """Return what the step runner writes some time after it has sent an asynchronous call."""
     watched = Watched(strategy(method={"async": True}))
     world.run(watched)
@@ -206,8 +206,8 @@ OURS: dict[str, tuple[Scenario, Scenario]] = {
         lambda world: [world.runs(None, DECLINED)],
     ),
     "missing-answers": (
-        lambda world: [asked(world, timedelta(days=7))],
-        lambda world: [asked(world, timedelta(days=6.9))],
+        lambda world: [unanswered(world, timedelta(days=7))],
+        lambda world: [unanswered(world, timedelta(days=6.9))],
     ),
     "failed-plans": (
         lambda world: [world.runs(strategy(calendar(runOnCycle=1)))],

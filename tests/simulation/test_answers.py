@@ -233,7 +233,7 @@ def points_of_a_slow_payment() -> int:
     return world.faults.points
 
 
-def assert_overdue_answers_noted(world: World) -> None:
+def assert_overdue_answers_marked(world: World) -> None:
     """Assert that a wait without a limit is noted as overdue some time after seven days, and never before."""
     instance = only_instance(world)
     for event in instance.events:
@@ -250,7 +250,7 @@ class TestOverdueAnswers:
     """An answer without a time limit that has not come for seven days is a problem. Its event waits on."""
 
     @pytest.mark.parametrize("point", range(points_of_a_slow_payment() + 1))
-    def test_it_is_noted_despite_a_crash(self, point: int) -> None:
+    def test_a_wait_is_marked_despite_a_crash(self, point: int) -> None:
         world, gateway = a_slow_payment(frozenset({point}))
         world.run_until(OVERDUE - timedelta(minutes=1))
         assert problems_of(only_instance(world)) == ()
@@ -264,13 +264,13 @@ class TestOverdueAnswers:
         assert [record.event.status for record in records_of(world, "collect")] == ["PROCESSED"]
         assert_lawful(world, gateway)
 
-    def test_whatever_fails_it_is_noted_in_the_end(self, seed: int) -> None:
+    def test_whatever_fails_a_wait_is_marked_in_the_end(self, seed: int) -> None:
         world, gateway = storm(seed, has_limit=False, times=[*TIMES.values(), timedelta(days=8), LONG])
         world.run_until(BEGUN + timedelta(days=20))
         world.faults.until = 0
         for _ in range(30):
             world.run_until(world.now_at + timedelta(days=1, hours=2))
-            assert_overdue_answers_noted(world)
+            assert_overdue_answers_marked(world)
 
         assert_lawful(world, gateway)
 

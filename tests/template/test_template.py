@@ -533,7 +533,7 @@ class TestKeys:
         assert TEMPLATE.document["Globals"]["Function"]["KmsKeyArn"] == {"Ref": "SettingsKeyArn"}
 
     def test_each_function_decrypts_its_environment(self) -> None:
-        allowed, _ = RESOURCES["FunctionsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+        allowed, *_ = RESOURCES["FunctionsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
 
         assert (allowed["Effect"], allowed["Action"]) == ("Allow", "kms:Decrypt")
         (pattern,) = TEMPLATE.resolve(allowed["Condition"])["StringLike"].values()
@@ -651,8 +651,20 @@ class TestNetwork:
         assert broken_rules(parameters) == broken
         assert Template(ROOT / "template.yaml", parameters).holds("HasVpc") is (bool(subnets and groups))
 
+    def test_no_function_makes_a_log_group_that_the_stack_does_not_own(self) -> None:
+        """One that is made late would be in the way of the next deployment."""
+        _, denied, _ = RESOURCES["FunctionsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+
+        assert (denied["Effect"], denied["Action"]) == ("Deny", "logs:CreateLogGroup")
+        for name, function in FUNCTIONS.items():
+            group = str(TEMPLATE.resolve(RESOURCES[f"{name}Logs"]["Properties"]["LogGroupName"]))
+            arn = f"arn:aws:logs:eu-central-1:123456789012:log-group:{group}"
+            assert group == f"/aws/lambda/{function.name}"
+            assert fnmatchcase(arn, str(TEMPLATE.resolve(denied["Resource"])))
+            assert RESOURCES[name]["Properties"]["LoggingConfig"] == {"LogGroup": {"Ref": f"{name}Logs"}}
+
     def test_the_code_of_functions_is_denied_what_lambda_does_for_the_network(self) -> None:
-        _, denied = RESOURCES["FunctionsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+        _, _, denied = RESOURCES["FunctionsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
 
         assert (denied["Effect"], denied["Resource"]) == ("Deny", "*")
         # As AWSLambdaVPCAccessExecutionRole has them, with the one that Lambda's documentation adds.

@@ -55,6 +55,7 @@ class CallSecrets:
     secrets: Secrets
     seconds: Seconds
     _used: dict[SecretReference, SecretValue] = field(default_factory=dict)
+    _fresh: set[SecretReference] = field(default_factory=set)
     _seen: set[str] = field(default_factory=set, repr=False)
     _began_at: float | None = None
 
@@ -89,7 +90,13 @@ class CallSecrets:
         for secret, value in cached.items():
             self._check_time()
             try:
-                self._keep(secret, self.secrets.renewed(secret, refused=value))
+                whole = replace(secret, key=None)
+                if whole in self._fresh:
+                    renewed = self._read(secret)
+                else:
+                    renewed = self.secrets.renewed(secret, refused=value)
+                    self._fresh |= {whole} if renewed.is_fresh else set()
+                self._keep(secret, renewed)
             except SecretRefusedError:
                 # It is gone, so the refusal of the service is the last word.
                 return False
@@ -133,11 +140,19 @@ class CallSecrets:
     def _value(self, secret: SecretReference) -> str:
         if secret not in self._used:
             self._check_time()
-            self._keep(secret, self.secrets.read(secret))
+            self._keep(secret, self._read(secret))
         text = self._used[secret].text
         if _HALF_OF_PAIR.search(text):
             raise SecretRefusedError(f"{secret}: it holds half of a surrogate pair")
         return text
+
+    def _read(self, secret: SecretReference) -> SecretValue:
+        """Return a secret. It is fresh if it is part of one that was read for this call, such as another key of it."""
+        value = self.secrets.read(secret)
+        whole = replace(secret, key=None)
+        if value.is_fresh:
+            self._fresh.add(whole)
+        return value if whole not in self._fresh else replace(value, is_fresh=True)
 
     def _check_time(self) -> None:
         """Refuse to begin another read if it might not end in the time that the lease has for secrets."""
@@ -189,7 +204,8 @@ class _Removal:
 
 def _forms(text: str) -> set[str]:
     """Return a text as it is, and as it stands in a URL, a form, a JSON text, and HTML."""
-    encoded = {quote(text, safe=""), quote(text), quote_plus(text)}
+    # JavaScript's encodeURIComponent leaves these as they are.
+    encoded = {quote(text, safe=""), quote(text), quote_plus(text), quote(text, safe="!'()*")}
     return {
         text,
         *encoded,
@@ -199,4 +215,7 @@ def _forms(text: str) -> set[str]:
         json.dumps(text).replace("/", "\\/")[1:-1],
         html.escape(text),
         html.escape(text, quote=False),
+        html.escape(text).replace("&#x27;", "&#39;"),
+        html.escape(text).replace("&#x27;", "&#039;"),
+        html.escape(text).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
     }

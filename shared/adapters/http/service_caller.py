@@ -156,5 +156,5 @@ def _answered(reply: Reply) -> Answered:
         return replace(answered, unusable="nested too deep")
     except ValueError:
         if reply.must_be_json:
-            return replace(answered, unusable=f"not JSON, although it is sent as {reply.media_type}")
+            return replace(answered, unusable=f"not JSON, although its type says so: {reply.media_type!r}")
         return replace(answered, body=reply.text)

@@ -16,6 +16,9 @@ from shared.expressions.problems import caret_at_offset
 MAX_SECRETS = 10
 """How many different secrets an action, or an authorization, may name: each may take a request to AWS."""
 
+MAX_PLACES = 100
+"""How often an action, or an authorization, may name secrets: each place is filled in separately."""
+
 _PLACES = ("headers", "params", "data")
 _RULE = "a secret may be used in headers, params and data of actions and authorizations only, not here"
 
@@ -34,11 +37,13 @@ def check_secrets(settings: Mapping[str, Json], problems: Problems, *, pointer: 
     The secrets themselves are not read. Parts of another form than declared are left to the other checks.
     """
     for place, request in _requests(settings, pointer):
-        named: set[str] = set()
-        for field in _fields(request, place):
-            named |= set(_check(field, problems))
-        if len(named) > MAX_SECRETS:
-            message = f"names {len(named)} secrets; at most {MAX_SECRETS} different ones are allowed here"
+        named = [name for field in _fields(request, place) for name in _check(field, problems)]
+        different = len(set(named))
+        if different > MAX_SECRETS:
+            message = f"names {different} secrets; at most {MAX_SECRETS} different ones are allowed here"
+            problems.add(Problem(pointer=place, rule="too-many-secrets", message=message))
+        if len(named) > MAX_PLACES:
+            message = f"names secrets at {len(named)} places; at most {MAX_PLACES} are allowed here"
             problems.add(Problem(pointer=place, rule="too-many-secrets", message=message))
     for index, task in _objects(settings.get("tasks")):
         at = f"{pointer}/tasks/{index}/outputs"

@@ -221,9 +221,9 @@ class TestAWaitForAnAnswer:
         "limit", [{}, {"answerWithin": {"unit": "days", "amount": 2}}], ids=["none", "two days"]
     )
     def test_a_wait_and_its_answer(self, gym: Gym, limit: dict[str, Any]) -> None:
-        sid, asked = self.waiting(gym, limit)
+        sid, began = self.waiting(gym, limit)
         # Claim, journal entry, and the wait, whose new date in the due index is two more.
-        assert (asked.write_units, asked.calls["dynamodb.PutItem"]) == (1 + 1 + 3, 3)
+        assert (began.write_units, began.calls["dynamodb.PutItem"]) == (1 + 1 + 3, 3)
         then = position(gym.instances.event_history(sid, 1), self.event(gym, sid))
         assert isinstance(then, Intent)
         sent = SentAnswer(correlation_id=then.correlation_id, key="k", by=ANN, body={})
@@ -239,11 +239,11 @@ class TestAWaitForAnAnswer:
         sid, _ = self.waiting(gym, {})
         gym.clock.at += timedelta(days=7)
 
-        with gym.meter.counting() as noted:
+        with gym.meter.counting() as marked:
             assert run_due_events(gym, sid, job=JOB, time_left=lambda: timedelta(seconds=900)) == 0
 
         # One write. The item leaves the due index and enters that of problems.
-        assert (noted.write_units, noted.calls["dynamodb.PutItem"]) == (3, 1)
+        assert (marked.write_units, marked.calls["dynamodb.PutItem"]) == (3, 1)
         assert gym.instances.with_problems(full.ACCOUNT, before=None, limit=2)[0].sid == sid
 
     def waiting(self, gym: Gym, limit: dict[str, Any]) -> tuple[InstanceSid, Usage]:

@@ -246,6 +246,25 @@ class TestRenewal:
         assert outcome == Answered(status=401)
         assert keys(service) == [f"Key {OLD}", f"Key {NEW}"]
 
+    @pytest.mark.parametrize("is_cached", [False, True])
+    def test_two_keys_of_one_secret_are_one_read(self, container: Container, is_cached: bool) -> None:  # noqa: FBT001
+        both = "{{secret.pair#user}}:{{secret.pair#key}}"
+        slots = (
+            slot(both, "headers", "X-Key", name="pair", key="user"),
+            slot(both, "headers", "X-Key", name="pair", key="key"),
+        )
+        container.set('{"user": "u", "key": "old"}', "pair")
+        with serving(*([answer({})] if is_cached else []), answer({}, status=401), answer({})) as service:
+            request = a_request(service.url(), headers={"X-Key": both}, secrets=slots)
+            if is_cached:
+                container.caller.call(request)
+                container.set('{"user": "u", "key": "new"}', "pair")
+            outcome = container.caller.call(request)
+
+        assert container.source.fetched == ["secret.pair"] * (1 + is_cached)
+        assert outcome == Answered(status=200 if is_cached else 401, body={})
+        assert keys(service)[-1] == ("u:new" if is_cached else "u:old")
+
     def test_a_fresh_secret_is_not_read_again(self, container: Container) -> None:
         with serving(answer(status=401)) as service:
             outcome = container.caller.call(a_request(service.url(), **BY_HEADER))

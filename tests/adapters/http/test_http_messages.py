@@ -235,7 +235,7 @@ class TestRetryAfter:
 
         assert called(caller, script) == Answered(
             status=503,
-            unusable="not JSON, although it is sent as application/json",
+            unusable="not JSON, although its type says so: 'application/json'",
             retry_after=timedelta(seconds=5),
         )
 
@@ -313,7 +313,7 @@ class TestAnAnswerWhoseBodyIsOfNoUse:
         self, caller: HttpServiceCaller, media_type: str, body: bytes
     ) -> None:
         assert called(caller, answer(body, 201, Content_Type=media_type)) == Answered(
-            status=201, unusable=f"not JSON, although it is sent as {media_type}"
+            status=201, unusable=f"not JSON, although its type says so: {media_type!r}"
         )
 
     def test_an_encoding_that_changes_nothing_is_read(self, caller: HttpServiceCaller) -> None:

@@ -129,14 +129,14 @@ class TestTheSweeper:
 
         assert (report.wakeups, asking.ports.wakeups.invoked) == (1, [asking.sid])
 
-    def test_a_runner_that_never_comes_is_woken_after_one_minute_then_two(self) -> None:
+    def test_a_runner_that_never_comes_gets_wakeups_after_one_minute_then_two(self) -> None:
         asking = Asking()
-        woken = []
+        wakeups = []
         for _ in range(8):
-            woken.append(swept(asking.ports).wakeups)
+            wakeups.append(swept(asking.ports).wakeups)
             asking.clock.at += timedelta(minutes=1)
 
-        assert woken == [1, 1, 0, 1, 0, 0, 0, 1]
+        assert wakeups == [1, 1, 0, 1, 0, 0, 0, 1]
 
     def test_a_later_event_is_checked_in_time_even_if_the_runner_never_comes(self) -> None:
         asking = Asking(greets_after_days=7)

@@ -312,7 +312,7 @@ class TestPauseResumeCancel:
             base64.b64decode(part, validate=True)
         assert "secret" not in paused["strategy"]
 
-    def test_pause_leaves_credentials_out_of_the_settings_unless_asked(self, client: Client) -> None:
+    def test_pause_leaves_credentials_out_of_the_settings_by_default(self, client: Client) -> None:
         settings = copy.deepcopy(GYM["settings"])
         settings["actions"][0]["headers"] = {"X-Api-Key": "hush", "X-Tenant": "gym"}
         client.saved({**GYM, "settings": settings})

@@ -254,7 +254,7 @@ class TestLateness:
 class TestOverdueAnswers:
     """A call without ``answerWithin`` whose answer has not come for seven days is listed. Its event waits on."""
 
-    def asked(self, town: Town) -> str:
+    def unanswered(self, town: Town) -> str:
         """Return an instance that has waited for an answer for seven days, after a runner has looked at it."""
         sid = town.failing(Answered(status=202, body={}), "asks")
         town.client.ports.clock.at += timedelta(days=7)
@@ -296,7 +296,7 @@ class TestOverdueAnswers:
         )
 
     def test_an_answer_takes_it_off_the_list(self, town: Town) -> None:
-        sid = self.asked(town)
+        sid = self.unanswered(town)
         (problem,) = town.problems("?strategyId=asks")
         path = problem["commands"][0].removeprefix("POST ")
 
@@ -307,14 +307,14 @@ class TestOverdueAnswers:
         assert town.client("GET", f"/execution-event/{sid}-1")[1]["event"]["status"] == "PROCESSED"
 
     def test_it_stays_listed_during_a_pause(self, town: Town) -> None:
-        sid = self.asked(town)
+        sid = self.unanswered(town)
         town.client("POST", f"/execution-instance/{sid}/pause")
         assert town.kinds_of() == [("ANSWER_OVERDUE", sid)]
 
     def test_without_readable_settings_the_command_names_no_correlation_id(
         self, town: Town, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        self.asked(town)
+        self.unanswered(town)
 
         def missing(*_: Any) -> None:
             raise UnknownStrategyError
@@ -420,7 +420,7 @@ class TestCommands:
             town.failing(TimedOut(why="silence")),
             town.failing(Answered(status=402), "cancels"),
             town.with_failed_mail(),
-            TestOverdueAnswers().asked(town),
+            TestOverdueAnswers().unanswered(town),
         ]
 
     def test_every_named_command_is_applied(self, town: Town) -> None:

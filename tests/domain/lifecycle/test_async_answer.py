@@ -225,16 +225,16 @@ class TestOverdue:
         assert (of.closed, of.audit[1:]) == ([], [])
 
     @pytest.mark.parametrize("days", [0, 6.999])
-    def test_it_is_not_noted_before(self, days: float) -> None:
+    def test_it_is_not_marked_before(self, days: float) -> None:
         of = waiting()
         assert isinstance(of.decide(NoteOverdue(), NOON + timedelta(days=days)), AlreadyThere)
 
-    def test_it_is_noted_once(self) -> None:
+    def test_it_is_marked_once(self) -> None:
         of = waiting()
         of.applied(NoteOverdue(), EXPECTED)
         assert isinstance(of.decide(NoteOverdue(), EXPECTED), AlreadyThere)
 
-    def test_an_answer_with_a_limit_is_never_noted(self) -> None:
+    def test_an_answer_with_a_limit_is_never_marked(self) -> None:
         of = waiting(answerWithin={"unit": "days", "amount": 30})
         assert isinstance(of.decide(NoteOverdue(), NOON + timedelta(days=29)), AlreadyThere)
         assert sweep_at(of.instance) == NOON + timedelta(days=30) + GRACE
@@ -247,7 +247,7 @@ class TestOverdue:
         )
         assert (only(of).status, only(of).pause) == (EventStatus.QUEUED, None)
 
-    def test_a_due_event_runs_before_it_is_noted(self) -> None:
+    def test_a_due_event_runs_before_the_mark(self) -> None:
         of = waiting_with_a_greeting()
         greeting = of.event("greet")
         assert sweep_at(of.instance) == EXPECTED
@@ -283,7 +283,7 @@ class TestOverdue:
         of.applied(NoteOverdue(), resumed_at)
         assert only(of).pause == replace(pause_until(EXPECTED), is_overdue=True)
 
-    def test_only_answers_that_are_overdue_are_noted(self) -> None:
+    def test_only_answers_that_are_overdue_are_marked(self) -> None:
         of = waiting()
         second = replace(only(of), seq=2, pause=pause_until(EXPECTED + timedelta(seconds=1)))
         third = replace(only(of), seq=3, pause=pause_until(EXPECTED - timedelta(days=1)))
@@ -292,8 +292,8 @@ class TestOverdue:
         verdict = note_overdue(instance, now=EXPECTED)
 
         assert isinstance(verdict, Applied)
-        noted = {event.seq for event in verdict.instance.events if event.pause and event.pause.is_overdue}
-        assert noted == {1, 3}
+        marked = {event.seq for event in verdict.instance.events if event.pause and event.pause.is_overdue}
+        assert marked == {1, 3}
         assert answer_expected_at(verdict.instance) == EXPECTED + timedelta(seconds=1)
 
     def test_an_event_beyond_the_horizon_stays_scheduled(self) -> None:

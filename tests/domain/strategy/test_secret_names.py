@@ -197,6 +197,12 @@ class TestSettings:
             ("/actions/0", "too-many-secrets", "names 11 secrets; at most 10 different ones are allowed here")
         ]
 
+    def test_an_action_names_secrets_at_a_hundred_places_at_most(self) -> None:
+        assert problems(with_action(data={"a": ["{{secret.a}}"] * 100})) == []
+        assert found(with_action(data={"a": ["{{secret.a}}"] * 101})) == [
+            ("/actions/0", "too-many-secrets", "names secrets at 101 places; at most 100 are allowed here")
+        ]
+
     def test_parts_of_another_form_are_left_to_the_other_checks(self) -> None:
         whole = with_action()
         whole |= {"actions": [1, *whole["actions"]], "tasks": {"outputs": {"a": "{{secret.a}}"}}}
