@@ -101,7 +101,7 @@ invoke: $(READY)  ## Invoke a function against a running `make up`, without Dock
 sam-env: $(READY)  ## Write what `sam local` needs to reach a running `make up` that has CONTAINERS_AT= set.
 	@$(BIN)/python -m dev.sam_env
 
-smoke: $(READY)  ## Try a deployment in about three minutes: URL= and KEY=, an administrator's.
+smoke: $(READY)  ## Try a deployment in about two minutes: URL= and KEY=, an administrator's.
 	@KEY='$(KEY)' $(BIN)/python -m dev.smoke --url '$(URL)'
 
 key: $(READY)  ## Create an access key: ACCOUNT= ROLE=, and STAGE= (prod) or LOCAL= (a local stack's address).
@@ -120,7 +120,7 @@ settings: $(READY)  ## Write the settings reference in docs/api/core.md, and bui
 	$(BIN)/python -m dev.settings_table
 	$(BIN)/python -m dev.settings_schema build/strategy.schema.json
 
-e2e: artifacts $(OTHER_ENGINE)/.ready  ## Test the artifacts on another engine, and the local stack under kill -9; about six minutes.
+e2e: artifacts $(OTHER_ENGINE)/.ready  ## Test the artifacts on another engine, and the local stack under kill -9; about eight minutes.
 	$(BIN)/python -m pytest tests/e2e -n 5 --dist loadscope --no-loadscope-reorder -p no:randomly --durations=12
 
 artifacts: $(READY) $(SAM_READY)  ## Build each artifact for this machine and import it by itself; check the template after its transform.
