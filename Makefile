@@ -126,14 +126,14 @@ e2e: artifacts $(OTHER_ENGINE)/.ready  ## Test the artifacts on another engine, 
 artifacts: $(READY) $(SAM_READY)  ## Build each artifact for this machine and import it by itself; check the template after its transform.
 	$(BIN)/python -m pytest tests/template/test_artifacts.py tests/template/test_processed.py -p no:randomly
 
-build: $(LIBRARIES).ready  ## Build what is deployed: one artifact for each function, with its size.
+build: $(LIBRARIES).ready  ## Build what is deployed: a layer with the libraries, and an artifact for each function, with sizes.
 	$(SAM) build
 	@$(PYTHON) -m dev.artifacts .aws-sam/build
 
 # The locked libraries for the target, without what no function reads. The stubs and sources that the CEL wheel has
 # outside its package, and the CEL extensions that are not loaded, are a third of the whole.
 $(LIBRARIES).ready: requirements/runtime.txt Makefile $(SAM_READY)
-	rm -rf $(LIBRARIES) $(LIBRARIES).compiled
+	rm -rf $(LIBRARIES)
 	$(SAM_BIN)/uv pip install --quiet --require-hashes --only-binary :all: --link-mode copy --python $(SAM_BIN)/python \
 	  --python-version $(TARGET_PYTHON) --python-platform $(TARGET_PLATFORM) --target $(LIBRARIES) -r requirements/runtime.txt
 	cd $(LIBRARIES) && rm -rf .lock bin bazel-project cel_expr_python/ext boto3/examples
@@ -142,9 +142,16 @@ $(LIBRARIES).ready: requirements/runtime.txt Makefile $(SAM_READY)
 	find $(LIBRARIES)/botocore/data -mindepth 1 -maxdepth 1 -type d $(AWS_SERVICES:%=! -name %) -exec rm -rf {} +
 	touch $@
 
+# The layer with the libraries. Lambda unpacks it into /opt and finds /opt/python.
+build-Libraries: $(LIBRARIES).ready
+	@test -n "$(ARTIFACTS_DIR)" || { echo "ARTIFACTS_DIR= must say where to" >&2; exit 1; }
+	@$(call compile,$(LIBRARIES),/opt/python)
+	@mkdir -p "$(ARTIFACTS_DIR)/python"
+	@cp -R $(LIBRARIES)/. "$(ARTIFACTS_DIR)/python"
+
 # SAM asks for build-<LogicalId>; StepRunner is the function in functions/step_runner.
 build-%: folder = functions/$(shell echo $* | sed -E 's/([a-z0-9])([A-Z])/\1_\2/g' | tr '[:upper:]' '[:lower:]')
-build-%: $(LIBRARIES).ready
+build-%:
 	@test -n "$(ARTIFACTS_DIR)" || { echo "ARTIFACTS_DIR= must say where to" >&2; exit 1; }
 	@mkdir -p "$(ARTIFACTS_DIR)/functions"
 	@cp functions/__init__.py "$(ARTIFACTS_DIR)/functions"
@@ -154,8 +161,7 @@ build-%: $(LIBRARIES).ready
 	@rm -rf "$(ARTIFACTS_DIR)/shared/api/reference"
 	@test -z "$(CONTROLLERS_FROM)" || cp -R "$(CONTROLLERS_FROM)/." "$(ARTIFACTS_DIR)"
 	@cd "$(ARTIFACTS_DIR)" && find functions shared -type d -name __pycache__ -prune -exec rm -rf {} +
-	@$(compile)
-	@cp -R $(LIBRARIES)/. "$(ARTIFACTS_DIR)"
+	@$(call compile,"$(ARTIFACTS_DIR)",/var/task)
 
 # The reference pages of a dialect, made from its routes at build time, because a cold start has no time for it. What
 # makes them is not in the artifact.
@@ -165,17 +171,14 @@ $(APIS): $(READY)
 
 # Bytecode that is used without a check of its source (unchecked-hash). Without it every cold start compiles all it
 # imports, because Lambda's file system is read-only. Only the same minor version can read it. The interpreter's own
-# version decides, not its name: a version manager's python3.13 may be a shim without a Python behind it. The
-# libraries are compiled once, for all artifacts.
-compileall = $$python -m compileall -q --invalidation-mode unchecked-hash -p /var/task
+# version decides, not its name: a version manager's python3.13 may be a shim without a Python behind it. The first
+# argument is the folder, the second where Lambda has it.
 define compile
 for python in $(COMPILE_WITH) python$(TARGET_PYTHON) $(PYTHON); do \
   if test "$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>&1)" = $(TARGET_PYTHON); then \
-    test -e $(LIBRARIES).compiled || { $(compileall) -s $(LIBRARIES) $(LIBRARIES) && touch $(LIBRARIES).compiled; } && \
-    exec $(compileall) -s "$(ARTIFACTS_DIR)" "$(ARTIFACTS_DIR)"; \
-    exit 1; \
+    exec $$python -m compileall -q --invalidation-mode unchecked-hash -s $(1) -p $(2) $(1); \
   fi; \
-done; echo "$*: no .pyc, because there is no Python $(TARGET_PYTHON) (COMPILE_WITH=)"
+done; echo "$(@:build-%=%): no .pyc, because there is no Python $(TARGET_PYTHON) (COMPILE_WITH=)"
 endef
 
 format: $(READY)  ## Format the code and fix what ruff can fix.

@@ -17,7 +17,7 @@ from typing import Any
 from dev.workers import ROOT
 
 Build = Callable[[str], Path]
-"""Builds a function, given its logical id, and returns the folder."""
+"""Builds a function or a layer, given its logical id, and returns the folder."""
 
 Document = dict[str, Any]
 """A template, with its short intrinsics in the long form."""
@@ -41,7 +41,7 @@ class BuildError(Exception):
 
 
 def built_here(logical_id: str, folder: Path) -> Path:
-    """Build a function into a folder for this machine, by the rule that builds it for AWS. Raises: BuildError."""
+    """Build a function or a layer for this machine, by the rule that builds it for AWS. Raises: BuildError."""
     variables = {"ARTIFACTS_DIR": str(folder), **HERE}
     made = subprocess.run(
         ["make", f"build-{logical_id}", *(f"{name}={value}" for name, value in variables.items())],  # noqa: S607 - whichever make there is
@@ -76,7 +76,7 @@ class Bucket:
         _zip(source, file)
         with file.open("rb") as package:
             key = hashlib.file_digest(package, "sha256").hexdigest()
-            # Functions with equal content share a package.
+            # Equal content is one package.
             if key not in self._stored:
                 package.seek(0)
                 self._s3.put_object(Bucket=self._name, Key=key, Body=package)
@@ -86,10 +86,12 @@ class Bucket:
 
 
 def packaged(document: Document, build: Build, bucket: Bucket) -> Document:
-    """Return the template with every function built and stored."""
+    """Return the template with every function and layer built and stored."""
     package = copy.deepcopy(document)
     for logical_id, function in functions_of(package):
         function["CodeUri"] = bucket.put_package(build(logical_id))
+    for logical_id, layer in layers_of(package):
+        layer["ContentUri"] = bucket.put_package(build(logical_id))
     return package
 
 
@@ -127,15 +129,24 @@ def adapted(document: Document) -> Document:
 
 def functions_of(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the logical id and the properties of every function."""
-    for logical_id, resource in document["Resources"].items():
-        if resource["Type"] == "AWS::Serverless::Function":
-            yield logical_id, resource["Properties"]
+    return _of_type("AWS::Serverless::Function", document)
+
+
+def layers_of(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the logical id and the properties of every layer."""
+    return _of_type("AWS::Serverless::LayerVersion", document)
 
 
 def actions_of(statement: Mapping[str, Any]) -> list[str]:
     """Return the actions that a statement names."""
     named = statement["Action"]
     return [named] if isinstance(named, str) else list(named)
+
+
+def _of_type(named: str, document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for logical_id, resource in document["Resources"].items():
+        if resource["Type"] == named:
+            yield logical_id, resource["Properties"]
 
 
 def _statements(function: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

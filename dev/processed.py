@@ -14,6 +14,7 @@ from samtranslator.translator.transform import transform
 from dev.template import REGION, Template
 
 _TEMPLATE = Path(__file__).parents[1] / "template.yaml"
+_CODE = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
 
 
 class _NoManagedPolicies:
@@ -24,10 +25,11 @@ class _NoManagedPolicies:
 
 
 def processed(document: dict[str, Any], parameters: dict[str, str]) -> dict[str, Any]:
-    """Return a template after the transform, with the code of every function at a place that does not exist."""
+    """Return a template after the transform. Code is at a place that does not exist, unless the document says where."""
     for resource in document["Resources"].values():
-        if resource["Type"] == "AWS::Serverless::Function":
-            resource["Properties"]["CodeUri"] = "s3://bucket/key"
+        code = _CODE.get(resource["Type"])
+        if code and not resource["Properties"][code].startswith("s3:"):
+            resource["Properties"][code] = "s3://bucket/key"
     os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
     made: dict[str, Any] = transform(document, parameters, _NoManagedPolicies())
     return made

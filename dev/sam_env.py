@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from dev.client import STACK_FOLDER
 from dev.local_functions import EMULATOR_PATH, LocalFunctions, NoStackError, of_running, write_private
+from dev.packages import layers_of
 from dev.template import Template
 from dev.up import STATE
 from dev.workers import ROOT
@@ -59,6 +60,9 @@ def template(document: Mapping[str, Any], variables: Mapping[str, Mapping[str, s
     """Return a template whose functions declare these variables and run what was built, on this machine's processor."""
     architecture = _ARCHITECTURES.get(platform.machine(), "arm64")
     resources = dict(document["Resources"])
+    for name, layer in layers_of(document):
+        properties = {**layer, "ContentUri": str(BUILT / name), "CompatibleArchitectures": [architecture]}
+        resources[name] = {"Type": resources[name]["Type"], "Properties": properties}
     for name, own in variables.items():
         properties = {
             **resources[name]["Properties"],

@@ -1,5 +1,6 @@
-"""The artifact of each function, built for this machine by the rule that builds the deployed ones."""
+"""The layer, and the artifact of each function, built for this machine by the rules that build the deployed ones."""
 
+import marshal
 import os
 import re
 import struct
@@ -10,7 +11,7 @@ from typing import get_args
 
 import pytest
 
-from dev.artifacts import size
+from dev.artifacts import LAYER, size
 from dev.packages import HERE
 from dev.template import Function, Template
 from shared.api.http.pages import PAGES
@@ -27,20 +28,20 @@ UNCHECKED_HASH = 0b01
 # Lambda's name of a processor, its name in wheels, and its number in ELF files.
 PROCESSORS = {"arm64": ("aarch64", 0xB7), "x86_64": ("x86_64", 0x3E)}
 
-# With the artifact and the standard library only: no site-packages, no environment, no network.
+# With the artifact, the layer and the standard library only: no site-packages, no environment, no network.
 PROGRAM = """
 import importlib, sys, zoneinfo
-artifact, handler, *services = sys.argv[1:]
+artifact, layer, handler, *services = sys.argv[1:]
 def refuse(event, _):
     if event in ("socket.connect", "socket.getaddrinfo", *started):
         raise AssertionError(event)
 started = ["subprocess.Popen"]
 sys.addaudithook(refuse)
-sys.path.insert(0, artifact)
+sys.path[:0] = [artifact, layer]
 module, _, name = handler.rpartition(".")
 assert callable(getattr(importlib.import_module(module), name))
 
-# Only the evaluator is a process of its own, with the artifact's library.
+# Only the evaluator is a process of its own, with the layer's library.
 started.clear()
 import time
 from shared.adapters.evaluator.process import ProcessEvaluator
@@ -59,7 +60,7 @@ for service in services:
 
 
 def build(logical_id: str, artifact: Path | str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Make the function's artifact by the rule that SAM calls, with these variables only."""
+    """Make the artifact of a function or the layer by the rule that SAM calls, with these variables only."""
     ours = {"MAKEFLAGS", "MAKEOVERRIDES", "ARTIFACTS_DIR", *HERE}
     settings = {"ARTIFACTS_DIR": artifact, **variables}
     return subprocess.run(  # noqa: S603 - our own rule
@@ -95,19 +96,36 @@ def artifact(function: Function, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return built(function.logical_id, tmp_path_factory.mktemp("built") / function.logical_id, **HERE)
 
 
+@pytest.fixture(scope="session")
+def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(LAYER, tmp_path_factory.mktemp("built") / LAYER, **HERE)
+
+
+@pytest.fixture(scope="module", params=[LAYER, *FUNCTIONS])
+def package(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, layer: Path) -> Path:
+    """Return the layer, then each artifact."""
+    name: str = request.param
+    return layer if name == LAYER else built(name, tmp_path_factory.mktemp("built") / name, **HERE)
+
+
 @pytest.fixture(scope="module")
 def deployable(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return built(next(iter(FUNCTIONS)), tmp_path_factory.mktemp("built") / "deployable")
+    return built(LAYER, tmp_path_factory.mktemp("built") / "deployable")
 
 
 class TestEachArtifact:
-    """An artifact runs by itself and contains nothing else."""
+    """An artifact runs with the layer and contains nothing else."""
 
-    def test_the_handler_runs_from_the_artifact_alone(self, artifact: Path, function: Function) -> None:
+    def test_the_handler_runs_with_the_layer_alone(
+        self, artifact: Path, function: Function, layer: Path
+    ) -> None:
         services = ["dynamodb", *get_args(AwsService)]
 
         ran = subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-I", "-S", "-B", "-c", PROGRAM, str(artifact), function.handler, *services],
+            [
+                *(sys.executable, "-I", "-S", "-B", "-c", PROGRAM),
+                *(str(artifact), str(layer / "python"), function.handler, *services),
+            ],
             cwd=artifact.parent,
             env={},
             capture_output=True,
@@ -144,48 +162,69 @@ class TestEachArtifact:
         assert (artifact / "shared" / "api" / "http").is_dir()
         assert not (artifact / "shared" / "api" / "reference").exists()
 
-    def test_the_libraries_are_those_of_the_lock(self, artifact: Path) -> None:
+    def test_an_artifact_contains_our_code_and_no_library(self, artifact: Path) -> None:
+        assert {path.name for path in artifact.iterdir()} == {"functions", "shared"}
+
+    def test_the_artifact_and_the_layer_are_within_the_limit(
+        self, artifact: Path, layer: Path, function: Function
+    ) -> None:
+        assert size(artifact).fits_with(size(layer)), function.logical_id
+
+
+class TestTheLayer:
+    """All functions have the same libraries."""
+
+    def test_the_libraries_are_those_of_the_lock(self, layer: Path) -> None:
         locked = set(NAME.findall((ROOT / "requirements" / "runtime.txt").read_text()))
 
-        installed = {path.name.split("-")[0].replace("_", "-") for path in artifact.glob("*.dist-info")}
+        found = layer.glob("python/*.dist-info")
 
-        assert installed == locked
+        assert {path.name.split("-")[0].replace("_", "-") for path in found} == locked
 
-    def test_an_artifact_contains_no_tests_and_no_dev_code(self, artifact: Path) -> None:
-        ours = {path.name for path in ROOT.iterdir()} - {"functions", "shared"}
+    def test_it_contains_nothing_outside_the_folder_that_lambda_searches(self, layer: Path) -> None:
+        assert [path.name for path in layer.iterdir()] == ["python"]
 
-        assert {path.name for path in artifact.iterdir()} & ours == set()
-        assert [path for path in files_of(artifact) if {"tests", "bin"} & set(path.parts)] == []
+    def test_the_tests_and_programs_of_the_libraries_are_left_out(self, layer: Path) -> None:
+        assert [path for path in files_of(layer) if {"tests", "bin"} & set(path.parts)] == []
 
-    def test_an_artifact_contains_no_paths_of_this_machine(self, artifact: Path) -> None:
-        places = [str(place).encode() for place in (ROOT, artifact)]
+
+class TestEachPackage:
+    """The layer and the artifacts are the same wherever they are built, and hold bytecode that Lambda uses."""
+
+    def test_a_package_contains_no_paths_of_this_machine(self, package: Path) -> None:
+        places = [str(place).encode() for place in (ROOT, package)]
 
         remembering = [
             path
-            for path in files_of(artifact)
-            if any(place in (artifact / path).read_bytes() for place in places)
+            for path in files_of(package)
+            if any(place in (package / path).read_bytes() for place in places)
         ]
 
         assert remembering == []
 
-    def test_bytecode_is_not_checked_against_its_source(self, artifact: Path) -> None:
-        compiled = [artifact / path for path in files_of(artifact) if path.suffix == ".pyc"]
+    def test_bytecode_is_not_checked_against_its_source(self, package: Path) -> None:
+        compiled = [package / path for path in files_of(package) if path.suffix == ".pyc"]
 
         assert {struct.unpack("<I", path.read_bytes()[4:8])[0] for path in compiled} == {UNCHECKED_HASH}
 
-    def test_every_module_has_bytecode_and_the_size_is_within_the_limit(
-        self, artifact: Path, function: Function, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        found = size(artifact)
+    def test_bytecode_names_the_place_that_its_source_has_on_lambda(self, package: Path) -> None:
+        place = "/opt/python/" if package.name == LAYER else "/var/task/"
+
+        compiled = [package / path for path in files_of(package) if path.suffix == ".pyc"]
+        named = {marshal.loads(path.read_bytes()[16:]).co_filename for path in compiled}  # noqa: S302 - our own
+
+        assert {name[: len(place)] for name in named} == {place}
+
+    def test_every_module_has_bytecode(self, package: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        found = size(package)
 
         with capsys.disabled():
-            print(f"\n{function.logical_id:16}{found}")  # noqa: T201 - sizes are worth a look
+            print(f"\n{package.name:16}{found}")  # noqa: T201 - sizes are worth a look
         assert found.has_bytecode
-        assert found.fits
 
 
 class TestWhatIsDeployed:
-    """Without a target the artifact is for the template's Python and processor."""
+    """Without a target the layer is for the template's Python and processor."""
 
     def test_every_extension_module_is_for_that_python_and_processor(self, deployable: Path) -> None:
         asked = TEMPLATE.document["Globals"]["Function"]
@@ -201,15 +240,23 @@ class TestWhatIsDeployed:
             (machine,) = struct.unpack("<H", (deployable / path).read_bytes()[18:20])
             assert machine == number, path
 
-    def test_the_deployed_artifact_is_within_the_limit(self, deployable: Path) -> None:
+    def test_the_deployed_layer_is_within_the_limit(self, deployable: Path) -> None:
         assert size(deployable).fits
+
+    @pytest.mark.parametrize("name", FUNCTIONS)
+    def test_every_function_has_the_layer(self, name: str) -> None:
+        resources = TEMPLATE.document["Resources"]
+        own = resources[name]["Properties"].get("Layers", TEMPLATE.document["Globals"]["Function"]["Layers"])
+
+        assert own == [{"Ref": LAYER}]
 
 
 class TestTheRule:
     """The build rule explains why it refuses a build."""
 
-    def test_a_build_without_a_target_folder_is_refused(self) -> None:
-        refused = build("StepRunner", "")
+    @pytest.mark.parametrize("name", [LAYER, "StepRunner"])
+    def test_a_build_without_a_target_folder_is_refused(self, name: str) -> None:
+        refused = build(name, "")
 
         assert refused.returncode != 0
         assert "ARTIFACTS_DIR=" in refused.stderr

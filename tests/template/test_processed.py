@@ -21,16 +21,16 @@ from pathlib import Path
 from dev.processed import processed
 from dev.template import Template
 document = Template(Path("template.yaml"), {}).document
-for name, timeout in json.loads(sys.argv[1]).items():
-    document["Resources"][name]["Properties"]["Timeout"] = timeout
+for name, properties in json.loads(sys.argv[1]).items():
+    document["Resources"][name]["Properties"].update(properties)
 print(json.dumps(processed(document, {})))
 """
 
 
-def transformed(**timeouts: int) -> dict[str, Any]:
-    """Return the resources after the transform, with the timeouts of some functions replaced."""
+def transformed(**changed: dict[str, Any]) -> dict[str, Any]:
+    """Return the resources after the transform, with some properties of some resources replaced."""
     done = subprocess.run(  # noqa: S603 - our own program
-        [ROOT / ".venv-sam" / "bin" / "python", "-c", PROGRAM, json.dumps(timeouts)],
+        [ROOT / ".venv-sam" / "bin" / "python", "-c", PROGRAM, json.dumps(changed)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -56,6 +56,11 @@ def versions_of(name: str, resources: dict[str, Any]) -> dict[str, dict[str, Any
     }
 
 
+def layers_of(resources: dict[str, Any]) -> list[str]:
+    """Return the logical ids of the layers. They depend on the content."""
+    return [name for name, resource in resources.items() if resource["Type"] == "AWS::Lambda::LayerVersion"]
+
+
 class TestVersions:
     """Each deployment that changes a function, or a parameter of functions, publishes a version for the alias."""
 
@@ -74,10 +79,22 @@ class TestVersions:
     def test_a_changed_template_publishes_a_version_of_what_it_changes(
         self, resources: dict[str, Any]
     ) -> None:
-        changed = transformed(StepRunner=850)
+        changed = transformed(StepRunner={"Timeout": 850})
 
         assert versions_of("StepRunner", changed).keys() != versions_of("StepRunner", resources).keys()
         assert versions_of("Sweeper", changed).keys() == versions_of("Sweeper", resources).keys()
+
+    def test_other_libraries_publish_a_version_of_every_function(self, resources: dict[str, Any]) -> None:
+        changed = transformed(Libraries={"ContentUri": "s3://bucket/other"})
+        (before,) = layers_of(resources)
+        (after,) = layers_of(changed)
+
+        assert before != after
+        for found, layer in (resources, before), (changed, after):
+            content = found["Configuration"]["Properties"]["Content"]["Fn::Sub"]
+            # Its number is in the description of each function and version, and changes with the content.
+            assert f"Libraries=${{{layer}}}" in content
+            assert all(found[name]["Properties"]["Layers"] == [{"Ref": layer}] for name in FUNCTIONS)
 
 
 class TestTheAlias:
