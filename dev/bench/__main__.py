@@ -64,6 +64,11 @@ def ratios(starts: Mapping[str, ColdStart], engines: Mapping[str, Mapping[str, f
     ]
 
 
+def _start_text(start: ColdStart) -> str:
+    left = "" if start.restored is None else f", {start.restored:.1f} ms after a restore"
+    return f"{start.milliseconds:.0f} ms of CPU to start{left}"
+
+
 def _figure_text(figure: str, value: float) -> str:
     return f"{value:.1f} {figure}" if figure == "trips" else f"{figure} {value * 1000:.2f} ms"
 
@@ -78,7 +83,7 @@ def main() -> None:
     arguments = parser.parse_args()
     starts = cold_starts(arguments.rounds * 3)
     engines = figures_of_all(arguments.rounds, arguments.tasks)
-    lines = [f"{name}: {start.milliseconds:.0f} ms of CPU to start" for name, start in starts.items()]
+    lines = [f"{name}: {_start_text(start)}" for name, start in starts.items()]
     lines += [
         f"{name}: " + ", ".join(_figure_text(*figure) for figure in figures.items()) + " a task"
         for name, figures in engines.items()

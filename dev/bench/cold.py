@@ -1,4 +1,7 @@
-"""The CPU time of a fresh interpreter until a function can take its first call, compared with a bare AWS client."""
+"""The CPU time of a fresh interpreter until a function can take its first call, compared with a bare AWS client.
+
+With SnapStart the modules and the clients are in the snapshot, and only what follows a restore is left.
+"""
 
 import os
 import resource
@@ -14,13 +17,28 @@ from dev.workers import ROOT
 
 BASELINE = "bare DynamoDB client"
 
+_SNAP_START = {"AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start"}
+# Prints the CPU seconds of what comes after the import. A snapshot is taken between the two.
+_PROGRAM = """
+import {module}
+from shared import bootstrap
+from time import process_time
+imported = process_time()
+bootstrap.{begin}()
+print(process_time() - imported)
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColdStart:
-    """CPU milliseconds, and their ratio to those of the bare client. Each is the median of the rounds."""
+    """CPU milliseconds, and their ratio to those of the bare client. Each is the median of the rounds.
+
+    ``restored`` are the milliseconds that are left after a restore of a snapshot; the bare client has none.
+    """
 
     milliseconds: float
     ratio: float
+    restored: float | None = None
 
 
 def cold_starts(rounds: int) -> dict[str, ColdStart]:
@@ -37,11 +55,11 @@ def cold_starts(rounds: int) -> dict[str, ColdStart]:
     }
     begins = {"StepRunner": "begin_invocation"}  # it calls services; the others only need their tables
     programs = {BASELINE: "import boto3; boto3.client('dynamodb')"} | {
-        name: f"import {function.handler.rpartition('.')[0]}; from shared import bootstrap; "
-        f"bootstrap.{begins.get(name, 'ports')}()"
+        name: _PROGRAM.format(module=function.handler.rpartition(".")[0], begin=begins.get(name, "ports"))
         for name, function in functions.items()
     }
     found: dict[str, list[float]] = {name: [] for name in programs}
+    restored: dict[str, list[float]] = {name: [] for name in functions}
     with tempfile.TemporaryDirectory() as bytecode:
         common = {
             "PATH": os.environ["PATH"],
@@ -53,21 +71,27 @@ def cold_starts(rounds: int) -> dict[str, ColdStart]:
         for number in range(rounds + 1):
             for name, program in programs.items():
                 environment = functions[name].environment if name in functions else {}
-                spent = _cpu_of([sys.executable, "-c", program], {**common, **environment})
+                command = [sys.executable, "-c", program]
+                spent, _ = _cpu_of(command, {**common, **environment})
                 # The first round fills the bytecode cache, so it does not count.
                 if number:
                     found[name].append(spent * 1000)
+                if number and name in functions:
+                    _, left = _cpu_of(command, {**common, **environment, **_SNAP_START})
+                    restored[name].append(float(left) * 1000)
     return {
         name: ColdStart(
             milliseconds=statistics.median(times),
             ratio=statistics.median(own / bare for own, bare in zip(times, found[BASELINE], strict=True)),
+            restored=statistics.median(restored[name]) if name in functions else None,
         )
         for name, times in found.items()
     }
 
 
-def _cpu_of(command: list[str], environment: Mapping[str, str]) -> float:
+def _cpu_of(command: list[str], environment: Mapping[str, str]) -> tuple[float, str]:
+    """Return the CPU seconds of a command, and its output."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, check=True)
+    ran = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, ran.stdout
