@@ -14,12 +14,12 @@ Send = Callable[[Mapping[str, Any]], Mapping[str, Any] | None]
 """Gives a batch to the sender and returns its answer, None if it failed."""
 
 
-def leave_out_groups() -> None:
+def omit_groups() -> None:
     """Send messages without their group from sessions made from now on.
 
     The emulator refuses ``MessageGroupId`` on a standard queue. SQS takes it since 2025.
     """
-    handlers.BUILTIN_HANDLERS.append(("before-parameter-build.sqs.SendMessageBatch", _leave_out_groups))
+    handlers.BUILTIN_HANDLERS.append(("before-parameter-build.sqs.SendMessageBatch", _omit_groups))
 
 
 def without_groups(target: str, body: bytes) -> bytes:
@@ -27,11 +27,11 @@ def without_groups(target: str, body: bytes) -> bytes:
     if target != "AmazonSQS.SendMessageBatch":
         return body
     params = json.loads(body)
-    _leave_out_groups(params)
+    _omit_groups(params)
     return json.dumps(params).encode()
 
 
-def _leave_out_groups(params: dict[str, Any], **_: Any) -> None:  # noqa: ANN401 - botocore's events
+def _omit_groups(params: dict[str, Any], **_: Any) -> None:  # noqa: ANN401 - botocore's events
     for entry in params["Entries"]:
         entry.pop("MessageGroupId", None)
 

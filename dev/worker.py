@@ -18,7 +18,7 @@ from typing import Any
 from dev.change_log import STREAMED, WriteWatch
 from dev.clock import DevClock
 from dev.secrets_file import VARIABLE, FileSecrets
-from dev.webhook_queue import leave_out_groups
+from dev.webhook_queue import omit_groups
 from shared import bootstrap
 
 
@@ -46,7 +46,7 @@ def main() -> None:
     bootstrap.use_clock(clock)
     bootstrap.use_secrets(FileSecrets(os.environ.get(VARIABLE, "")))
     bootstrap.watch_database(_log_writes)
-    leave_out_groups()
+    omit_groups()
     module, _, name = handler.rpartition(".")
     call = getattr(importlib.import_module(module), name)
     with (

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from dev.emulator import Emulator
 from dev.template import REGION
-from dev.webhook_queue import leave_out_groups
+from dev.webhook_queue import omit_groups
 from shared.adapters.delivery_queue import SqsDeliveries
 from shared.application.webhooks import Delivery
 from shared.domain.ids import AccountId
@@ -28,7 +28,7 @@ class TestGroups:
         try:
             url = emulator.client("sqs").create_queue(QueueName="webhooks")["QueueUrl"]
             before = self.deliveries(emulator, url)
-            leave_out_groups()
+            omit_groups()
             after = self.deliveries(emulator, url)
             put = [Delivery(account_id=AccountId("acme"), message={"id": "1"})]
 

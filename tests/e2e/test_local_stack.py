@@ -90,9 +90,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
         running.stop()
 
 
-def asked(
+def sent(
     url: str, method: str, path: str, body: bytes = b"{}", headers: Mapping[str, str] | None = None
 ) -> tuple[int, bytes]:
+    """Send a request, and return the status and the body of the answer."""
     client = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
     try:
         client.request(method, path, body=body, headers=dict(headers or {}))
@@ -138,24 +139,24 @@ class TestOtherSites:
             {"Origin": f"http://localhost:{port}"},
             {"Sec-Fetch-Site": "cross-site"},
         ):
-            status, body = asked(url, method, path, headers=headers)
+            status, body = sent(url, method, path, headers=headers)
             assert (status, list(json.loads(body))) == (403, ["message"]), headers
 
     def test_programs_on_this_machine_are_served(self, stack: Processes) -> None:
         url = stack.stack.url
         port = urlsplit(url).port
         for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}", f"{BRIDGE}:{port}"):
-            assert asked(url, "GET", "/_local/clock", headers={"Host": host})[0] == 200
+            assert sent(url, "GET", "/_local/clock", headers={"Host": host})[0] == 200
             assert (
-                asked(url, "GET", "/_local/clock", headers={"Host": host, "Origin": f"http://{host}"})[0]
+                sent(url, "GET", "/_local/clock", headers={"Host": host, "Origin": f"http://{host}"})[0]
                 == 200
             )
-            assert asked(url, "GET", "/execution-strategy", headers={"Host": host})[0] == 401
+            assert sent(url, "GET", "/execution-strategy", headers={"Host": host})[0] == 401
 
     def test_a_name_that_was_not_given_is_no_container(self, stack: Processes) -> None:
         port = urlsplit(stack.stack.url).port
         headers = {"Host": f"host.docker.internal:{port}"}
-        status, _ = asked(stack.stack.url, "GET", "/_local/clock", headers=headers)
+        status, _ = sent(stack.stack.url, "GET", "/_local/clock", headers=headers)
 
         assert status == 403
 
@@ -171,7 +172,7 @@ class TestSecrets:
         if path == "/_local/events":
             text = json.dumps([message for _, message in sent_events(stack.stack)])
         else:
-            text = asked(stack.stack.url, method, path)[1].decode()
+            text = sent(stack.stack.url, method, path)[1].decode()
 
         assert [secret for secret in secrets if secret in text] == []
         assert not any(f'"{name}"' in text for name in SECRETS)
@@ -181,7 +182,7 @@ class TestSecrets:
         assert (stack.folder / STACK_FOLDER).stat().st_mode & 0o777 == 0o700
 
     def test_an_unknown_function_is_not_found(self, stack: Processes) -> None:
-        status, body = asked(stack.stack.url, "GET", "/2015-03-31/functions/none/configuration")
+        status, body = sent(stack.stack.url, "GET", "/2015-03-31/functions/none/configuration")
 
         assert (status, json.loads(body)) == (404, {"Message": "Function not found: none"})
 
@@ -204,7 +205,7 @@ class TestKeys:
         assert made.returncode == 0, made.stderr
         for token, status in ((made.stdout.strip(), 200), (f"{made.stdout.strip()}x", 401)):
             headers = {"Authorization": f"Bearer {token}"}
-            assert asked(stack.stack.url, "GET", "/execution-strategy", b"", headers)[0] == status
+            assert sent(stack.stack.url, "GET", "/execution-strategy", b"", headers)[0] == status
 
 
 class TestTheClock:
@@ -212,7 +213,7 @@ class TestTheClock:
 
     def test_a_backward_date(self, stack: Processes) -> None:
         before = now_of(stack.stack)
-        status, body = asked(stack.stack.url, "POST", "/_local/clock", b'{"to": "2026-01-31T11:00:00Z"}')
+        status, body = sent(stack.stack.url, "POST", "/_local/clock", b'{"to": "2026-01-31T11:00:00Z"}')
 
         answer = json.loads(body)
         assert (status, [problem["pointer"] for problem in answer["problems"]]) == (400, ["/to"])
@@ -222,7 +223,7 @@ class TestTheClock:
 
     @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"advance": {"days": -1}}', b'{"at": 1}'])
     def test_a_bad_body(self, stack: Processes, body: bytes) -> None:
-        status, answer = asked(stack.stack.url, "POST", "/_local/clock", body)
+        status, answer = sent(stack.stack.url, "POST", "/_local/clock", body)
 
         assert status == 400
         assert json.loads(answer)["problems"]
@@ -267,7 +268,7 @@ class TestInvoke:
         assert (session["isAuthenticated"], session["account"]) == (True, "dev")
         body = json.dumps({"controllerId": "dev"}).encode()
         token = {"X-Access-Token": session["accessToken"]}
-        assert asked(stack.stack.url, "POST", "/joc/api/orders", body, token)[0] == 200
+        assert sent(stack.stack.url, "POST", "/joc/api/orders", body, token)[0] == 200
 
         assert answer("Publisher") == {"batchItemFailures": []}
         paused = f"{sid}-4-instance.paused"
@@ -400,7 +401,7 @@ class TestSamEnv:
         try:
             running.start_stack()
             ended = sam_env(running, tmp_path / "written")
-            status, _ = asked(running.stack.url, "POST", "/_aws/emulator/roto-api/reset")
+            status, _ = sent(running.stack.url, "POST", "/_aws/emulator/roto-api/reset")
         finally:
             running.stop()
 

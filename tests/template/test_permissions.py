@@ -113,7 +113,7 @@ def schemas() -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def wanted(schemas: dict[str, dict[str, Any]]) -> dict[str, set[str]]:
+def required(schemas: dict[str, dict[str, Any]]) -> dict[str, set[str]]:
     """Return the types that need an action, by action."""
     found: dict[str, set[str]] = {}
     for kind in {resource["Type"] for resource in transformed().values()}:
@@ -128,22 +128,22 @@ ALLOWED = [action for statement in policy("stack") for action in texts(statement
 class TestTheRoleOfTheStack:
     """It may do what the template needs."""
 
-    def test_every_action_that_the_template_needs_is_allowed(self, wanted: dict[str, set[str]]) -> None:
+    def test_every_action_that_the_template_needs_is_allowed(self, required: dict[str, set[str]]) -> None:
         missing = {
             action: kinds
-            for action, kinds in wanted.items()
+            for action, kinds in required.items()
             if not any(matches(action, pattern) for pattern in [*ALLOWED, *UNUSED])
         }
 
         assert missing == {}
 
-    def test_no_action_is_allowed_that_nothing_needs(self, wanted: dict[str, set[str]]) -> None:
-        idle = [pattern for pattern in ALLOWED if not any(matches(action, pattern) for action in wanted)]
+    def test_no_action_is_allowed_that_nothing_needs(self, required: dict[str, set[str]]) -> None:
+        idle = [pattern for pattern in ALLOWED if not any(matches(action, pattern) for action in required)]
 
         assert idle == []
 
-    def test_what_is_said_to_be_unused_is_listed_and_not_allowed(self, wanted: dict[str, set[str]]) -> None:
-        stale = [pattern for pattern in UNUSED if not any(matches(action, pattern) for action in wanted)]
+    def test_what_is_said_to_be_unused_is_listed_and_not_allowed(self, required: dict[str, set[str]]) -> None:
+        stale = [pattern for pattern in UNUSED if not any(matches(action, pattern) for action in required)]
         both = [(allowed, pattern) for allowed in ALLOWED for pattern in UNUSED if matches(allowed, pattern)]
 
         assert (stale, both) == ([], [])
@@ -153,7 +153,7 @@ class TestTheRoleOfTheStack:
 
         assert len(compact) <= MAX_INLINE_CHARACTERS
 
-    def test_resources_are_named_wherever_aws_lets_names_be_told(self) -> None:
+    def test_resources_are_named_where_aws_supports_it(self) -> None:
         unnamed = {statement["Sid"] for statement in policy("stack") if statement["Resource"] == "*"}
 
         # Ids of event source mappings, hosted zones and configurations say nothing; the others have no resources.

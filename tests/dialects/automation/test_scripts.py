@@ -55,7 +55,7 @@ class TestSecrets:
 
         assert template == f"Key {{{{{script.strip()}}}}}"
 
-    def test_no_secret_elsewhere(self) -> None:
+    def test_a_secret_in_another_place_is_refused(self) -> None:
         with pytest.raises(ScriptError) as caught:
             Scripts().template("https://example.com/{{ secret.a }}")
 
