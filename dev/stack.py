@@ -275,7 +275,7 @@ class Stack:
         answer = invocation.answer.get("answer")
         if answer is None:
             with (self.folder / "failures.log").open("a") as log:
-                log.write(f"{function.logical_id} {invocation.event}\n{invocation.answer['error']}\n")
+                log.write(f"{function.logical_id} {invocation.shown}\n{invocation.answer['error']}\n")
             self.counts["failures"] += 1
         elif function.logical_id == "StepRunner":
             self.counts[f"{invocation.trigger} events"] += answer["claimed"]

@@ -38,6 +38,13 @@ class Invocation:
     answer: dict[str, Any] = field(default_factory=dict)
     done: threading.Event = field(default_factory=threading.Event)
 
+    @property
+    def shown(self) -> str:
+        """The event as a log may have it: of a request only method and path, because the rest may have secrets."""
+        if "requestContext" in self.event:
+            return f"{self.event['requestContext']['http']['method']} {self.event['rawPath']}"
+        return str(self.event)
+
 
 class Worker:
     """One process, started with its first call or before. The time of its start does not count for the call.

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from dev.gateway import HttpRequest, event_of
 from dev.template import Function
 from dev.workers import Invocation, Pool
+from tests.dialects.wire import TEMPLATE
 
 SECONDS = 60
 
@@ -114,3 +116,23 @@ class TestRoom:
 
             assert len({ended(call).answer["answer"]["pid"] for call in calls}) <= 2
         pool.stop()
+
+
+class TestWhatALogShows:
+    """Logs of the local stack have no secrets of clients."""
+
+    def test_a_request_is_shown_without_headers_query_and_body(self) -> None:
+        request = HttpRequest(
+            method="POST",
+            target="/execution-instance?token=query-secret",
+            headers={"authorization": "Bearer key.header-secret"},
+            body=b'{"of": "body-secret"}',
+            source="127.0.0.1",
+        )
+        found = event_of(request, TEMPLATE.routes())
+        assert found is not None
+
+        assert Invocation(event=found[1]).shown == "POST /execution-instance"
+
+    def test_a_wakeup_is_shown_as_it_is(self) -> None:
+        assert Invocation(event={"sid": "i-1"}).shown == "{'sid': 'i-1'}"
