@@ -5,7 +5,7 @@ Schedules wait for years, messages for days. Stored settings must not change the
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from datetime import timedelta
 from enum import Enum
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 from dev.memory.world import ManualClock
 from dev.stream_records import record_of
 from shared.adapters.delivery_queue import SqsDeliveries
+from shared.adapters.dynamodb import bulk_documents, documents
+from shared.adapters.dynamodb.shapes import Shape
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import LAYOUTS
 from shared.adapters.wakeups import AwsWakeups, WakeupTargets
@@ -161,7 +163,39 @@ def stream_of(table: str, before: str | None, after: str) -> Json:
     return record_of(table, LAYOUTS[table].key, old, image(after), number=7)
 
 
+def shapes() -> dict[str, Shape[Any]]:
+    """Return the form of each class that is stored in a document, by its name among the documents."""
+    return {
+        f"{module.__name__.rpartition('.')[2]}.{name}": shape
+        for module in (documents, bulk_documents)
+        for name, shape in vars(module).items()
+        if isinstance(shape, Shape)
+    }
+
+
+def absent_members() -> Json:
+    """Return what each member of each stored document is read as if it is absent. Required ones are left out.
+
+    The values of the catalogue are made with the same defaults, and so cannot show that one has changed.
+    """
+    by_class = {shape._kind: shape for shape in shapes().values()}
+
+    def stored(value: object) -> Json:
+        return by_class[type(value)].write(value) if type(value) in by_class else plain(value)
+
+    def absent(shape: Shape[Any]) -> Json:
+        names = {field: member for field, member, *_ in shape._rows}
+        return {
+            member: stored(usual) if same_as is None else f"as {names.get(same_as, same_as)}"
+            for _, member, _, usual, same_as in shape._rows
+            if same_as is not None or usual is not MISSING
+        }
+
+    return {name: absent(shape) for name, shape in shapes().items()}
+
+
 DEFINITIONS = (
+    Document(name="definitions/absent-members", write=absent_members),
     Document(name="definitions/minimal", write=lambda: plain(stored_definition(settings.MINIMAL))),
     Document(name="definitions/full", write=lambda: plain(stored_definition(settings.FULL))),
     Document(name="definitions/sparse", write=lambda: plain(stored_definition(settings.SPARSE))),

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from shared.adapters.dynamodb import bulk_documents, documents
 from shared.adapters.dynamodb.documents import SCHEMA
 from shared.adapters.dynamodb.forms import from_text
 from shared.adapters.dynamodb.shapes import Shape
@@ -18,7 +17,7 @@ from shared.domain.calendar.cron import Cron
 from shared.domain.instance.reason import Cause, StopReason
 from shared.domain.strategy.model import Definition, OnResume
 from shared.domain.strategy.parse import stored_definition
-from tests.golden import settings
+from tests.golden import documents, settings
 from tests.golden.catalogue import GOLDENS
 from tests.golden.files import items_in, names_in
 
@@ -66,8 +65,7 @@ def stored() -> Stored:
 
 def shapes() -> dict[type, Shape[Any]]:
     """Return the form of each class that is stored in a document."""
-    declared = [*vars(documents).values(), *vars(bulk_documents).values()]
-    return {shape._kind: shape for shape in declared if isinstance(shape, Shape)}
+    return {shape._kind: shape for shape in documents.shapes().values()}
 
 
 def within(value: object) -> Iterator[object]:

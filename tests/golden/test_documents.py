@@ -18,7 +18,7 @@ from shared.domain.notifications.model import HeadWrite, InstanceWrite, Notifica
 from tests.engines import DynamoDb
 from tests.golden import operations, strategies
 from tests.golden.catalogue import GOLDENS
-from tests.golden.documents import DOCUMENTS, Document, changes, loaded_definition, plain
+from tests.golden.documents import DOCUMENTS, Document, absent_members, changes, loaded_definition, plain
 from tests.golden.files import document_in, empty, items_in, put_items
 from tests.golden.golden import ACCOUNT
 from tests.golden.instances import NEW, Found
@@ -44,6 +44,18 @@ class TestSettings:
 
         golden = document_in(schema, f"definitions/{definition}")
         assert changes(golden, today) == [], f"Settings that are stored changed. {HELP}"
+
+
+class TestAbsentMembers:
+    """A member that an earlier release did not write means what it meant then."""
+
+    @pytest.mark.parametrize("schema", READABLE)
+    def test_an_absent_member_keeps_its_value(self, schema: int) -> None:
+        golden = document_in(schema, "definitions/absent-members")
+
+        assert golden["documents.EVENT"]["run"] == 1
+        assert golden["documents.EVENT"]["kind"] == "MAIN"
+        assert changes(golden, absent_members()) == [], f"Absent members are read as other values. {HELP}"
 
 
 class TestMessages:
