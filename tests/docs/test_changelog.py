@@ -10,7 +10,8 @@ from shared.adapters.dynamodb.documents import SCHEMA
 CHANGELOG = (Path(__file__).parents[2] / "CHANGELOG.md").read_text()
 
 LINE = re.compile(
-    r"Schema (?P<schema>\d+)\.|(?:Reads|No longer reads): .+\.|Stores: .+, read since (?P<since>\d+\.\d+\.\d+)\.|Nothing new\."
+    r"Schema (?P<schema>\d+)\.|(?:Reads|No longer reads): .+\."
+    r"|Stores: .+, read since (?P<since>\d+\.\d+\.\d+)\.|Nothing new\."
 )
 
 
