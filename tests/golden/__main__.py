@@ -6,7 +6,7 @@ import sys
 from dev.memory.evaluator import InProcessEvaluator
 from shared.adapters.dynamodb.documents import SCHEMA
 from shared.expressions import use_evaluator
-from tests.golden.catalogue import GOLDENS
+from tests.golden.catalogue import WRITTEN
 from tests.golden.documents import DOCUMENTS
 from tests.golden.files import add, names_in, tables, text_of, written
 
@@ -15,7 +15,7 @@ def main() -> None:
     use_evaluator(InProcessEvaluator())
     known = names_in(SCHEMA)
     with tables() as dynamodb:
-        for golden in GOLDENS:
+        for golden in WRITTEN:
             if golden.name not in known:
                 add(SCHEMA, golden.name, text_of(written(golden, dynamodb)))
     # After the items, which the stream records hold.

@@ -8,3 +8,6 @@ from tests.golden.operations import OPERATIONS
 from tests.golden.strategies import STRATEGIES
 
 GOLDENS: tuple[Golden, ...] = (*STRATEGIES, *INSTANCES, *EVENTS, *OPERATIONS, *ACCESS)
+
+WRITTEN = tuple(golden for golden in GOLDENS if golden.until is None)
+"""Those that today's stores write."""

@@ -24,12 +24,15 @@ class Golden:
     """A value under the name of its files, without their schema number.
 
     ``write`` stores it in empty tables, and ``read`` returns what the stores make of them. That is ``value``.
+    ``until`` is the last schema number under which it can be written, None for the current one: set it if that number's
+    items are read as a value that is stored no more.
     """
 
     name: str
     value: object
     write: Callable[[Stores], None]
     read: Callable[[Stores], object]
+    until: int | None = None
 
 
 def at(day: int, hour: int = 9, *, microsecond: int = 0) -> datetime:
