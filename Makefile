@@ -32,7 +32,7 @@ LIBRARIES       := build/$(TARGET_PLATFORM)-$(TARGET_PYTHON)
 # botocore describes every service of AWS in 20 MB; the artifacts keep those that the code uses.
 AWS_SERVICES    := dynamodb events kms lambda s3 scheduler secretsmanager sqs ssm
 
-.PHONY: help environments check checkov test model mutants sim bench demo chaos up invoke sam-env smoke key restore examples settings e2e artifacts build format clean
+.PHONY: help environments check checkov test model mutants sim bench demo chaos up invoke sam-env smoke key restore examples settings golden e2e artifacts build format clean
 
 # The lock names everything, so nothing needs resolving (--no-deps): pip before 23.3 takes `coverage[toml]` for a
 # requirement of its own, and fails once there is a newer release than the locked one.
@@ -119,6 +119,9 @@ examples: $(READY)  ## Play the OpenAPI examples and write those of notification
 settings: $(READY)  ## Write the settings reference in docs/api/core.md, and build/strategy.schema.json for editors.
 	$(BIN)/python -m dev.settings_table
 	$(BIN)/python -m dev.settings_schema build/strategy.schema.json
+
+golden: $(READY)  ## Write golden items of what is newly stored; files that exist are never changed.
+	@$(BIN)/python -m tests.golden
 
 e2e: artifacts $(OTHER_ENGINE)/.ready  ## Test the artifacts on another engine, and the local stack under kill -9; about eight minutes.
 	$(BIN)/python -m pytest tests/e2e -n 5 --dist loadscope --no-loadscope-reorder -p no:randomly --durations=12

@@ -2,6 +2,7 @@
 
 A field that is renamed in code keeps its stored name. A new field needs a default, which older documents then read
 as. Any other change needs a new ``SCHEMA`` and a reader for the old one.
+Source: docs/decisions/0051-what-is-stored-outlives-a-release.md.
 """
 
 from shared.adapters.dynamodb.forms import (
@@ -73,6 +74,9 @@ from shared.domain.strategy.model import OnResume, StrategyHead, StrategyVersion
 
 SCHEMA = 1
 """The version of these documents, stored in every item."""
+
+READABLE = (1,)
+"""The versions that are read. A release reads a new one before another release writes it."""
 
 STEP_ERROR = Shape(
     StepError,

@@ -14,6 +14,7 @@ from shared.adapters.dynamodb.documents import (
     AUDIT,
     ENTRY,
     INSTANCE,
+    READABLE,
     RECORD,
     RELEASE_JOB,
     SCHEMA,
@@ -80,8 +81,9 @@ def read(item: Mapping[str, AttributeValue], *needed: str) -> dict[str, Any]:
     Raises: StoredShapeError: another schema, or an attribute is missing.
     """
     found = from_attributes(item)
-    if found.get("schema") != SCHEMA:
-        raise StoredShapeError(f"an item has schema {found.get('schema')!r} instead of {SCHEMA}")
+    if found.get("schema") not in READABLE:
+        known = " or ".join(str(schema) for schema in READABLE)
+        raise StoredShapeError(f"an item has schema {found.get('schema')!r} instead of {known}")
     missing = [name for name in ("accountId", *needed) if name not in found]
     if missing:
         raise StoredShapeError(f"an item has no {', '.join(missing)}")

@@ -1,0 +1,129 @@
+"""Golden access keys, sessions, flags, webhooks and audit entries."""
+
+from dataclasses import replace
+
+from shared.application.ports import AuditPosition
+from shared.domain.access import AccessKey, Role, Session
+from shared.domain.ids import OperationSid, event_sid
+from shared.domain.instance.verdict import AuditEntry
+from shared.domain.notifications.model import NotificationKind
+from shared.domain.notifications.webhook import Webhook
+from tests.engines import Stores
+from tests.golden.golden import ACCOUNT, SID, Golden, at
+from tests.golden.instances import NEW as INSTANCE
+
+KEYS = (
+    AccessKey(key_id="k1", account_id=ACCOUNT, role=Role.ADMIN, secret_hash="5ec2e7", created_at=at(1)),
+    AccessKey(
+        key_id="k2",
+        account_id=ACCOUNT,
+        role=Role.OPERATOR,
+        secret_hash="5ec2e8",
+        created_at=at(2, microsecond=7),
+        description="the shop",
+        created_by="k1",
+    ),
+    AccessKey(key_id="k3", account_id=ACCOUNT, role=Role.VIEWER, secret_hash="5ec2e9", created_at=at(3)),
+)
+
+SESSION = Session(token_hash="70ce11", account_id=ACCOUNT, key_id="k1", opened_at=at(1), idle_until=at(2))
+
+WEBHOOK = Webhook(
+    account_id=ACCOUNT,
+    url="https://hooks.example.com/it?token=5",
+    updated_at=at(2),
+    updated_by="key-9",
+    kinds=tuple(NotificationKind),
+)
+
+SECRET = "whsec_Z29sZGVuIHNlY3JldCBvZiAyNCBieXRlcyE="
+
+MINIMAL_AUDIT = AuditEntry(account_id=ACCOUNT, target="queue", at=at(9), by="key-1", command="pause")
+
+AUDIT = AuditEntry(
+    account_id=ACCOUNT,
+    target=SID,
+    at=at(9, microsecond=5_000),
+    by="key-1",
+    command="pause",
+    event=event_sid(SID, 7),
+    from_state="ACTIVE",
+    to_state="PAUSED",
+    reason="asked to",
+    operation=OperationSid("b-1"),
+    minutes_spent=2,
+    ticket="https://tickets.example/1",
+    options=("kill", "deep"),
+)
+
+
+def _keys() -> Golden:
+    def write(stores: Stores) -> None:
+        for key in KEYS:
+            stores.access.put_key(key)
+
+    def read(stores: Stores) -> object:
+        access = stores.access
+        return [access.key(key.key_id) for key in KEYS], access.keys(ACCOUNT, before=None, limit=9)
+
+    value = list(KEYS), list(reversed(KEYS))
+    return Golden(name="access/keys", value=value, write=write, read=read)
+
+
+def _flag(name: str, *, paused: bool) -> Golden:
+    return Golden(
+        name=f"access/{name}",
+        value=paused,
+        write=lambda stores: stores.access.set_queue_paused(ACCOUNT, paused=paused),
+        read=lambda stores: stores.access.queue_paused(ACCOUNT),
+    )
+
+
+def _webhook(name: str, webhook: Webhook) -> Golden:
+    return Golden(
+        name=f"access/{name}",
+        value=(webhook, SECRET),
+        write=lambda stores: stores.webhooks.put(webhook, secret=SECRET, audit=MINIMAL_AUDIT),
+        read=lambda stores: stores.webhooks.find_with_secret(ACCOUNT),
+    )
+
+
+def _audit(name: str, audit: AuditEntry) -> Golden:
+    """Return a golden entry, found by its day, its target and its operation."""
+
+    def read(stores: Stores) -> object:
+        trail, since, before = stores.audit, at(9, 0), AuditPosition(at=at(10), key="")
+        operation = audit.operation or OperationSid("none")
+        lists = {
+            "day": trail.of_day(ACCOUNT, at(9).date(), since=since, before=before, limit=9),
+            "target": trail.of_target(ACCOUNT, audit.target, since=since, before=before, limit=9),
+            "operation": trail.of_operation(ACCOUNT, operation, since=since, before=before, limit=9),
+        }
+        return {kind: [entry for _, entry in entries] for kind, entries in lists.items()}
+
+    def write(stores: Stores) -> None:
+        if audit.target == SID:
+            stores.instances.create(INSTANCE, audit=audit)
+        else:
+            stores.access.set_queue_paused(ACCOUNT, paused=True, audit=audit)
+
+    value = {"day": [audit], "target": [audit], "operation": [audit] if audit.operation else []}
+    return Golden(name=f"audit/{name}", value=value, write=write, read=read)
+
+
+ACCESS = (
+    _keys(),
+    Golden(
+        name="access/session",
+        value=SESSION,
+        write=lambda stores: stores.access.open_session(SESSION),
+        read=lambda stores: stores.access.session("70ce11"),
+    ),
+    _flag("queue-paused", paused=True),
+    _flag("queue-running", paused=False),
+    _webhook("webhook-for-all", replace(WEBHOOK, kinds=())),
+    _webhook("webhook-full", WEBHOOK),
+    _audit("command", replace(MINIMAL_AUDIT, target=SID, from_state="ACTIVE", to_state="PAUSED")),
+    _audit("of-account", MINIMAL_AUDIT),
+    _audit("full", AUDIT),
+)

@@ -1,0 +1,77 @@
+"""A golden: a value of the domain, how a store writes it, and how a store reads it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from shared.adapters.crypto import AesGcmSealer, KmsDataKeys, LocalDataKey
+from shared.adapters.dynamodb.strategies import DynamoDbStrategies
+from shared.adapters.dynamodb.webhooks import DynamoDbWebhooks
+from shared.domain.ids import AccountId, InstanceSid, StrategySid
+from tests.engines import DynamoDb, Stores, on_dynamodb
+
+ACCOUNT = AccountId("acme")
+STRATEGY = StrategySid("01890a5d-ac96-774b-bcce-b302099a0001")
+SID = InstanceSid("01890a5d-ac96-774b-bcce-b302099a8057")
+
+DATA_KEY = bytes(range(32))
+KMS_KEY = "arn:aws:kms:eu-central-1:123456789012:key/golden"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Golden:
+    """A value under the name of its files, without their schema number.
+
+    ``write`` stores it in empty tables, and ``read`` returns what the stores make of them. That is ``value``.
+    ``until`` is the last schema number under which it can be written, None for the current one: set it if that number's
+    items are read as a value that is stored no more.
+    """
+
+    name: str
+    value: object
+    write: Callable[[Stores], None]
+    read: Callable[[Stores], object]
+    until: int | None = None
+
+
+def at(day: int, hour: int = 9, *, microsecond: int = 0) -> datetime:
+    """Return an instant in March 2026."""
+    return datetime(2026, 3, day, hour, 30, 0, microsecond, tzinfo=UTC)
+
+
+class FakeKms:
+    """KMS with one data key, which it wraps in the same bytes every time."""
+
+    _WRAPPED = b"the data key, wrapped"
+
+    def generate_data_key(self, **request: Any) -> Mapping[str, Any]:
+        assert request["KeyId"] == KMS_KEY
+        return {"Plaintext": DATA_KEY, "CiphertextBlob": self._WRAPPED}
+
+    def decrypt(self, **request: Any) -> Mapping[str, Any]:
+        assert (request["KeyId"], request["CiphertextBlob"]) == (KMS_KEY, self._WRAPPED)
+        assert list(request["EncryptionContext"]) == ["settings"]
+        return {"Plaintext": DATA_KEY}
+
+
+def under_local_key(dynamodb: DynamoDb) -> Stores:
+    """Return stores that encrypt with one local key."""
+    return _stores(dynamodb, AesGcmSealer(keys=LocalDataKey(DATA_KEY), entropy=bytes))
+
+
+def under_kms(stores: Stores) -> Stores:
+    """Return the stores with strategies that encrypt with data keys of KMS."""
+    sealer = AesGcmSealer(keys=KmsDataKeys(client=FakeKms(), key_id=KMS_KEY), entropy=bytes)
+    assert isinstance(stores.strategies, DynamoDbStrategies)
+    return replace(stores, strategies=replace(stores.strategies, sealer=sealer))
+
+
+def _stores(dynamodb: DynamoDb, sealer: AesGcmSealer) -> Stores:
+    client, tables = dynamodb.client, dynamodb.tables
+    return replace(
+        on_dynamodb(dynamodb),
+        # The sealer is not that of the other tests: what it encrypted must be readable as long as its file is.
+        strategies=DynamoDbStrategies(client=client, sealer=sealer, environment="dev", tables=tables),
+        webhooks=DynamoDbWebhooks(client=client, sealer=sealer, tables=tables),
+    )
