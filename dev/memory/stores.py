@@ -109,7 +109,10 @@ class MemoryInstances:
         if stored is None or stored.rev != instance.rev - 1:
             raise StaleRevError
         if reopened is not None:
-            self.records.pop((instance.sid, reopened.event.seq), None)
+            record = self.records.get((instance.sid, reopened.event.seq))
+            if record is None or record.fence != reopened.fence:
+                raise StaleRevError
+            del self.records[instance.sid, reopened.event.seq]
             if reopened.last is not None:
                 self.append(instance, reopened.last)
         self._store(instance, records)

@@ -172,7 +172,8 @@ class InstanceStore(Protocol):
         Records and audit entry are stored with it, all or nothing. All fields survive a round trip, and the sweep
         entry moves with the instance. ``reopened`` is the record of an event that is open again: the same write
         removes it and adds its ``last`` to the journal.
-        Raises: StaleRevError: the stored rev is another one. Nothing was written.
+        Raises: StaleRevError: the stored rev is another one, or ``reopened`` is no longer stored, for example because
+        it has expired. Nothing was written.
         """
 
     def append(self, instance: Instance, entry: JournalEntry) -> None:
