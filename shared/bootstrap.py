@@ -370,7 +370,7 @@ def _wired() -> _Wiring:
             retention=retention,
         ),
         access=DynamoDbAccess(client=database, tables=tables, retention=retention),
-        audit=DynamoDbAudit(client=database, tables=tables),
+        audit=DynamoDbAudit(client=database, tables=tables, retention=retention),
         operations=DynamoDbOperations(client=database, tables=tables, retention=retention),
         webhooks=_webhooks(),
         controllers=ModuleControllers(module=chosen.controllers) if chosen.controllers else NoControllers(),

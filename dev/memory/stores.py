@@ -6,7 +6,7 @@ Source: shared/application/ports.py; tests/contract.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from shared.adapters.dynamodb.instances import prefix_of
 from shared.adapters.dynamodb.tables import OPERATIONS, phase_order
@@ -440,6 +440,7 @@ class MemoryAudit:
     """An ``AuditStore`` over the lists in which the other stores keep their entries."""
 
     lists: Sequence[list[AuditEntry]]
+    kept: timedelta | None = None
 
     def of_day(
         self, account: AccountId, day: date, *, since: datetime, before: AuditPosition, limit: int

@@ -5,7 +5,7 @@ A method that writes may have written although it raised, if its reply was lost.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
 from shared.domain.access import AccessKey, Session
@@ -572,6 +572,10 @@ class WebhookStore(Protocol):
 
 class AuditStore(Protocol):
     """The audit trail. Other stores write its entries, together with the change an entry is about."""
+
+    @property
+    def kept(self) -> timedelta | None:
+        """How long an entry is kept, None for good. Entries that have expired are not returned any more."""
 
     def of_day(
         self, account: AccountId, day: date, *, since: datetime, before: AuditPosition, limit: int
