@@ -280,7 +280,7 @@ class TestInvoke:
 
         # The emulator has not deleted the record that the sample says has expired.
         assert answer("Expirer") == {"batchItemFailures": []}
-        assert api.call("GET", f"/execution-event/{sid}-1")["status"] == "PROCESSED"
+        assert api.call("GET", f"/execution-event/{sid}-1")["event"]["status"] == "PROCESSED"
 
         # The sample is the job of the queue's first shard.
         stack.stack.call("DELETE", "/queue")

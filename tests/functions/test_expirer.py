@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,19 +14,15 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from dev.memory.world import ManualClock
-from dev.stream_records import record_of
-from functions.expirer.handler import lambda_handler
 from shared import bootstrap
-from shared.adapters.dynamodb.tables import EXPIRY, LAYOUTS
+from shared.adapters.dynamodb.tables import EXPIRY
 from shared.domain.instance.journal import EventHistory
-from shared.domain.instance.model import Instance
 from tests import full
 from tests.adapters.http.replies import throttling
-from tests.contract.instances import a_record, an_entry, an_event, an_instance, changed
-from tests.functions.contexts import Context
+from tests.contract.instances import an_event, an_instance, changed
+from tests.functions.expiring import END, KEPT, closed, expired, handled, history
 
 ROOT = Path(__file__).parents[2]
-KEPT = timedelta(days=90)
 
 
 @pytest.fixture
@@ -47,48 +43,6 @@ def kept(
     bootstrap.watch_database(clients.append)
     yield deployment
     bootstrap.forget()
-
-
-def closed(*seqs: int, **changes: Any) -> Instance:
-    """Store an instance whose events have closed, each with two journal entries, an answer and a record."""
-    instance = replace(an_instance(), **{"events": (), "next_seq": max(seqs) + 1, **changes})
-    instances = bootstrap.ports().instances
-    instances.create(instance, records=[a_record(instance, seq) for seq in seqs])
-    for seq in seqs:
-        for visit in (1, 2):
-            instances.append(instance, an_entry(1, visit, seq=seq))
-        instances.put_answer(instance, seq, full.ANSWER)
-    return instance
-
-
-def expired(*, until: datetime) -> list[dict[str, Any]]:
-    """Delete what has expired, as DynamoDB does, and return the records of the stream."""
-    client, table = boto3.client("dynamodb"), bootstrap.settings().tables.events
-    found = client.scan(TableName=table, ConsistentRead=True)["Items"]
-    due = [
-        item
-        for item in found
-        if int(item.get(EXPIRY["events"], {"N": "1" + "0" * 12})["N"]) <= until.timestamp()
-    ]
-    keys = LAYOUTS["events"].key
-    for item in due:
-        client.delete_item(TableName=table, Key={name: item[name] for name in keys})
-    return [
-        record_of(table, keys, item, None, number=number, has_expired=True)
-        for number, item in enumerate(due, 1)
-    ]
-
-
-def handled(records: list[dict[str, Any]]) -> dict[str, Any]:
-    answer: dict[str, Any] = lambda_handler({"Records": records}, Context())  # type: ignore[arg-type]
-    return answer
-
-
-def history(instance: Instance, seq: int) -> EventHistory:
-    return bootstrap.ports().instances.event_history(instance.sid, seq)
-
-
-END = a_record(an_instance()).finished_at
 
 
 class TestExpiry:
