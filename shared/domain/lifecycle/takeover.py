@@ -70,12 +70,13 @@ def take_over(
         event = change.instance.event(event.seq) or event
     handed_over = audit_directives(instance, change, now=now)
     then = position(event_history, event)
-    if not change.instance.lets_run(event):
-        change = change.then(stop_event(change.instance, event, now=now))
-    elif isinstance(then, Intent) and _is_too_late(strategy, event, then, lease=lease, now=now):
+    # Also on a paused instance: a resume would let the call be repeated.
+    if isinstance(then, Intent) and _is_too_late(strategy, event, then, lease=lease, now=now):
         ended = apply_run_end(strategy, change.instance, event, _left_to_an_operator(then, now=now), now=now)
         audit = ended.audit or handed_over.audit
         return replace(ended, records=change.records + ended.records, audit=audit), None
+    if not change.instance.lets_run(event):
+        change = change.then(stop_event(change.instance, event, now=now))
     elif event.progress.crashes >= MAX_CRASHES:
         change = change.then(_poisoned(change.instance, event, now=now))
     else:  # the claim that follows moves the fence

@@ -167,6 +167,21 @@ class TestAVeryLateTakeover:
         )
         assert [(entry.by, entry.command) for entry in of.audit] == [("engine", "in_doubt")]
 
+    def test_a_resume_of_a_paused_instance_does_not_repeat_the_call(self) -> None:
+        of = self.lapsed(claimed(life()))
+        of.decide(Pause(by=ANN), NOON)
+        of.claim(of.running, self.TOO_LATE)
+        assert (of.main.paused_for, of.instance.stop_note) == (PausedFor.IN_DOUBT, ANN.reason)
+        of.decide(Resume(by=ANN), self.TOO_LATE)
+        assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.IN_DOUBT)
+
+    def test_on_a_canceled_instance_the_event_is_closed_as_it_would_be_earlier(self) -> None:
+        of = self.lapsed(claimed(life()))
+        of.decide(Cancel(by=ANN), NOON)
+        of.claim(of.running, self.TOO_LATE)
+        assert of.instance.event(1) is None
+        assert (of.records[-1].event.status, of.records[-1].in_doubt) == (EventStatus.CANCELED, True)
+
     def test_an_operator_lets_the_call_be_repeated_under_its_key(self) -> None:
         of = self.lapsed(claimed(life()))
         first = of.running.progress.first_action
