@@ -4,16 +4,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from dev.template import ACCOUNT, REGION
+from shared.adapters.dynamodb.expiry import BY_EXPIRY
 
 Image = Mapping[str, Mapping[str, Any]]
 
 
 def record_of(
-    table: str, keys: tuple[str, ...], before: Image | None, after: Image | None, *, number: int
+    table: str,
+    keys: tuple[str, ...],
+    before: Image | None,
+    after: Image | None,
+    *,
+    number: int,
+    has_expired: bool = False,
 ) -> dict[str, Any]:
     """Return the record of one write of an item, of a table with these key attributes.
 
-    ``number`` is its place in the stream. ``before`` is None for a new item, ``after`` for a deleted one.
+    ``number`` is its place in the stream. ``before`` is None for a new item, ``after`` for a deleted one. With
+    ``has_expired`` DynamoDB has deleted the item because it had expired.
     Raises: ValueError: both are None.
     """
     image = after if after is not None else before
@@ -34,4 +42,5 @@ def record_of(
             "StreamViewType": "NEW_AND_OLD_IMAGES",
         },
         "eventSourceARN": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table}/stream/local",
+        **({"userIdentity": BY_EXPIRY} if has_expired else {}),
     }

@@ -21,6 +21,7 @@ from shared.adapters.delivery_queue import SqsDeliveries
 from shared.adapters.dynamodb.access import DynamoDbAccess
 from shared.adapters.dynamodb.audit import DynamoDbAudit
 from shared.adapters.dynamodb.client import USER_AGENT, DynamoDbClient, connect
+from shared.adapters.dynamodb.expiry import DynamoDbExpiry
 from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.operations import DynamoDbOperations
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
@@ -35,11 +36,13 @@ from shared.adapters.threads import MAX_THREADS, ThreadWorkers
 from shared.adapters.tracing import RunTracer
 from shared.adapters.wakeups import AwsWakeups, WakeupTargets
 from shared.api.http.request import Deployment
+from shared.application.expire import ExpiryPorts
 from shared.application.log_lines import log_line
 from shared.application.ports import Clock, Controllers, Ports, Sealer, SecretHasher, ServiceCaller, Workers
 from shared.application.publish import PublisherPorts
 from shared.application.webhooks import WebhookCaller, WebhookDirectory
 from shared.config import ConfigError, Settings, read_settings
+from shared.domain.instance.retention import Retention
 from shared.expressions import use_evaluator
 
 if TYPE_CHECKING:
@@ -100,6 +103,13 @@ class _Publishing:
     unreadable: S3Unreadable
     webhooks: WebhookDirectory
     deliveries: SqsDeliveries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Expiring:
+    store: DynamoDbExpiry
+    clock: Clock
+    retention: Retention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,6 +300,16 @@ def publisher() -> PublisherPorts:
     )
 
 
+def expirer() -> ExpiryPorts:
+    """Return the ports of the expirer."""
+    _restored()
+    return _Expiring(
+        store=DynamoDbExpiry(client=_database(), tables=table_names()),
+        clock=_clock(),
+        retention=settings().retention,
+    )
+
+
 def begin_sending() -> _Sending:
     """Return the ports of the webhook sender for one invocation. Connections from earlier ones are closed."""
     _restored()
@@ -302,7 +322,9 @@ def _clock() -> Clock:
 
 
 def _webhooks() -> DynamoDbWebhooks:
-    return DynamoDbWebhooks(client=_database(), sealer=_sealer(), tables=table_names())
+    return DynamoDbWebhooks(
+        client=_database(), sealer=_sealer(), tables=table_names(), retention=settings().retention
+    )
 
 
 def _deliveries() -> SqsDeliveries:
@@ -328,7 +350,7 @@ def _up_since() -> float:
 def _wired() -> _Wiring:
     use_evaluator(_evaluator())
     chosen, tables, database = settings(), table_names(), _database()
-    clock = _clock()
+    clock, retention = _clock(), chosen.retention
     targets = WakeupTargets(
         group=chosen.schedule_group,
         runner_arn=chosen.step_runner_arn,
@@ -338,17 +360,18 @@ def _wired() -> _Wiring:
         report=_report,
     )
     return _Wiring(
-        instances=DynamoDbInstances(client=database, tables=tables),
+        instances=DynamoDbInstances(client=database, tables=tables, retention=retention),
         strategies=DynamoDbStrategies(
             client=database,
             tables=tables,
             sealer=_sealer(),
             environment=chosen.environment,
             horizon=chosen.horizon,
+            retention=retention,
         ),
-        access=DynamoDbAccess(client=database, tables=tables),
-        audit=DynamoDbAudit(client=database, tables=tables),
-        operations=DynamoDbOperations(client=database, tables=tables),
+        access=DynamoDbAccess(client=database, tables=tables, retention=retention),
+        audit=DynamoDbAudit(client=database, tables=tables, retention=retention),
+        operations=DynamoDbOperations(client=database, tables=tables, retention=retention),
         webhooks=_webhooks(),
         controllers=ModuleControllers(module=chosen.controllers) if chosen.controllers else NoControllers(),
         wakeups=AwsWakeups(

@@ -4,17 +4,19 @@ Source: template.yaml sets each of them; docs/operations.md describes them.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from shared.domain.calendar.dates import zone_named
 from shared.domain.errors import DateError
+from shared.domain.instance.retention import MIN_RETENTION, Retention
 
 Network = IPv4Network | IPv6Network
 
 
 MAX_HORIZON_DAYS = 3650
+MAX_RETENTION_DAYS = 36500
 
 OTHER_SERVICES = "other"
 """The name of all services together that are not metered by themselves."""
@@ -55,6 +57,7 @@ class Settings:
     ``connector_timezone`` is the time zone in which the process dialect reads dates if neither request nor strategy
     names one. With ``joc_allow_unscoped``, a command of the orders dialect that names no orders, workflows or folders
     applies to all. With ``joc_force_comments``, each command of the orders dialect must state a reason.
+    ``retention`` is how long records and audit entries are kept.
     ``metered_services`` are the services of strategies whose calls are counted by themselves. With ``tracing``, the
     step runner sends the runs that Lambda samples to X-Ray.
     """
@@ -74,6 +77,7 @@ class Settings:
     pepper: str = ""
     allowed_networks: tuple[Network, ...] = ()
     horizon: timedelta | None = None
+    retention: Retention = field(default_factory=Retention)
     controllers: str = ""
     connector_timezone: str = "UTC"
     joc_allow_unscoped: bool = False
@@ -120,6 +124,10 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         allowed_networks=_networks(environment.get("ALLOWED_CIDRS", ""), problems),
         controllers=environment.get("CONTROLLERS", ""),
         horizon=_horizon(environment.get("HORIZON_DAYS", "0"), problems),
+        retention=Retention(
+            records=_retention("RECORD_RETENTION_DAYS", environment, problems),
+            audit=_retention("AUDIT_RETENTION_DAYS", environment, problems),
+        ),
         connector_timezone=_zone(environment.get("CONNECTOR_TIMEZONE", "UTC"), problems),
         joc_allow_unscoped=_flag("JOC_ALLOW_UNSCOPED", environment.get("JOC_ALLOW_UNSCOPED", ""), problems),
         tracing=_tracing(environment.get("TRACING", ""), problems),
@@ -144,6 +152,19 @@ def _horizon(days: str, problems: list[str]) -> timedelta | None:
         problems.append(f"HORIZON_DAYS: {days!r} is not a whole number from 0 to {MAX_HORIZON_DAYS}")
         return None
     return timedelta(days=int(days)) or None
+
+
+def _retention(name: str, environment: Mapping[str, str], problems: list[str]) -> timedelta | None:
+    """Return for how long something is kept, or None for 0, which keeps it for good."""
+    days, least = environment.get(name, "0"), MIN_RETENTION.days
+    if days == "0":
+        return None
+    is_whole = days.isascii() and days.isdigit() and not days.startswith("0")
+    if not is_whole or not least <= int(days) <= MAX_RETENTION_DAYS:
+        why = f"is neither 0, which keeps everything, nor a whole number from {least} to {MAX_RETENTION_DAYS}"
+        problems.append(f"{name}: {days!r} {why}")
+        return None
+    return timedelta(days=int(days))
 
 
 def _tracing(mode: str, problems: list[str]) -> bool:

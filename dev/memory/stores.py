@@ -6,7 +6,7 @@ Source: shared/application/ports.py; tests/contract.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from shared.adapters.dynamodb.instances import prefix_of
 from shared.adapters.dynamodb.tables import OPERATIONS, phase_order
@@ -109,7 +109,10 @@ class MemoryInstances:
         if stored is None or stored.rev != instance.rev - 1:
             raise StaleRevError
         if reopened is not None:
-            self.records.pop((instance.sid, reopened.event.seq), None)
+            record = self.records.get((instance.sid, reopened.event.seq))
+            if record is None or record.fence != reopened.fence:
+                raise StaleRevError
+            del self.records[instance.sid, reopened.event.seq]
             if reopened.last is not None:
                 self.append(instance, reopened.last)
         self._store(instance, records)
@@ -437,6 +440,7 @@ class MemoryAudit:
     """An ``AuditStore`` over the lists in which the other stores keep their entries."""
 
     lists: Sequence[list[AuditEntry]]
+    kept: timedelta | None = None
 
     def of_day(
         self, account: AccountId, day: date, *, since: datetime, before: AuditPosition, limit: int

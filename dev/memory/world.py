@@ -102,6 +102,7 @@ class MemoryPorts:
     controllers: Controllers = field(default_factory=NoControllers)
     wakeups: MemoryWakeups = field(default_factory=MemoryWakeups)
     ids: SequentialIds = field(default_factory=SequentialIds)
+    audit_kept: timedelta | None = None
 
     @property
     def operations(self) -> MemoryOperations:
@@ -118,7 +119,8 @@ class MemoryPorts:
                 self.access.audit,
                 self.operations.audit,
                 self.webhooks.audit,
-            ]
+            ],
+            kept=self.audit_kept,
         )
 
     def __post_init__(self) -> None:

@@ -117,6 +117,8 @@ class Meter:
                 return 0, self._deleted(request, refused)
             case "TransactWriteItems":
                 return 0, self._transaction(request, refused)
+            case "BatchWriteItem":
+                return 0, self._batch(request, answer, refused)
             case "GetItem" | "Query" | "BatchGetItem" | "TransactGetItems":
                 return (0, 0) if refused else (_read_cost(operation, request, answer), 0)
             case _:
@@ -147,6 +149,18 @@ class Meter:
             return units if refused == "ConditionalCheckFailedException" else 0
         self._items.pop(key, None)
         return units + _index_units(before, None)
+
+    def _batch(self, request: Mapping[str, Any], answer: Mapping[str, Any], refused: str | None) -> int:
+        """Return the units of a batch of deletions. Items that are left undeleted cost nothing in this request."""
+        if refused is not None:
+            return 0
+        units = 0
+        for table, writes in request["RequestItems"].items():
+            left = answer.get("UnprocessedItems", {}).get(table, [])
+            for write in writes:
+                if write not in left:
+                    units += self._deleted({"TableName": table, **write["DeleteRequest"]}, None)
+        return units
 
     def _transaction(self, request: Mapping[str, Any], refused: str | None) -> int:
         """Return the units of a transaction: each item counts twice.

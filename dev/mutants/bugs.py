@@ -291,5 +291,35 @@ BUGS = (
         new='InstanceSid(event["instance"])',
         layers=("tests/functions/test_golden_messages.py",),
     ),
+    Bug(
+        name="an open event with an expired record counts as closed",
+        file="shared/domain/instance/retention.py",
+        old="    if instance.event(seq) is not None:\n        return Standing.OPEN\n",
+        new="",
+        layers=("tests/domain/instance/test_retention.py", "tests/simulation/test_expiry.py"),
+    ),
+    Bug(
+        name="a very late takeover repeats the call",
+        file="shared/domain/lifecycle/takeover.py",
+        old="CALL_REPEATED = timedelta(days=60)",
+        new="CALL_REPEATED = timedelta(days=6000)",
+        layers=("tests/domain/lifecycle/test_takeover.py", "tests/simulation/test_expiry.py"),
+    ),
+    Bug(
+        name="an event whose record has expired is redriven",
+        file="shared/adapters/dynamodb/instances.py",
+        old="""            "ConditionExpression": "fence = :fence",
+            "ExpressionAttributeValues": to_attributes({":fence": record.fence}),
+""",
+        new="",
+        layers=("tests/contract/test_instance_store.py",),
+    ),
+    Bug(
+        name="a deletion by a redrive counts as an expiry",
+        file="shared/adapters/dynamodb/expiry.py",
+        old="    if not by_expiry or not is_record_key(sort_key):\n",
+        new='    if record["eventName"] != "REMOVE" or not is_record_key(sort_key):\n',
+        layers=("tests/adapters/dynamodb/test_expiry.py",),
+    ),
 )
 """From the domain outwards."""

@@ -4,12 +4,13 @@ Reads are by key and limited, however long the history is: a few records to find
 Source: docs/contracts/core.md section 5; docs/decisions/0021.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from shared.application.audit import Window, audit_page, creation_of, from_the_end
 from shared.application.ports import Ports, UnknownStrategyError, all_readable
 from shared.domain.errors import RitornelloError
-from shared.domain.explain.instance import A_MINUTE, Evidence, Explanation, explain, subjects
+from shared.domain.explain.instance import A_MINUTE, Evidence, Explanation, explain, has_gap, subjects
 from shared.domain.instance.downtime import is_forgotten
 from shared.domain.instance.journal import EventHistory, EventRecord
 from shared.domain.instance.model import Instance
@@ -33,7 +34,7 @@ MAX_ENTRIES = 100
 def explain_at(ports: Ports, instance: Instance, at: datetime) -> Explanation:
     """Explain why something ran or did not run on an instance at an instant, which may be in the future."""
     now = ports.clock.now()
-    records = _records_around(ports, instance, at)
+    records, first = _records_around(ports, instance, at)
     about_the_past = instance.created_at <= at <= now
     about = subjects(instance, records.values(), at) if about_the_past else ()
     strategy: Strategy | None = None
@@ -52,7 +53,10 @@ def explain_at(ports: Ports, instance: Instance, at: datetime) -> Explanation:
             plan_ends=ahead is not None and len(ahead.cycles) < MAX_CYCLES and not ahead.truncated,
             unread=unread,
             blocked_by=ports.strategies.blocked_by(instance.account_id, instance.strategy_sid),
-            audit=_audit(ports, instance, at) if about_the_past and is_forgotten(instance, at) else (),
+            audit=_audit(ports, instance, at, now=now)
+            if about_the_past and is_forgotten(instance, at)
+            else (),
+            has_expired=about_the_past and has_gap(instance, _created(instance, records), at, first=first),
         ),
         about,
         at,
@@ -74,18 +78,22 @@ def _events(
     return tuple(event for event in found if event is not None)
 
 
-def _records_around(ports: Ports, instance: Instance, at: datetime) -> dict[int, EventRecord]:
-    """Return the records of the events created around an instant, and of the first events, by event number."""
+def _records_around(ports: Ports, instance: Instance, at: datetime) -> tuple[dict[int, EventRecord], int]:
+    """Return the records of the events created around an instant, and of the first events, by event number.
+
+    With them comes the number from which on all around the instant were read.
+    """
     last = instance.next_seq - 1
     top = last
     if last > BEFORE + AFTER:
         # Numbers rise with creation, so a binary search finds the position.
         top = min(_created_by(ports, instance, at) + AFTER, last)
     found = all_readable(ports.instances.records_before(instance.sid, top + 1, limit=BEFORE + AFTER))
+    lowest = found[-1].event.seq if len(found) == BEFORE + AFTER else 1
     if found and found[-1].event.seq > 1:
         first = min(FIRST + 1, found[-1].event.seq)
         found += all_readable(ports.instances.records_before(instance.sid, first, limit=FIRST))
-    return {record.event.seq: record for record in found}
+    return {record.event.seq: record for record in found}, lowest
 
 
 def _created_by(ports: Ports, instance: Instance, at: datetime) -> int:
@@ -114,8 +122,17 @@ def _ahead(strategy: Strategy, instance: Instance, at: datetime, *, now: datetim
     return forecast_until(strategy, instance, max(at, now) + A_MINUTE, most=MAX_CYCLES, now=now)
 
 
-def _audit(ports: Ports, instance: Instance, at: datetime) -> tuple[AuditEntry, ...]:
+def _created(instance: Instance, records: Mapping[int, EventRecord]) -> dict[int, datetime]:
+    """Return when each of these events was created, and each open event."""
+    closed = {seq: record.event.created_at for seq, record in records.items()}
+    return {**closed, **{event.seq: event.created_at for event in instance.events}}
+
+
+def _audit(ports: Ports, instance: Instance, at: datetime, *, now: datetime) -> tuple[AuditEntry, ...]:
     """Return the last audit entries about the instance before an instant, and its creation."""
     window = Window(account=instance.account_id, since=instance.created_at, target=instance.sid)
     page = audit_page(ports, window, before=from_the_end(at), limit=MAX_ENTRIES)
-    return (*page.entries, creation_of(instance))
+    kept = ports.audit.kept
+    # Otherwise the entries between may have expired, and the creation says nothing about the time after them.
+    is_complete = kept is None or now - kept <= instance.created_at
+    return (*page.entries, creation_of(instance)) if is_complete else page.entries

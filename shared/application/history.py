@@ -28,9 +28,19 @@ class HistoryPage:
 
 
 def history_page(ports: Ports, instance: Instance, *, before: int | None, limit: int) -> HistoryPage:
-    """Return the latest events with a number below ``before``, open and closed, with all their steps."""
-    # Numbers have no gaps, so a page is a range of them.
-    top = instance.next_seq if before is None else before
+    """Return the latest events with a number below ``before``, open and closed, with all their steps.
+
+    Events whose record has expired are left out. A page without any event is the last one.
+    """
+    page = _page_below(ports, instance, instance.next_seq if before is None else before, limit)
+    # An empty page leads right to the next event, if there is one.
+    while page.after is not None and not (page.events or page.unreadable):
+        page = _page_below(ports, instance, page.after, limit)
+    return page
+
+
+def _page_below(ports: Ports, instance: Instance, top: int, limit: int) -> HistoryPage:
+    """Return the events among the ``limit`` numbers below ``top``."""
     low = max(top - limit, 1)
     found: list[PastEvent] = []
     steps = 0
@@ -38,11 +48,22 @@ def history_page(ports: Ports, instance: Instance, *, before: int | None, limit:
     for event in events:
         steps += len(event.steps)
         if found and steps > MAX_STEPS:
-            after = found[-1].event.seq
-            on_page = tuple(item for item in unreadable if item.key >= after)
-            return HistoryPage(events=tuple(found), after=after, unreadable=on_page)
+            last = found[-1].event.seq
+            on_page = tuple(item for item in unreadable if item.key >= last)
+            return HistoryPage(events=tuple(found), after=last, unreadable=on_page)
         found.append(event)
-    return HistoryPage(events=tuple(found), after=low if low > 1 else None, unreadable=tuple(unreadable))
+    after: int | None = low if low > 1 else None
+    if low > 1 and low not in {*(one.event.seq for one in found), *(one.key for one in unreadable)}:
+        after = _after_gap(ports, instance, low)
+    return HistoryPage(events=tuple(found), after=after, unreadable=tuple(unreadable))
+
+
+def _after_gap(ports: Ports, instance: Instance, low: int) -> int | None:
+    """Return the number below which the next page begins if the one with number ``low`` has expired, or None."""
+    closed = ports.instances.records_before(instance.sid, low, limit=1)
+    seqs = [one.key if isinstance(one, Unreadable) else one.event.seq for one in closed]
+    seqs += [event.seq for event in instance.events if event.seq < low]
+    return max(seqs) + 1 if seqs else None
 
 
 def _past_events(

@@ -5,7 +5,7 @@ A method that writes may have written although it raised, if its reply was lost.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
 from shared.domain.access import AccessKey, Session
@@ -172,7 +172,8 @@ class InstanceStore(Protocol):
         Records and audit entry are stored with it, all or nothing. All fields survive a round trip, and the sweep
         entry moves with the instance. ``reopened`` is the record of an event that is open again: the same write
         removes it and adds its ``last`` to the journal.
-        Raises: StaleRevError: the stored rev is another one. Nothing was written.
+        Raises: StaleRevError: the stored rev is another one, or ``reopened`` is no longer stored, for example because
+        it has expired. Nothing was written.
         """
 
     def append(self, instance: Instance, entry: JournalEntry) -> None:
@@ -571,6 +572,10 @@ class WebhookStore(Protocol):
 
 class AuditStore(Protocol):
     """The audit trail. Other stores write its entries, together with the change an entry is about."""
+
+    @property
+    def kept(self) -> timedelta | None:
+        """How long an entry is kept, None for good. Entries that have expired are not returned any more."""
 
     def of_day(
         self, account: AccountId, day: date, *, since: datetime, before: AuditPosition, limit: int

@@ -133,6 +133,48 @@ class TestALongHistory:
         assert [(a.planned.event.task, a.finding.reason.value) for a in found.events] == [("part", "ON_HOLD")]
 
 
+class TestAnExpiredHistory:
+    """Where records are no longer kept, the answer is UNKNOWN, and everywhere else it is as before."""
+
+    def expired(self, days: int, *seqs: int) -> Story:
+        story = Story(days)
+        for seq in seqs:
+            story.store.records.pop((story.sid, seq), None)
+        return story
+
+    @pytest.mark.parametrize("days", [50, 400], ids=["one page", "a long history"])
+    def test_the_time_of_expired_events_is_unknown(self, days: int) -> None:
+        # The first event is the greeting, which is planned far ahead.
+        story = self.expired(days, *range(2, 32))
+        for day in (0, 1, 15.5, 28, 29):
+            assert story.why(START + day * DAY).finding.reason.value == "UNKNOWN", day
+
+    @pytest.mark.parametrize("days", [50, 400], ids=["one page", "a long history"])
+    def test_the_time_after_them_is_explained(self, days: int) -> None:
+        story = self.expired(days, *range(2, 32))
+        for day in (31, 32, 40, days - 1):
+            found = story.why(START + day * DAY)
+            assert [answer.planned.cycle for answer in found.events if answer.planned.event.is_main] == [
+                day + 1
+            ]
+            assert found.finding.reason.value == "RAN"
+            assert story.why(START + (day + 0.5) * DAY).finding.reason.value in ("NOT_PLANNED", "RAN")
+
+    def test_an_instance_without_any_record_is_explained_by_its_open_events(self) -> None:
+        story = self.expired(3, *range(1, 5))
+        assert story.why(START + DAY).finding.reason.value == "UNKNOWN"
+        assert story.why(START + 2.5 * DAY).finding.reason.value == "NOT_PLANNED"
+        assert story.why(START + 9 * DAY).finding.reason.value == "NOT_YET_DUE"
+
+    def test_a_pause_that_the_instance_remembers_is_explained(self) -> None:
+        story = self.expired(3, *range(1, 5))
+        for hours, command in ((1, Pause(by=ANN)), (2, Resume(by=ANN))):
+            story.ports.clock.at = START + 2 * DAY + timedelta(hours=hours)
+            control(story.ports, story.sid, command)
+        found = story.why(START + 2 * DAY + timedelta(hours=1, minutes=30))
+        assert (found.finding.reason.value, found.finding.by) == ("PAUSED", "ann")
+
+
 class TestWhatIsReadOnlyWhereNeeded:
     """Flags are read for the present, and the audit trail if the instance no longer knows."""
 
@@ -158,6 +200,21 @@ class TestWhatIsReadOnlyWhereNeeded:
         found = self.forgetful().why(START + timedelta(minutes=15))
         assert found.status is not None
         assert found.status.status is InstanceStatus.ACTIVE
+
+    @pytest.mark.parametrize(("kept", "status"), [(1, None), (7, InstanceStatus.ACTIVE)])
+    def test_the_creation_says_nothing_about_a_time_whose_entries_have_expired(
+        self, kept: int, status: InstanceStatus | None
+    ) -> None:
+        story = self.forgetful()
+        story.ports.audit_kept = timedelta(hours=kept)
+        del story.store.audit[:4]
+
+        found = story.why(START + timedelta(hours=1, minutes=15))
+
+        assert found.status is not None
+        assert found.status.status is status
+        if status is None:
+            assert found.finding.reason.value == "UNKNOWN"
 
     def test_a_forgotten_pause_of_weeks_is_explained_at_its_end(self) -> None:
         story = Story(1)

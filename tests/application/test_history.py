@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
 
 from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.history import MAX_STEPS, HistoryPage, history_page, last_outcome
@@ -63,6 +66,74 @@ class TestPages:
         pages = (first, second, third)
         assert [[one.event.seq for one in page.events] for page in pages] == [[6, 5], [4, 3], [2, 1]]
         assert [page.after for page in pages] == [5, 3, None]
+
+    def expired(self, days: int, *seqs: int, journal: bool = False) -> tuple[MemoryPorts, Instance]:
+        """Delete the records with these numbers, and their journals unless the expirer lags."""
+        ports, instance = after_days(days)
+        for seq in seqs:
+            del ports.instances.records[instance.sid, seq]
+            for key in [key for key in ports.instances.journal if key[1] == seq and not journal]:
+                del ports.instances.journal[key]
+            if journal:
+                ports.instances.append(instance, an_entry(seq=seq))
+        return ports, instance
+
+    @pytest.mark.parametrize("journal", [False, True], ids=["gone", "journal left"])
+    def test_the_first_events_may_have_expired(self, *, journal: bool) -> None:
+        ports, instance = self.expired(9, 1, 2, 3, 4, journal=journal)
+        first = history_page(ports, instance, before=None, limit=4)
+        second = history_page(ports, instance, before=first.after, limit=4)
+        assert [one.event.seq for one in first.events] == [10, 9, 8, 7]
+        assert [one.event.seq for one in second.events] == [6, 5]
+        assert (first.after, second.after) == (7, None)
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 25])
+    def test_no_event_that_is_kept_is_passed_over(self, limit: int) -> None:
+        ports, instance = self.expired(12, 1, 3, 4, 5, 6, 7, 9, 12)
+        found: list[int] = []
+        before: int | None = None
+        pages = 0
+        while before is not None or not pages:
+            page = history_page(ports, instance, before=before, limit=limit)
+            assert page.events or page.after is None
+            found += [one.event.seq for one in page.events]
+            before, pages = page.after, pages + 1
+        assert found == [13, 11, 10, 8, 2]
+
+    def test_an_open_event_below_expired_ones_is_found(self) -> None:
+        ports, instance = self.expired(9, *range(1, 10))
+        held = replace(instance.events[0], seq=1, kind=EventKind.ADDED)
+        instance = replace(instance, events=(held, *instance.events))
+        page = history_page(ports, instance, before=10, limit=2)
+        assert [one.event.seq for one in page.events] == [1]
+        assert page.after is None
+
+    def test_if_everything_has_expired_the_page_is_empty_and_the_last(self) -> None:
+        ports, instance = self.expired(9, *range(1, 10))
+        assert history_page(ports, instance, before=10, limit=2) == HistoryPage(events=(), after=None)
+
+    def test_without_an_expired_event_no_further_read_is_needed(self) -> None:
+        ports, instance = after_days(9)
+        reads: list[int] = []
+        read = ports.instances.records_before
+
+        class Counting:
+            def __getattr__(self, name: str) -> object:
+                return getattr(ports.instances, name)
+
+            def records_before(self, *args: Any, **more: Any) -> Any:
+                reads.append(more["limit"])
+                return read(*args, **more)
+
+        counted = replace(ports, instances=Counting())  # type: ignore[arg-type]
+        history_page(counted, instance, before=None, limit=4)
+        assert reads == [4]
+
+    def test_the_last_outcome_is_unknown_once_it_has_expired(self) -> None:
+        ports, instance = self.expired(3, 1, 2)
+        assert [last.event.seq for last in (last_outcome(ports, instance),) if last] == [3]
+        ports, instance = self.expired(3, 1, 2, 3)
+        assert last_outcome(ports, instance) is None
 
     def test_a_page_is_stable_while_events_are_added(self) -> None:
         ports, instance = after_days(5)

@@ -283,6 +283,22 @@ class TestReopening:
             stores.instances.commit(after, reopened=record)
         assert stores.instances.event_history(after.sid, 1) == EventHistory(entries=(an_entry(fence=4),))
 
+    def test_a_record_that_has_expired_cannot_be_reopened(self, stores: Stores) -> None:
+        _, record = self.reopened(stores, an_entry(fence=4))
+        gone = replace(record, event=replace(record.event, seq=2))
+        with pytest.raises(StaleRevError):
+            stores.instances.commit(changed(an_instance()), audit=an_audit(an_instance()), reopened=gone)
+        assert stores.instances.load(InstanceSid("i-1")) == an_instance()
+        assert stores.audits() == []
+
+    def test_a_record_that_was_replaced_cannot_be_reopened(self, stores: Stores) -> None:
+        after, record = self.reopened(stores, an_entry(fence=4))
+        later = replace(record, fence=5)
+        stores.instances.put_record(an_instance(), later)
+        with pytest.raises(StaleRevError):
+            stores.instances.commit(after, reopened=record)
+        assert stores.instances.event_history(after.sid, 1) == EventHistory(record=later)
+
     def test_a_record_of_the_next_run_can_be_stored(self, stores: Stores) -> None:
         after, record = self.reopened(stores, None)
         stores.instances.commit(after, reopened=record)

@@ -64,7 +64,7 @@ class TestSamples:
 
     @pytest.mark.parametrize("name", ["", "sweeper", "Sweeper ", "SweeperRole"])
     def test_a_name_that_is_no_function_is_refused(self, name: str) -> None:
-        with pytest.raises(InvokeError, match=r"one of StepRunner, Sweeper, .*, WebhookSender$"):
+        with pytest.raises(InvokeError, match=r"one of StepRunner, Sweeper, .*, Expirer$"):
             chosen(name, "events/sweeper.json")
 
 

@@ -180,7 +180,7 @@ class TestWhatARestoreLeavesOut:
             f"{name.capitalize()}Stream": client.describe_table(TableName=getattr(RESTORED, name))["Table"][
                 "LatestStreamLabel"
             ]
-            for name in ("instances", "strategies", "operations")
+            for name in ("instances", "strategies", "operations", "events")
         }
         assert made.parameters == {"AdoptTables": "true", "TablesSuffix": "-restored-1", **labels}
 
@@ -197,6 +197,7 @@ class TestWhatARestoreLeavesOut:
             "InstancesStream",
             "StrategiesStream",
             "OperationsStream",
+            "EventsStream",
         }
 
     def test_preparing_tables_that_are_missing_is_refused(self, restore: Restore) -> None:

@@ -279,6 +279,10 @@ class TestInvoke:
         hooks = [line for line in stack.downstream.call("GET", "/_ledger") if line["path"] == "/hook"]
         assert paused in [line["request"]["id"] for line in hooks]
 
+        # The emulator has not deleted the record that the sample says has expired.
+        assert answer("Expirer") == {"batchItemFailures": []}
+        assert api.call("GET", f"/execution-event/{sid}-1")["event"]["status"] == "PROCESSED"
+
         # The sample is the job of the queue's first shard.
         stack.stack.call("DELETE", "/queue")
         held = stack.folder / "held.json"
@@ -308,7 +312,7 @@ class TestInvoke:
         assert (ended.returncode, ended.stdout) == (2, "")
         assert ended.stderr == (
             "make invoke: there is no function 'core_api' (F=): one of StepRunner, Sweeper, BulkRunner, CoreApi, "
-            "ProcessApi, AutomationApi, OrdersApi, Publisher, WebhookSender\n"
+            "ProcessApi, AutomationApi, OrdersApi, Publisher, WebhookSender, Expirer\n"
         )
 
     def test_an_unknown_sample_is_refused_with_those_that_exist(self, stack: Processes) -> None:

@@ -74,6 +74,10 @@ BY_AWS = {
     "publisher-late": ByAws(
         cause="the oldest record that the publisher has read is older than an hour", fires=3_600_001
     ),
+    "expirer-errors": ByAws(cause=ERRORS),
+    "expirer-late": ByAws(
+        cause="the oldest expired record that the expirer has read is older than an hour", fires=3_600_001
+    ),
     "webhook-sender-errors": ByAws(cause=ERRORS),
     "webhook-dead-letters": ByAws(cause="a message is in the queue: a webhook has refused it for a day"),
     "webhooks-waiting": ByAws(

@@ -37,6 +37,27 @@ class TestSettings:
         with pytest.raises(ConfigError, match="HORIZON_DAYS"):
             read_settings({**environment(), "HORIZON_DAYS": days})
 
+    @pytest.mark.parametrize(
+        ("days", "kept"), [("0", None), ("90", timedelta(days=90)), ("36500", timedelta(36500))]
+    )
+    @pytest.mark.parametrize("what", ["records", "audit"])
+    def test_a_retention_is_in_days_and_0_keeps_everything(
+        self, what: str, days: str, kept: timedelta | None
+    ) -> None:
+        name = {"records": "RECORD_RETENTION_DAYS", "audit": "AUDIT_RETENTION_DAYS"}[what]
+        retention = read_settings({**environment(), name: days}).retention
+        other = {"records": "audit", "audit": "records"}[what]
+        assert (getattr(retention, what), getattr(retention, other)) == (kept, None)
+
+    @pytest.mark.parametrize("days", ["1", "89", "-90", "x", "90.5", "36501", "", "٩٠", "00"])
+    @pytest.mark.parametrize("name", ["RECORD_RETENTION_DAYS", "AUDIT_RETENTION_DAYS"])
+    def test_a_retention_of_less_than_ninety_days_is_refused(self, name: str, days: str) -> None:
+        with pytest.raises(ConfigError) as refused:
+            read_settings({**environment(), name: days})
+        assert str(refused.value) == (
+            f"{name}: {days!r} is neither 0, which keeps everything, nor a whole number from 90 to 36500"
+        )
+
     def test_an_unknown_time_zone_is_refused(self) -> None:
         assert read_settings(environment()).connector_timezone == "UTC"
         assert (

@@ -9,7 +9,7 @@ from shared.domain.instance.verdict import AuditEntry
 from shared.domain.notifications.model import NotificationKind
 from shared.domain.notifications.webhook import Webhook
 from tests.engines import Stores
-from tests.golden.golden import ACCOUNT, SID, Golden, at
+from tests.golden.golden import ACCOUNT, SID, Golden, at, expiring
 from tests.golden.instances import NEW as INSTANCE
 
 KEYS = (
@@ -126,4 +126,6 @@ ACCESS = (
     _audit("command", replace(MINIMAL_AUDIT, target=SID, from_state="ACTIVE", to_state="PAUSED")),
     _audit("of-account", MINIMAL_AUDIT),
     _audit("full", AUDIT),
+    expiring(_audit("expiring", AUDIT)),
+    expiring(_audit("expiring-of-account", MINIMAL_AUDIT)),
 )

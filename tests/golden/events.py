@@ -9,7 +9,7 @@ from shared.domain.instance.journal import Answer, ClosedBy, EventHistory, Event
 from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.run import Certainty, Ending, Failure, Outcome, Path, RunEnd, StepError
 from tests.engines import Stores
-from tests.golden.golden import SID, Golden, at
+from tests.golden.golden import SID, Golden, at, expiring
 from tests.golden.instances import NEW
 from tests.golden.runs import (
     DECLINED,
@@ -226,6 +226,7 @@ EVENTS = (
         lambda stores: stores.instances.put_record(NEW, RECORD),
     ),
     _records("record-failed", FAILED),
+    expiring(_records("record-expiring", RECORD)),
     _records("record-full", FULL_RECORD),
     _records("records-closed-by", *CLOSED),
 )

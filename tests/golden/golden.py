@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.adapters.crypto import AesGcmSealer, KmsDataKeys, LocalDataKey
+from shared.adapters.dynamodb.access import DynamoDbAccess
+from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.webhooks import DynamoDbWebhooks
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
+from shared.domain.instance.retention import Retention
 from tests.engines import DynamoDb, Stores, on_dynamodb
 
 ACCOUNT = AccountId("acme")
@@ -65,6 +68,22 @@ def under_kms(stores: Stores) -> Stores:
     sealer = AesGcmSealer(keys=KmsDataKeys(client=FakeKms(), key_id=KMS_KEY), entropy=bytes)
     assert isinstance(stores.strategies, DynamoDbStrategies)
     return replace(stores, strategies=replace(stores.strategies, sealer=sealer))
+
+
+def expiring(golden: Golden) -> Golden:
+    """Return the golden as a deployment writes it in which records and audit entries expire."""
+    return replace(golden, write=lambda stores: golden.write(_with_expiry(stores)))
+
+
+def _with_expiry(stores: Stores) -> Stores:
+    kept = Retention(records=timedelta(days=90), audit=timedelta(days=365))
+    assert isinstance(stores.instances, DynamoDbInstances)
+    assert isinstance(stores.access, DynamoDbAccess)
+    return replace(
+        stores,
+        instances=replace(stores.instances, retention=kept),
+        access=replace(stores.access, retention=kept),
+    )
 
 
 def _stores(dynamodb: DynamoDb, sealer: AesGcmSealer) -> Stores:

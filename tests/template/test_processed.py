@@ -133,4 +133,4 @@ class TestTheAlias:
             for resource in resources.values()
             if resource["Type"] == "AWS::Lambda::EventSourceMapping"
         ]
-        assert set(mapped) == {"PublisherAliaslive", "WebhookSenderAliaslive"}
+        assert set(mapped) == {"PublisherAliaslive", "WebhookSenderAliaslive", "ExpirerAliaslive"}

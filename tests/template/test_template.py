@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections import Counter, UserDict
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,24 +14,30 @@ from typing import Any
 import pytest
 
 from dev.gateway import HttpRequest, event_of
+from dev.stream_records import record_of as stream_of
 from dev.template import Template
 from functions.publisher.handler import PublisherMetric
 from functions.step_runner.reports import Metric as RunMetric
 from functions.sweeper.handler import Metric
 from shared import __version__
+from shared.adapters.dynamodb.expiry import expired_record
+from shared.adapters.dynamodb.items import record_item
 from shared.adapters.dynamodb.strategies import settings_context
-from shared.adapters.dynamodb.tables import Tables, table_definitions
+from shared.adapters.dynamodb.tables import EXPIRY, Tables, table_definitions
 from shared.adapters.dynamodb.webhooks import webhook_context
 from shared.adapters.http.webhook_caller import TIMEOUT_SECONDS
 from shared.adapters.peppers import hasher_of
 from shared.adapters.secrets import prefix_of
+from shared.application.expire import RESERVE
 from shared.application.sweep import Fault
-from shared.config import read_settings
+from shared.config import ConfigError, read_settings
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance.due import MAX_BACK_OFF
+from shared.domain.instance.retention import Retention
 from shared.domain.notifications.webhook import RETRY_DELAYS
 from tests.application.sweeps import LASTS, PERIOD
 from tests.dialects.paths import OPERATIONS as SERVED
+from tests.full import INSTANCE, RECORD
 
 ROOT = Path(__file__).parents[2]
 PARAMETERS = {"Stage": "test", "Environment": "dev", "SettingsKeyArn": "arn:key"}
@@ -44,6 +51,7 @@ MAPPED = {
     if mapping["Type"] == "AWS::Lambda::EventSourceMapping"
 }
 """The functions that Lambda itself invokes with batches of a stream or a queue."""
+RECORD_ITEM = record_item(INSTANCE, RECORD, kept=timedelta(days=90))
 BY_LAMBDA_ITSELF = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_LOG_LEVEL"}
 
 
@@ -284,7 +292,7 @@ ADOPTED = {
     **PARAMETERS,
     "AdoptTables": "true",
     "TablesSuffix": "-restored-1",
-    **{f"{name}Stream": LABEL for name in ("Instances", "Strategies", "Operations")},
+    **{f"{name}Stream": LABEL for name in ("Instances", "Strategies", "Operations", "Events")},
 }
 
 
@@ -351,7 +359,7 @@ class TestAdoption:
         sources = {
             self.TEMPLATE.resolve(mapping["EventSourceArn"])
             for name, mapping in of_type("AWS::Lambda::EventSourceMapping").items()
-            if name != "WebhookDeliveries"
+            if name not in ("WebhookDeliveries", "EventsExpiry")
         }
         read = next(
             s
@@ -365,6 +373,17 @@ class TestAdoption:
         }
         assert set(resources_of(read, self.TEMPLATE)) == sources
 
+    def test_the_expirer_follows_the_adopted_stream(self) -> None:
+        source = self.TEMPLATE.resolve(RESOURCES["EventsExpiry"]["Properties"]["EventSourceArn"])
+        (read,) = (
+            s
+            for owner, s in statements()
+            if owner == "Expirer" and "dynamodb:GetRecords" in as_list(s["Action"])
+        )
+
+        assert source == f"{table_arn('events')}-restored-1/stream/{LABEL}"
+        assert resources_of(read, self.TEMPLATE) == [source]
+
     @pytest.mark.parametrize(
         ("changed", "rule"),
         [
@@ -372,6 +391,7 @@ class TestAdoption:
             ({"InstancesStream": ""}, "AdoptedTablesHaveStreams"),
             ({"StrategiesStream": ""}, "AdoptedTablesHaveStreams"),
             ({"OperationsStream": ""}, "AdoptedTablesHaveStreams"),
+            ({"EventsStream": ""}, "AdoptedTablesHaveStreams"),
         ],
     )
     def test_half_an_adoption_is_refused_before_anything_changes(
@@ -554,6 +574,7 @@ class TestKeys:
             ("OrdersApi", {SETTINGS}),
             ("WebhookSender", {WEBHOOK}),
             ("Publisher", set()),
+            ("Expirer", set()),
         ],
     )
     def test_data_keys_are_decrypted_in_contexts_of_their_kind_only(
@@ -687,14 +708,17 @@ class TestChanges:
 
     STREAMS = ("InstancesTable", "StrategiesTable", "OperationsTable")
 
-    def test_three_tables_have_a_stream_with_both_images(self) -> None:
+    def test_three_tables_have_a_stream_with_both_images_and_one_has_old_images(self) -> None:
         streams = {
             name: properties["StreamSpecification"]
             for name, properties in of_type("AWS::DynamoDB::Table").items()
             if "StreamSpecification" in properties
         }
 
-        assert streams == {name: {"StreamViewType": "NEW_AND_OLD_IMAGES"} for name in self.STREAMS}
+        assert streams == {
+            **{name: {"StreamViewType": "NEW_AND_OLD_IMAGES"} for name in self.STREAMS},
+            "EventsTable": {"StreamViewType": "OLD_IMAGE"},
+        }
 
     @pytest.mark.parametrize("table", STREAMS)
     def test_each_stream_is_published_from_its_beginning(self, table: str) -> None:
@@ -742,15 +766,16 @@ class TestChanges:
 
         assert any(self.matches(pattern, record) for pattern in patterns) is passes
 
-    def test_the_publisher_is_late_after_an_hour(self) -> None:
+    @pytest.mark.parametrize("name", ["Publisher", "Expirer"])
+    def test_a_reader_of_streams_is_late_after_an_hour(self, name: str) -> None:
         (late,) = [
             alarm
             for alarm in of_type("AWS::CloudWatch::Alarm").values()
             if alarm.get("MetricName") == "IteratorAge"
+            and alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": name}}]
         ]
 
         assert timedelta(milliseconds=late["Threshold"]) == timedelta(hours=1)
-        assert late["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "Publisher"}}]
 
     @pytest.mark.parametrize("metric", PublisherMetric)
     def test_every_metric_of_the_publisher_raises_an_alarm(self, metric: PublisherMetric) -> None:
@@ -842,6 +867,108 @@ class TestWebhooks:
 
         assert found["Action"] == "dynamodb:GetItem"
         assert found["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["account#*"]}}
+
+
+class TestExpiry:
+    """Records and audit entries expire, and the expirer learns of expired records, and of nothing else."""
+
+    MAPPING: dict[str, Any] = RESOURCES["EventsExpiry"]["Properties"]
+    RECORD = stream_of("events", ("instanceSid", "sk"), RECORD_ITEM, None, number=1, has_expired=True)
+
+    @pytest.mark.parametrize("name", [field.name for field in fields(Tables)])
+    def test_items_expire_by_the_attribute_that_the_code_writes(self, name: str) -> None:
+        table = RESOURCES[f"{name.capitalize()}Table"]["Properties"]
+
+        expected = {"AttributeName": EXPIRY[name], "Enabled": True} if name in EXPIRY else None
+        assert table.get("TimeToLiveSpecification") == expected
+
+    @pytest.mark.parametrize(
+        ("name", "variable"),
+        [
+            ("RecordRetentionDays", "RECORD_RETENTION_DAYS"),
+            ("AuditRetentionDays", "AUDIT_RETENTION_DAYS"),
+        ],
+    )
+    def test_template_and_code_refuse_the_same_days(self, name: str, variable: str) -> None:
+        parameters = {**PARAMETERS, name: "90"}
+        environment = Template(ROOT / "template.yaml", parameters).environment("Expirer")
+        pattern = TEMPLATE.document["Parameters"][name]["AllowedPattern"]
+
+        assert environment[variable] == "90"
+        for days in (
+            "",
+            "00",
+            "090",
+            *map(str, (*range(1000), 9999, 10000, 36499, 36500, 36501, 40000, 100000)),
+        ):
+            is_allowed = re.fullmatch(pattern, days) is not None
+            assert is_allowed is (days == "0" or (days[:1] not in ("", "0") and 90 <= int(days) <= 36500))
+            try:
+                read_settings({**environment, variable: days})
+            except ConfigError:
+                assert not is_allowed
+            else:
+                assert is_allowed, days
+
+    def test_by_default_everything_is_kept(self) -> None:
+        assert read_settings(TEMPLATE.environment("CoreApi")).retention == Retention()
+
+    def test_the_stream_is_read_from_its_beginning_by_the_alias(self) -> None:
+        assert self.MAPPING["FunctionName"] == {"Ref": "Expirer.Alias"}
+        assert self.MAPPING["StartingPosition"] == "TRIM_HORIZON"
+        assert self.MAPPING["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+    def test_a_failing_batch_is_repeated_for_20_hours_and_then_kept_whole(self) -> None:
+        destination = self.MAPPING["DestinationConfig"]["OnFailure"]["Destination"]
+        assert destination == {"Fn::GetAtt": ["Unpublished", "Arn"]}
+        assert self.MAPPING["BisectBatchOnFunctionError"] is True
+        assert self.MAPPING["MaximumRetryAttempts"] == -1
+        assert timedelta(seconds=self.MAPPING["MaximumRecordAgeInSeconds"]) == timedelta(hours=20)
+
+    @pytest.mark.parametrize(
+        ("changes", "passes"),
+        [
+            ({}, True),
+            ({"userIdentity": None}, False),
+            ({"userIdentity": {"type": "Service", "principalId": "other.amazonaws.com"}}, False),
+            ({"eventName": "MODIFY"}, False),
+            ({"dynamodb": {"Keys": {"sk": {"S": "s#00000007#0001#0001"}}}}, False),
+        ],
+    )
+    def test_the_filter_passes_what_the_code_takes(self, changes: dict[str, Any], passes: bool) -> None:  # noqa: FBT001 - a column
+        (pattern,) = [json.loads(f["Pattern"]) for f in self.MAPPING["FilterCriteria"]["Filters"]]
+        record = {**self.RECORD, **changes}
+
+        assert self.matches(pattern, record) is passes
+        assert (expired_record(record) is not None) is passes
+
+    def matches(self, pattern: Any, value: Any) -> bool:
+        """Return whether a filter passes a value: every member of the pattern has one of the listed values."""
+        if isinstance(pattern, dict):
+            return isinstance(value, dict) and all(self.matches(p, value.get(n)) for n, p in pattern.items())
+        return any(
+            str(value).startswith(choice["prefix"]) if isinstance(choice, dict) else value == choice
+            for choice in pattern
+        )
+
+    def test_its_role_deletes_nothing_but_events(self) -> None:
+        deletes = {
+            "dynamodb:BatchWriteItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+        }
+        tables = {
+            arn
+            for owner, s in statements()
+            if owner == "Expirer" and deletes & set(as_list(s["Action"]))
+            for arn in resources_of(s)
+        }
+
+        assert tables == {table_arn("events")}
+
+    def test_an_invocation_has_time_for_more_than_one_event(self) -> None:
+        assert RESOURCES["Expirer"]["Properties"]["Timeout"] > 3 * RESERVE.total_seconds()
 
 
 def policy_of(function: str, routes: int) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from shared.application.ports import PageKey, Unreadable
 from shared.domain.access import AccessKey, Session
 from shared.domain.bulk.release import ReleaseJob
 from shared.domain.ids import AccountId
+from shared.domain.instance.retention import Retention
 from shared.domain.instance.verdict import AuditEntry
 
 _BEHIND_ALL = "~"
@@ -50,6 +51,7 @@ class DynamoDbAccess:
 
     client: DynamoDbClient
     tables: Tables = field(default_factory=Tables)
+    retention: Retention = field(default_factory=Retention)
 
     def key(self, key_id: str) -> AccessKey | None:
         key = to_attributes(access_key(key_id))
@@ -139,7 +141,16 @@ class DynamoDbAccess:
     def _write(self, writes: list[dict[str, Any]], audit: AuditEntry | None) -> None:
         """Write all of it, with the audit entry, or nothing."""
         audit_puts = (
-            [] if audit is None else [{"Put": {"TableName": self.tables.audit, "Item": audit_item(audit)}}]
+            []
+            if audit is None
+            else [
+                {
+                    "Put": {
+                        "TableName": self.tables.audit,
+                        "Item": audit_item(audit, kept=self.retention.audit),
+                    }
+                }
+            ]
         )
         self.client.transact_write_items(TransactItems=[*writes, *audit_puts])
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from shared.adapters.dynamodb.attributes import AttributeValue, to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient
@@ -21,6 +21,7 @@ from shared.adapters.dynamodb.tables import (
 )
 from shared.application.ports import AuditPosition, Unreadable
 from shared.domain.ids import AccountId, OperationSid
+from shared.domain.instance.retention import Retention
 from shared.domain.instance.verdict import AuditEntry
 
 Placed = tuple[AuditPosition, AuditEntry | Unreadable[AuditPosition]]
@@ -33,6 +34,11 @@ class DynamoDbAudit:
 
     client: DynamoDbClient
     tables: Tables = field(default_factory=Tables)
+    retention: Retention = field(default_factory=Retention)
+
+    @property
+    def kept(self) -> timedelta | None:
+        return self.retention.audit
 
     def of_day(
         self, account: AccountId, day: date, *, since: datetime, before: AuditPosition, limit: int

@@ -65,6 +65,12 @@ class DynamoDbClient(Protocol):
     def delete_item(self, **request: Any) -> Answer:  # noqa: ANN401 - as above
         """Delete one item."""
 
+    def batch_write_item(self, *, RequestItems: Mapping[str, Any]) -> Answer:
+        """Write or delete up to 25 items, each by itself. Some may be left unwritten."""
+
+    def transact_get_items(self, *, TransactItems: Sequence[Mapping[str, Any]]) -> Answer:
+        """Read these items as they are at one instant."""
+
     def transact_write_items(self, *, TransactItems: Sequence[Mapping[str, Any]]) -> Answer:
         """Write all of these items or none."""
 

@@ -77,6 +77,7 @@ from shared.domain.instance.journal import Answer, EventHistory, EventRecord, Jo
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.phase import Phase, PhaseRange, list_labels
 from shared.domain.instance.reason import StopReason
+from shared.domain.instance.retention import Retention
 from shared.domain.instance.verdict import AuditEntry
 
 _UNLESS_FENCED_OFF = "attribute_not_exists(sk) OR fence <= :fence"
@@ -92,6 +93,7 @@ class DynamoDbInstances:
 
     client: DynamoDbClient
     tables: Tables = field(default_factory=Tables)
+    retention: Retention = field(default_factory=Retention)
 
     def load(self, sid: InstanceSid) -> Instance | None:
         key = to_attributes({"sid": sid})
@@ -154,7 +156,11 @@ class DynamoDbInstances:
             "ExpressionAttributeValues": to_attributes({":before": instance.rev - 1}),
         }
         beside = self._beside(instance, records, audit)
-        self._write(put, beside if reopened is None else beside + self._reopening(instance, reopened))
+        if reopened is None:
+            self._write(put, beside)
+        else:
+            # The deletion is the second write: it may find that the record has expired.
+            self._write(put, [*self._reopening(instance, reopened), *beside], expected=2)
 
     def append(self, instance: Instance, entry: JournalEntry) -> None:
         self._put_fenced(entry_item(instance, entry), entry.fence)
@@ -163,7 +169,8 @@ class DynamoDbInstances:
         self.client.put_item(TableName=self.tables.events, Item=answer_item(instance, seq, answer))
 
     def put_record(self, instance: Instance, record: EventRecord) -> None:
-        self._put_fenced(record_item(instance, record), record.fence)
+        # DynamoDB reports the expiry to the record expirer, which stores the record again if the event is open.
+        self._put_fenced(record_item(instance, record, kept=self.retention.records), record.fence)
 
     def event_history(self, sid: InstanceSid, seq: int) -> EventHistory:
         items = query_all(
@@ -457,25 +464,41 @@ class DynamoDbInstances:
         # first, which never lowers it, so a record with a higher fence implies a higher rev of the instance. If it
         # failed all the same, another program would have written here, and the error is raised as it is.
         writes = [
-            {"Put": _fenced(self.tables.events, record_item(instance, record), record.fence)}
+            {
+                "Put": _fenced(
+                    self.tables.events,
+                    record_item(instance, record, kept=self.retention.records),
+                    record.fence,
+                )
+            }
             for record in records
         ]
         if audit is not None:
-            item = audit_item(audit, shard=instance.shard, rev=instance.rev)
+            item = audit_item(audit, shard=instance.shard, rev=instance.rev, kept=self.retention.audit)
             writes.append({"Put": {"TableName": self.tables.audit, "Item": item}})
         return writes
 
     def _reopening(self, instance: Instance, record: EventRecord) -> list[dict[str, Any]]:
         """Return the writes for a reopened event: its record is deleted, and the record's step joins the journal."""
         key = {"instanceSid": instance.sid, "sk": record_key(record.event.seq)}
-        writes = [{"Delete": {"TableName": self.tables.events, "Key": to_attributes(key)}}]
+        delete = {
+            "TableName": self.tables.events,
+            "Key": to_attributes(key),
+            # A record that is gone has expired, and then the event's journal is being deleted.
+            "ConditionExpression": "fence = :fence",
+            "ExpressionAttributeValues": to_attributes({":fence": record.fence}),
+        }
+        writes: list[dict[str, Any]] = [{"Delete": delete}]
         if record.last is not None:
             item = entry_item(instance, record.last)
             writes.append({"Put": _fenced(self.tables.events, item, record.last.fence)})
         return writes
 
-    def _write(self, put: dict[str, Any], beside: list[dict[str, Any]]) -> None:
-        """Write the instance, with the other writes if there are any. Raises: StaleRevError."""
+    def _write(self, put: dict[str, Any], beside: list[dict[str, Any]], *, expected: int = 1) -> None:
+        """Write the instance, with the other writes if there are any.
+
+        Raises: StaleRevError: the condition of one of the first ``expected`` writes failed.
+        """
         # A transaction costs twice as much, so an instance without other writes is written without one.
         try:
             if beside:
@@ -483,8 +506,8 @@ class DynamoDbInstances:
             else:
                 self.client.put_item(**put)
         except ClientError as error:
-            # The first write is the instance's. A failed condition of another one is an error.
-            if any(failed_conditions(error)[:1]):
+            # The first write is the instance's. A failed condition of one that is not expected to fail is an error.
+            if any(failed_conditions(error)[:expected]):
                 raise StaleRevError from error
             raise
 

@@ -4,7 +4,7 @@ Source: docs/design.md section 2.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from shared.adapters.dynamodb.attributes import Attributes, AttributeValue, from_attributes, to_attributes
@@ -58,6 +58,7 @@ from shared.domain.instance.lookup import searched_attributes
 from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import list_label, reason_of, stored_phase
 from shared.domain.instance.problems import problem_at
+from shared.domain.instance.retention import expiry
 from shared.domain.instance.verdict import AuditEntry
 
 T = TypeVar("T")
@@ -73,6 +74,11 @@ BULK_KIND = "bulk"
 def item_of(account: AccountId, key: Mapping[str, str], **members: Any) -> Attributes:  # noqa: ANN401 - plain values
     """Return an item with the attributes that every item has."""
     return to_attributes({**key, "accountId": account, "schema": SCHEMA, **members})
+
+
+def expiry_of(table: str, at: datetime | None) -> dict[str, int]:
+    """Return the attribute by which DynamoDB deletes an item of a table at an instant; none if it is kept for good."""
+    return {} if at is None else {EXPIRY[table]: int(at.timestamp())}
 
 
 def read(item: Mapping[str, AttributeValue], *needed: str) -> dict[str, Any]:
@@ -212,8 +218,11 @@ def records_in(items: Iterable[Mapping[str, AttributeValue]]) -> list[EventRecor
     return read_each(items, record_of, lambda item: event_number(item["sk"]["S"]))
 
 
-def record_item(instance: Instance, record: EventRecord) -> Attributes:
-    """Return the item of a closed event's record."""
+def record_item(instance: Instance, record: EventRecord, *, kept: timedelta | None = None) -> Attributes:
+    """Return the item of a closed event's record, which DynamoDB deletes when it has been kept for so long.
+
+    Journal entries and answers have no expiry: their event is open when they are written, and may be for years.
+    """
     return item_of(
         instance.account_id,
         {"instanceSid": instance.sid, "sk": record_key(record.event.seq)},
@@ -221,6 +230,7 @@ def record_item(instance: Instance, record: EventRecord) -> Attributes:
         accountMonth=account_month(instance.account_id, record.finished_at.astimezone(UTC), instance.shard),
         finishedAt=closed_at(record.finished_at, record.event.status),
         doc=to_text(RECORD.write(record, instance.sid)),
+        **expiry_of("events", expiry(record.finished_at, kept)),
     )
 
 
@@ -231,8 +241,10 @@ def record_of(item: Mapping[str, AttributeValue]) -> EventRecord:
     return RECORD.read(from_text(found["doc"]), sid, instance_sid=sid, fence=found["fence"])
 
 
-def audit_item(audit: AuditEntry, *, shard: int = 0, rev: int | None = None) -> Attributes:
-    """Return the item of an audit entry.
+def audit_item(
+    audit: AuditEntry, *, shard: int = 0, rev: int | None = None, kept: timedelta | None = None
+) -> Attributes:
+    """Return the item of an audit entry, which DynamoDB deletes when it has been kept for so long.
 
     The new ``rev`` of the target, or else the command, makes its key unique.
     """
@@ -242,7 +254,10 @@ def audit_item(audit: AuditEntry, *, shard: int = 0, rev: int | None = None) -> 
         "accountDay": account_day(audit.account_id, audit.at, shard),
         "sk": audit_position_text(AuditPosition(at=audit.at, key=unique_key)),
     }
-    members = {"accountTarget": account_name(audit.account_id, audit.target)}
+    members: dict[str, str | int] = {
+        "accountTarget": account_name(audit.account_id, audit.target),
+        **expiry_of("audit", expiry(audit.at, kept)),
+    }
     # Most commands come from no operation, and pay for one index entry only.
     if audit.operation is not None:
         members["accountOperation"] = account_name(audit.account_id, audit.operation)
@@ -255,7 +270,7 @@ def session_item(session: Session) -> Attributes:
         session.account_id,
         session_key(session.token_hash),
         doc=to_text(SESSION.write(session)),
-        **{EXPIRY["access"]: int((session.idle_until + SESSION_KEPT).timestamp())},
+        **expiry_of("access", session.idle_until + SESSION_KEPT),
     )
 
 
@@ -292,7 +307,7 @@ def bulk_item(bulk: BulkOperation) -> Attributes:
         at = sweep_instant(bulk.sweep_at)
         members |= {"sweepPartition": OPERATIONS, "sweepAt": at}
     if bulk.finished_at is not None:
-        members[EXPIRY["operations"]] = int((bulk.finished_at + KEPT).timestamp())
+        members |= expiry_of("operations", bulk.finished_at + KEPT)
     return item_of(bulk.account_id, {"sid": bulk.sid}, **members)
 
 

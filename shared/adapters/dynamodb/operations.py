@@ -30,6 +30,7 @@ from shared.domain.bulk.operation import BulkOperation
 from shared.domain.bulk.release import ReleaseJob
 from shared.domain.ids import AccountId, OperationSid
 from shared.domain.instance.due_entries import DueEntry
+from shared.domain.instance.retention import Retention
 from shared.domain.instance.verdict import AuditEntry
 
 
@@ -39,6 +40,7 @@ class DynamoDbOperations:
 
     client: DynamoDbClient
     tables: Tables = field(default_factory=Tables)
+    retention: Retention = field(default_factory=Retention)
 
     def load(self, sid: OperationSid) -> Operation | None:
         item = self.client.get_item(
@@ -98,7 +100,10 @@ class DynamoDbOperations:
             if audit is None:
                 alone(**request)
             else:
-                audit_put = {"TableName": self.tables.audit, "Item": audit_item(audit)}
+                audit_put = {
+                    "TableName": self.tables.audit,
+                    "Item": audit_item(audit, kept=self.retention.audit),
+                }
                 self.client.transact_write_items(TransactItems=[{kind: request}, {"Put": audit_put}])
         except ClientError as error:
             if any(failed_conditions(error)):

@@ -53,6 +53,7 @@ from shared.domain.bulk.release import ReleaseJob
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance.model import BlockedBy
+from shared.domain.instance.retention import Retention
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
 from shared.domain.strategy.parse import stored_definition
@@ -70,6 +71,7 @@ class DynamoDbStrategies:
     environment: str
     horizon: timedelta | None = None
     tables: Tables = field(default_factory=Tables)
+    retention: Retention = field(default_factory=Retention)
     max_cached: int = MAX_CACHED_VERSIONS
     _cache: OrderedDict[tuple[StrategySid, int], Strategy] = field(default_factory=OrderedDict)
     # The sweeper loads strategies in several threads, and an entry may be evicted between two steps of another one.
@@ -257,7 +259,7 @@ class DynamoDbStrategies:
             "ConditionExpression": "version = :version AND paused = :paused AND doc = :doc",
             "ExpressionAttributeValues": {f":{name}": old[name] for name in ("version", "paused", "doc")},
         }
-        audit_put = {"TableName": self.tables.audit, "Item": audit_item(audit)}
+        audit_put = {"TableName": self.tables.audit, "Item": audit_item(audit, kept=self.retention.audit)}
         try:
             self.client.transact_write_items(TransactItems=[{"Put": put}, *beside, {"Put": audit_put}])
         except ClientError as error:

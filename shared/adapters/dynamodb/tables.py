@@ -41,7 +41,12 @@ BY_OPERATION = "byOperation"
 OPERATIONS = "operations"
 """The partition of the due index of operations. One is enough, since there are few operations."""
 
-EXPIRY = {"access": "expiresAt", "operations": "expiresAt"}
+EXPIRY = {
+    "access": "expiresAt",
+    "operations": "expiresAt",
+    "events": "expiresAt",
+    "audit": "expiresAt",
+}
 """Tables with items that expire, and the attribute that holds the time of expiry in seconds since 1970."""
 
 
@@ -132,9 +137,17 @@ def is_answer_key(sort_key: str) -> bool:
     return sort_key.split("#", 2)[2].startswith(_ANSWER)
 
 
+_RECORD = "e#"
+
+
 def record_key(seq: int) -> str:
     """Return the sort key of a closed event's record."""
-    return f"e#{seq:08}"
+    return f"{_RECORD}{seq:08}"
+
+
+def is_record_key(sort_key: str) -> bool:
+    """Return whether a sort key in the table of events is that of a record."""
+    return sort_key.startswith(_RECORD)
 
 
 def event_number(sort_key: str) -> int:

@@ -14,6 +14,7 @@ from shared.adapters.dynamodb.reading import Item
 from shared.adapters.dynamodb.tables import Tables, webhook_key
 from shared.application.ports import Sealer, StaleRevError
 from shared.domain.ids import AccountId
+from shared.domain.instance.retention import Retention
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.notifications.webhook import Webhook
 
@@ -25,6 +26,7 @@ class DynamoDbWebhooks:
     client: DynamoDbClient
     sealer: Sealer
     tables: Tables = field(default_factory=Tables)
+    retention: Retention = field(default_factory=Retention)
 
     def find(self, account: AccountId) -> Webhook | None:
         item = self._item(account)
@@ -68,7 +70,7 @@ class DynamoDbWebhooks:
         self.client.transact_write_items(TransactItems=[delete, self._audit(audit)])
 
     def _audit(self, audit: AuditEntry) -> dict[str, dict[str, object]]:
-        return {"Put": {"TableName": self.tables.audit, "Item": audit_item(audit)}}
+        return {"Put": {"TableName": self.tables.audit, "Item": audit_item(audit, kept=self.retention.audit)}}
 
     def _item(self, account: AccountId) -> Item | None:
         found: Item | None = self.client.get_item(

@@ -15,6 +15,7 @@ from shared.domain.instance.phase import Phase
 ENDED = "Your transaction has ended."
 FAILED = "Your transaction has failed."
 NO_EXECUTION = "No execution in the scheduled window."
+NO_OUTCOME = "Your transaction has ended; no outcome of it is kept."
 
 
 SEEN: Mapping[Phase, Seen | None] = {
@@ -66,8 +67,11 @@ def status_shape(instance: Instance, phase: Phase, last: EventRecord | None) -> 
         why = instance.stop_note if MESSAGES[phase] == FAILED else None
         return {"status": seen, "message": _with(MESSAGES[phase], why)}
     if last is None:
-        is_over = phase is Phase.UNDATED and instance.plan.has_ended
-        return {"status": Seen.WAITING, "message": NO_EXECUTION if is_over else MESSAGES[phase]}
+        is_over = phase is Phase.COMPLETED or (phase is Phase.UNDATED and instance.plan.has_ended)
+        if not is_over:
+            return {"status": Seen.WAITING, "message": MESSAGES[phase]}
+        # The records of what has run have expired, or an operator canceled it.
+        return {"status": Seen.WAITING, "message": NO_OUTCOME if instance.has_run else NO_EXECUTION}
     if last.event.status is EventStatus.FAILED:
         return {"status": Seen.FAILED, "message": _with(FAILED, last.why)}
     outputs = {} if last.end is None else last.end.outputs

@@ -4,7 +4,7 @@ It is derived from the instance, its events around that time, its forecast, and 
 Source: docs/contracts/core.md section 5; docs/api/core.md (what ``at`` means); docs/decisions/0021.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -39,7 +39,8 @@ class Evidence:
     ``events`` are open and closed events, at least those around the instant. ``ahead`` are the forecast cycles, at
     least up to an instant in the future; with ``plan_ends`` they are all that follow. ``blocked_by`` is the flag that
     is paused now. ``audit`` are entries about the instance from around the instant. ``unread`` says why the settings
-    cannot be read now, if they cannot; nothing is forecast then.
+    cannot be read now, if they cannot; nothing is forecast then. With ``has_expired``, events from around the instant
+    are no longer kept.
     """
 
     instance: Instance
@@ -50,6 +51,7 @@ class Evidence:
     blocked_by: BlockedBy | None = None
     audit: tuple[AuditEntry, ...] = ()
     unread: str | None = None
+    has_expired: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,22 @@ def subjects(instance: Instance, records: Iterable[EventRecord], at: datetime) -
     return tuple(event.seq for event in events[:MAX_SUBJECTS])
 
 
+def has_gap(
+    instance: Instance, seqs_created: Mapping[int, datetime], at: datetime, *, first: int = 1
+) -> bool:
+    """Return whether an event that was created about an instant is not known.
+
+    ``seqs_created`` has the known events, open and closed, by number. All from ``first`` on have been read. Events are
+    numbered as they are created, and one that ran at the instant is among the last ones created before its minute.
+    """
+    minute = at.replace(second=0, microsecond=0)
+    below = max((seq for seq, created_at in seqs_created.items() if created_at < minute), default=0)
+    above = min(
+        (seq for seq, created_at in seqs_created.items() if created_at > at), default=instance.next_seq
+    )
+    return any(seq not in seqs_created for seq in range(max(below + 1, first), above))
+
+
 def explain(evidence: Evidence, event_seqs: Sequence[int], at: datetime) -> Explanation:
     """Return the explanation for an instant.
 
@@ -158,7 +176,7 @@ def _without_event(evidence: Evidence, status: StatusAt, at: datetime, after: Pl
         return Finding(reason=Reason.COMPLETED, since=status.since, by=status.by, why=status.why)
     if at == evidence.now and evidence.blocked_by is not None:
         return flag_finding(evidence.blocked_by)
-    if status.status is None:
+    if status.status is None or evidence.has_expired:
         return Finding(reason=Reason.UNKNOWN)
     has_ended = evidence.instance.plan.has_ended and after is None
     return Finding(reason=Reason.PLAN_ENDED if has_ended else Reason.NOT_PLANNED)

@@ -60,7 +60,7 @@ class ClosedBy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRecord:
-    """A closed event. It is kept for good, unless the event is redriven.
+    """A closed event. It is kept until it expires (``Retention``), unless the event is redriven.
 
     ``event`` is the event with its final status. ``fence`` is the fence of the claim or command that closed it.
     ``last`` is the run's last step if the journal does not hold it. ``end`` is how its last run ended, None if the

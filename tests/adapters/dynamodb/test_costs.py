@@ -3,7 +3,7 @@
 Source: docs/design.md section 12.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,8 @@ from dev.memory.world import ManualClock, MemoryWakeups, SequentialIds
 from dev.metering.item_size import item_bytes
 from dev.metering.meter import Meter, Usage
 from shared.adapters.controllers import NoControllers
+from shared.adapters.dynamodb.expiry import DynamoDbExpiry
+from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.application.answer_event import SentAnswer, answer_event
 from shared.application.control import control
 from shared.application.ports import (
@@ -30,6 +32,7 @@ from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.event import Event
 from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import position
+from shared.domain.instance.retention import Retention
 from shared.domain.instance.run import Intent
 from shared.domain.instance.verdict import Actor, Applied
 from shared.domain.lifecycle.commands import Cancel, Command, Pause, Resume
@@ -187,6 +190,47 @@ class TestUnitsAndTrips:
         with gym.meter.counting() as usage:
             control(gym, full.SID, command)
         return usage
+
+
+class TestRetention:
+    """An expiry costs nothing when a record is stored, and a write unit for each journal entry when it has passed."""
+
+    KEPT = Retention(records=timedelta(days=90), audit=timedelta(days=365))
+
+    def test_a_run_costs_the_same_with_an_expiry(self, with_one_open_event: Gym) -> None:
+        gym = with_one_open_event
+        assert isinstance(gym.instances, DynamoDbInstances)
+        gym.instances = replace(gym.instances, retention=self.KEPT)
+        with gym.meter.counting() as usage:
+            assert gym.run_next() == "charge-fee"
+        assert usage.write_units == 3 + 5
+        assert usage.trips == {"dynamodb": 10}
+        assert gym.sizes[3] == pytest.approx(1012, abs=20)
+        assert max(gym.sizes) <= KB
+
+    def test_a_command_costs_the_same_with_an_expiry(self, with_one_open_event: Gym) -> None:
+        gym = with_one_open_event
+        assert isinstance(gym.instances, DynamoDbInstances)
+        gym.instances = replace(gym.instances, retention=self.KEPT)
+        with gym.meter.counting() as usage:
+            control(gym, full.SID, Cancel(by=ANN))
+        assert usage.write_units == 12
+
+    def test_deleting_a_history_costs_one_unit_for_each_entry(self, with_one_open_event: Gym) -> None:
+        gym = with_one_open_event
+        seq = gym.member().events[0].seq
+        gym.run_next()
+        history = gym.instances.event_history(full.SID, seq)
+        assert len(history.entries) == 2
+        assert history.record is not None
+        assert isinstance(gym.instances, DynamoDbInstances)
+        store = DynamoDbExpiry(client=gym.instances.client, tables=gym.instances.tables)
+        with gym.meter.counting() as usage:
+            assert store.stored_event(full.SID, seq).has_record
+            assert store.delete_history(full.SID, seq) == 2
+        # A serializable read of two items costs twice as much as two strong ones.
+        assert (usage.write_units, usage.read_units) == (2, 2 * 2 + 1)
+        assert usage.trips == {"dynamodb": 3}
 
 
 class TestSizes:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -218,6 +218,23 @@ class TestItems:
             "accountMonth": {"S": "acme#2026-01#13"},
             "finishedAt": {"S": f"2026-01-10T10:30:15.000Z#{full.RECORD.event.status.value}"},
         }
+
+    def test_a_record_expires_some_time_after_its_event_closed(self) -> None:
+        item = record_item(full.INSTANCE, full.RECORD, kept=timedelta(days=90))
+        assert record_of(item) == full.RECORD
+        assert item["expiresAt"] == {"N": str(int(datetime(2026, 4, 10, 10, 30, 15, tzinfo=UTC).timestamp()))}
+        assert {**item, "expiresAt": None} == {**record_item(full.INSTANCE, full.RECORD), "expiresAt": None}
+
+    def test_an_audit_entry_expires_some_time_after_its_instant(self) -> None:
+        item = audit_item(full.AUDIT, kept=timedelta(days=365))
+        assert audit_of(item) == full.AUDIT
+        assert item["expiresAt"] == {"N": str(int(datetime(2027, 1, 9, 10, 30, 15, tzinfo=UTC).timestamp()))}
+
+    @pytest.mark.parametrize(
+        "item", [entry_item(full.INSTANCE, full.ENTRY), answer_item(full.INSTANCE, 7, full.ANSWER)]
+    )
+    def test_the_journal_of_an_event_never_expires_by_itself(self, item: dict[str, Any]) -> None:
+        assert "expiresAt" not in item
 
     def test_an_audit_entry_item_has_its_keys(self) -> None:
         item = audit_item(full.AUDIT, shard=full.INSTANCE.shard, rev=full.INSTANCE.rev)

@@ -25,6 +25,12 @@ def refused(code: str, **members: object) -> Reply:
     return 400, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", **members}
 
 
+def throttling(request: Any) -> AWSResponse:
+    """Return the response to a request that DynamoDB throttles."""
+    status, body = refused("ThrottlingException")
+    return AWSResponse(request.url, status, {}, _Raw(json.dumps(body).encode()))
+
+
 def canceled(*reasons: str) -> Reply:
     """Return DynamoDB's reply to a transaction that it refuses."""
     return refused("TransactionCanceledException", CancellationReasons=[{"Code": code} for code in reasons])
