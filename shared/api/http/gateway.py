@@ -1,7 +1,7 @@
 """The Lambda handler of a dialect: one pipeline for every request.
 
-It checks the key (401), the role (403), the object that the path names (404), its secret (403), then query, body and
-headers (400), and runs the operation.
+It checks the key or token (401), the role (403), the object that the path names (404), its secret (403), then query,
+body and headers (400), and runs the operation.
 Source: docs/design.md section 9.
 """
 
@@ -33,7 +33,7 @@ from shared.api.http.models import (
     read_query,
 )
 from shared.api.http.pages import serve_pages
-from shared.api.http.request import Deployment, Incoming, Request, body_of
+from shared.api.http.request import Deployment, Incoming, Request, body_of, claims_of
 from shared.api.http.route import Answer, Principal, Route
 from shared.application.log_lines import log_line
 from shared.application.ports import Ports, SecretHasher
@@ -158,6 +158,7 @@ class _Gateway:
                 text=body_of(event.raw_event),
                 now=ports.clock.now(),
                 last_wins=self.dialect.last_wins,
+                claims=claims_of(event.raw_event),
             )
             return self._respond(answer(self.dialect, route, incoming, path))
 
