@@ -8,6 +8,7 @@ Source: docs/design.md section 9.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -128,7 +129,7 @@ def handler_of(dialect: Dialect, host: Host, folder: Path) -> Handler:
     for route in dialect.routes:
         app.route(route.path, method=route.method)(gateway.serve(route))
     serve_pages(app, dialect.name, folder)
-    app.not_found(lambda _: gateway.refuse(UnknownPathError()))
+    app.not_found(lambda _: gateway.answer_unknown())
     # Powertools' own answers to errors have neither the dialect's shape nor its error id.
     app.exception_handler(Exception)(gateway.refuse)
 
@@ -163,6 +164,16 @@ class _Gateway:
             return self._respond(answer(self.dialect, route, incoming, path))
 
         return served
+
+    def answer_unknown(self) -> Response[Any]:
+        """Answer a request that no route takes: a browser's preflight with 204, anything else as an unknown path."""
+        event = self.app.current_event
+        # API Gateway leads preflights here, because its routes take every method. It adds the headers of CORS to the
+        # answer, which must be a success, or the browser stops.
+        asks = {"origin", "access-control-request-method"} <= set(event.headers)
+        if event.http_method == "OPTIONS" and asks:
+            return self._respond(Answer(body=None, status=HTTPStatus.NO_CONTENT))
+        return self.refuse(UnknownPathError())
 
     def refuse(self, error: Exception) -> Response[Any]:
         """Answer an error as the dialect does. The answer to a failure of ours has only the id of its log entry."""
