@@ -43,18 +43,20 @@ class DeploymentError(Exception):
 class Deployment:
     """The created stack, with an administrator's key of the account ``dev``.
 
-    ``functions`` are logical ids. ``tables`` are the tables in use. ``withheld`` are the functions and the permissions
-    that were ever taken from them.
+    ``parameters`` are chosen besides those that every deployment here needs. ``functions`` are logical ids. ``tables``
+    are the tables in use. ``withheld`` are the functions and the permissions that were ever taken from them.
     """
 
-    def __init__(self, engine: Ministack, build: Build, folder: Path) -> None:
+    def __init__(
+        self, engine: Ministack, build: Build, folder: Path, parameters: Mapping[str, str] | None = None
+    ) -> None:
         self._engine = engine
         self._cloudformation = engine.client("cloudformation")
         bucket = Bucket(engine.client("s3"), "ritornello-artifacts", REGION, folder)
         document = Template(ROOT / "template.yaml", {}).document
         self.functions = [logical_id for logical_id, _ in functions_of(document)]
         self.withheld: set[tuple[str, str]] = set()
-        self._parameters = self._chosen()
+        self._parameters = {**self._chosen(), **(parameters or {})}
         self._create(packaged(adapted(document), build, bucket), bucket)
         pages = self._cloudformation.get_paginator("list_stack_resources").paginate(StackName=STACK)
         self._resources = {
@@ -62,12 +64,17 @@ class Deployment:
             for page in pages
             for resource in page["StackResourceSummaries"]
         }
-        self.api = Api(url=f"{engine.endpoint}/_aws/execute-api/{self._add_routes()}/$default")
+        self.api = Api(url=self._url(self._add_routes()))
         self._connect()
         access = DynamoDbAccess(client=self._client, tables=self.tables)
         pepper = self._configuration("CoreApi")["Environment"]["Variables"]["PEPPER"]
         secret = engine.client("secretsmanager").get_secret_value(SecretId=pepper)
         _admit(KEY, access, hasher_of(secret["SecretString"]))
+
+    @property
+    def token_api(self) -> Api:
+        """Return the API for tokens. Raises: KeyError: the parameters name no issuer."""
+        return Api(url=self._url(self._resources["TokenApi"]))
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 has no types of its own
         """Return a client for a service of the engine, as the root user."""
@@ -209,7 +216,10 @@ class Deployment:
         processed = self._cloudformation.get_template(StackName=STACK, TemplateStage="Processed")
         resources = processed["TemplateBody"]["Resources"]
         ((logical_id, api),) = (
-            found for found in resources.items() if found[1]["Type"] == "AWS::ApiGatewayV2::Api"
+            found
+            for found in resources.items()
+            # The other one, for tokens, has its routes as resources.
+            if found[1]["Type"] == "AWS::ApiGatewayV2::Api" and "Body" in found[1]["Properties"]
         )
         gateway, sid = self._engine.client("apigatewayv2"), str(self._resources[logical_id])
         integrations: dict[str, str] = {}
@@ -230,6 +240,9 @@ class Deployment:
                 key = path if path == DEFAULT_ROUTE else f"{_METHODS.get(method, method.upper())} {path}"
                 gateway.create_route(ApiId=sid, RouteKey=key, Target=target)
         return sid
+
+    def _url(self, api: str) -> str:
+        return f"{self._engine.endpoint}/_aws/execute-api/{api}/$default"
 
     def _configuration(self, logical_id: str) -> Mapping[str, Any]:
         """Return the configuration of a function as deployed."""

@@ -27,6 +27,7 @@ from shared.domain.access import AccessKey, Role
 from shared.domain.ids import AccountId, InstanceSid
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, TimedOut
 from shared.domain.strategy.model import Json
+from shared.domain.tokens import TokenRules
 
 ROOT = Path(__file__).parents[1]
 ACCOUNT = AccountId("example")
@@ -39,6 +40,7 @@ DEPLOYMENT = Deployment(
     connector_timezone="UTC",
     joc_allow_unscoped=False,
     joc_force_comments=False,
+    tokens=TokenRules(),
 )
 SHIPPED = Answered(status=201, body={"shipmentId": "shp-1"})
 

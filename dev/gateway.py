@@ -14,13 +14,17 @@ from dev.template import DEFAULT_ROUTE, Route
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequest:
-    """A request as received. ``target`` is path and query, still encoded. Header names are in lower case."""
+    """A request as received. ``target`` is path and query, still encoded. Header names are in lower case.
+
+    ``claims`` are those of a token that a JWT authorizer has verified. The local stack has no authorizer.
+    """
 
     method: str
     target: str
     headers: Mapping[str, str]
     body: bytes
     source: str
+    claims: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +91,8 @@ def _event(
             },
         },
     }
+    if request.claims is not None:
+        event["requestContext"]["authorizer"] = {"jwt": {"claims": dict(request.claims), "scopes": None}}
     pairs: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         # API Gateway joins the values of a repeated parameter with commas.

@@ -98,12 +98,12 @@ def packaged(document: Document, build: Build, bucket: Bucket) -> Document:
 def adapted(document: Document) -> Document:
     """Return the template adapted to the other engine.
 
-    There are four changes. Alarms on metric math are left out, because the engine does not know them. Statements
+    There are five changes. Alarms on metric math are left out, because the engine does not know them. Statements
     about schedules name the group ``default``, because the engine checks the permissions for a schedule under that
     group, no matter in which group it is. Statements that allow to send messages also allow
     ``sqs:SendMessageBatch``, which is no action of AWS: there ``sqs:SendMessage`` permits both. Statements about keys
     have no condition on the encryption context, because the engine does not give it to conditions. It does check the
-    context itself when it decrypts.
+    context itself when it decrypts. An issuer of tokens may be at an HTTP address, as those of tests are.
 
     The engine runs Python functions with its own interpreter and ignores ``Runtime`` and ``Architectures``. For other
     properties that it ignores see docs/decisions/0012-end-to-end-on-another-engine.md.
@@ -114,6 +114,7 @@ def adapted(document: Document) -> Document:
         for logical_id, resource in found["Resources"].items()
         if resource["Type"] != "AWS::CloudWatch::Alarm" or "Metrics" not in resource["Properties"]
     }
+    found["Parameters"]["JwtIssuer"]["AllowedPattern"] = "(https?://[^\\s,]+)?"
     for _, function in functions_of(found):
         for statement in _statements(function):
             if any(action.startswith("scheduler:") for action in actions_of(statement)):

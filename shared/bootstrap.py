@@ -216,6 +216,7 @@ def deployment() -> Deployment:
         connector_timezone=chosen.connector_timezone,
         joc_allow_unscoped=chosen.joc_allow_unscoped,
         joc_force_comments=chosen.joc_force_comments,
+        tokens=chosen.tokens,
     )
 
 

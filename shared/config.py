@@ -3,6 +3,7 @@
 Source: template.yaml sets each of them; docs/operations.md describes them.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,9 +12,12 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from shared.domain.calendar.dates import zone_named
 from shared.domain.errors import DateError
 from shared.domain.instance.retention import MIN_RETENTION, Retention
+from shared.domain.tokens import TokenRules
 
 Network = IPv4Network | IPv6Network
 
+_CLAIM = re.compile(r"[A-Za-z0-9._:/|#@-]{1,128}")
+_ROLE_PREFIX = re.compile(r"[A-Za-z0-9._:/|-]{0,64}")
 
 MAX_HORIZON_DAYS = 3650
 MAX_RETENTION_DAYS = 36500
@@ -59,7 +63,8 @@ class Settings:
     applies to all. With ``joc_force_comments``, each command of the orders dialect must state a reason.
     ``retention`` is how long records and audit entries are kept.
     ``metered_services`` are the services of strategies whose calls are counted by themselves. With ``tracing``, the
-    step runner sends the runs that Lambda samples to X-Ray.
+    step runner sends the runs that Lambda samples to X-Ray. ``tokens`` says which claims of a token of the identity
+    provider name the account and the role.
     """
 
     stage: str
@@ -74,6 +79,7 @@ class Settings:
     unpublished_bucket: str
     webhook_queue_url: str
     settings_key: str
+    tokens: TokenRules
     pepper: str = ""
     allowed_networks: tuple[Network, ...] = ()
     horizon: timedelta | None = None
@@ -133,6 +139,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         tracing=_tracing(environment.get("TRACING", ""), problems),
         metered_services=_services(environment.get("METERED_SERVICES", ""), problems),
         joc_force_comments=_flag("JOC_FORCE_COMMENTS", environment.get("JOC_FORCE_COMMENTS", ""), problems),
+        tokens=_tokens(environment, problems),
     )
     if problems:
         raise ConfigError("; ".join(problems))
@@ -172,6 +179,25 @@ def _tracing(mode: str, problems: list[str]) -> bool:
     if mode not in ("", "Active", "Disabled"):
         problems.append(f"TRACING: {mode!r} is neither Active nor Disabled")
     return mode == "Active"
+
+
+def _tokens(environment: Mapping[str, str], problems: list[str]) -> TokenRules:
+    """Return the rules of tokens. Only the APIs that take tokens have these variables."""
+    standard = TokenRules()
+    rules = TokenRules(
+        account_claim=environment.get("JWT_ACCOUNT_CLAIM", standard.account_claim),
+        role_claim=environment.get("JWT_ROLE_CLAIM", standard.role_claim),
+        role_prefix=environment.get("JWT_ROLE_PREFIX", standard.role_prefix),
+    )
+    for name, claim in (("JWT_ACCOUNT_CLAIM", rules.account_claim), ("JWT_ROLE_CLAIM", rules.role_claim)):
+        if _CLAIM.fullmatch(claim) is None:
+            problems.append(f"{name}: {claim!r} is not the name of a claim")
+    # A role is found between spaces and commas, so a prefix with one of them would fit no value.
+    if _ROLE_PREFIX.fullmatch(rules.role_prefix) is None:
+        problems.append(
+            f"JWT_ROLE_PREFIX: {rules.role_prefix!r} is not up to 64 letters, digits and . _ : / | -"
+        )
+    return rules
 
 
 def _services(names: str, problems: list[str]) -> frozenset[str]:

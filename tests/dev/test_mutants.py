@@ -70,7 +70,7 @@ class TestDocumentation:
     def test_each_bug_has_its_row(self) -> None:
         page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
         listed = re.findall(
-            r"^\| (.+) \| (?:domain|application|contract|adapter|golden) tests \|$|^\| (.+) \| simulation \|$",
+            r"^\| (.+) \| (?:domain|application|contract|adapter|dialect|golden) tests \|$|^\| (.+) \| simulation \|$",
             page,
             re.MULTILINE,
         )

@@ -43,7 +43,7 @@ ROUTES = [
     for route in dialect.routes
 ]
 PROBLEMS = (Problem(pointer="/limit", rule="range", message="must be 1 to 100"),)
-VIEWER = Principal(key_id="viewer", account_id=AccountId("a-1"), role=Role.VIEWER)
+VIEWER = Principal(name="viewer", account_id=AccountId("a-1"), role=Role.VIEWER)
 AT = Occurrence(at=datetime(2026, 1, 1, 12, tzinfo=UTC), error_id="error-1")
 
 

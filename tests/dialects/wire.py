@@ -13,7 +13,7 @@ import jsonschema_rs
 
 from dev.gateway import HttpRequest, event_of
 from dev.memory.world import MemoryPorts
-from dev.template import Template
+from dev.template import Route, Template
 from shared.adapters.crypto import SecretHasher
 from shared.api.reference.build import document_of
 from shared.domain.access import AccessKey, Role
@@ -30,6 +30,27 @@ PARAMETERS = {
 }
 TEMPLATE = Template(ROOT / "template.yaml", PARAMETERS)
 ROUTES = TEMPLATE.routes()
+TOKENS = Template(
+    ROOT / "template.yaml", {**PARAMETERS, "JwtIssuer": "https://id.example.com", "JwtAudience": "ritornello"}
+)
+"""The template with an API for tokens."""
+
+
+def token_routes() -> list[Route]:
+    """Return the routes of the API for tokens, the most specific first."""
+    resources = TOKENS.document["Resources"]
+    found = []
+    for resource in resources.values():
+        if resource["Type"] == "AWS::ApiGatewayV2::Route" and TOKENS.holds(resource["Condition"]):
+            method, path = resource["Properties"]["RouteKey"].split()
+            match = re.fullmatch(r"integrations/\$\{(\w+)\}", resource["Properties"]["Target"]["Fn::Sub"])
+            assert match is not None
+            function = resources[match[1]]["Properties"]["IntegrationUri"]["Ref"].removesuffix(".Alias")
+            found.append(Route(method=method, path=path, function=function))
+    return sorted(found, key=lambda route: -len(route.path))
+
+
+TOKEN_ROUTES = token_routes()
 PEOPLE = (
     ("admin", "a-1", Role.ADMIN),
     ("operator", "a-1", Role.OPERATOR),
@@ -76,13 +97,22 @@ class Wire:
         *,
         headers: Mapping[str, str],
         raw: bytes | None = None,
+        claims: Mapping[str, str] | None = None,
     ) -> Reply:
-        """Return the answer to a request. ``raw`` is the body as it is; otherwise ``body`` is sent as JSON."""
+        """Return the answer to a request. ``raw`` is the body as it is; otherwise ``body`` is sent as JSON.
+
+        With ``claims``, it is a request to the API for tokens, with a token that has these claims.
+        """
         data = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
         request = HttpRequest(
-            method=method, target=target, headers=dict(headers), body=data, source="127.0.0.1"
+            method=method,
+            target=target,
+            headers=dict(headers),
+            body=data,
+            source="127.0.0.1",
+            claims=claims,
         )
-        found = event_of(request, ROUTES)
+        found = event_of(request, ROUTES if claims is None else TOKEN_ROUTES)
         assert found is not None, f"no route for {method} {target}"
         function, event = found
         assert function == f"{self._dialect.title()}Api"

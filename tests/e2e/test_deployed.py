@@ -26,6 +26,7 @@ from dev.restore import Restore, Restored, RestoreError
 from shared.api.http.pages import PAGES
 from shared.domain.instance.due import GRACE
 from tests.dialects.paths import NOT_SERVED_PATHS, OPERATIONS
+from tests.e2e.identity_provider import AUDIENCE, IdentityProvider, identity_provider
 
 # Sockets for the fixture too, which builds and deploys once for all of these tests: one process runs them.
 pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(400)]
@@ -38,6 +39,13 @@ SOON = timedelta(seconds=62)
 
 A_RING = 120
 """Seconds within which a schedule that is due soon, or the sweeper, has woken a runner that has done its work."""
+
+ROLES_IN_GROUPS = {
+    "JwtAccountClaim": "custom:account",
+    "JwtRoleClaim": "cognito:groups",
+    "JwtRolePrefix": "ritornello-",
+}
+"""As for a user pool of Cognito."""
 
 EVERY_OPERATION = [operation for operations in OPERATIONS.values() for operation in operations]
 
@@ -63,6 +71,7 @@ class Club:
     cleo: Member
     armed: list[str]
     subscription: Subscription
+    provider: IdentityProvider
 
     def calls(self, member: Member) -> list[str]:
         """Return the calls for a member in order: the template of a mail, a state, or the path."""
@@ -110,15 +119,19 @@ def club(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Club]:
     engine = Ministack(folder / "ministack")
     try:
         processes.start_downstream()
-        with TemporaryDirectory(dir=folder) as built:
-            deployment = Deployment(engine, lambda name: built_here(name, Path(built, name)), folder)
-        yield opened(deployment, processes.downstream)
+        with identity_provider() as provider:
+            of_tokens = {"JwtIssuer": provider.issuer, "JwtAudience": AUDIENCE, **ROLES_IN_GROUPS}
+            with TemporaryDirectory(dir=folder) as built:
+                deployment = Deployment(
+                    engine, lambda name: built_here(name, Path(built, name)), folder, of_tokens
+                )
+            yield opened(deployment, processes.downstream, provider)
     finally:
         engine.stop()
         processes.stop()
 
 
-def opened(deployment: Deployment, downstream: Api) -> Club:
+def opened(deployment: Deployment, downstream: Api, provider: IdentityProvider) -> Club:
     """Return the gym: Ann's charge is due, Ben's reminder is due in a minute, Cleo's charge is due without a wakeup."""
     subscription = deployment.subscribe()
     strategy = example("gym-membership", downstream)
@@ -140,6 +153,7 @@ def opened(deployment: Deployment, downstream: Api) -> Club:
         cleo=cleo,
         armed=deployment.schedules(),
         subscription=subscription,
+        provider=provider,
     )
 
 
@@ -408,6 +422,100 @@ class TestOneDeployment:
         assert {club.ann.sid, club.ben.sid, club.cleo.sid} < set(sids)
         assert contradictions(club.deployment.history, sids, club.ledger()) == []
         assert club.deployment.unforeseen_denials() == []
+
+
+class TestTokens:
+    """The API for tokens has an authorizer, which takes tokens of the identity provider and nothing else."""
+
+    OPERATOR: Mapping[str, Any] = {
+        "sub": "u-1",
+        "custom:account": "dev",
+        "cognito:groups": ["staff", "ritornello-operator"],
+    }
+    VIEWER: Mapping[str, Any] = {**OPERATOR, "cognito:groups": ["ritornello-viewer"]}
+
+    @staticmethod
+    def status(club: Club, token: str, method: str = "GET", path: str = "/queue") -> int:
+        return status(club.deployment.token_api, method, path, Authorization=f"Bearer {token}")
+
+    def test_a_token_has_its_role(self, club: Club) -> None:
+        viewer, operator = club.provider.token(**self.VIEWER), club.provider.token(**self.OPERATOR)
+
+        assert self.status(club, viewer) == HTTPStatus.OK
+        assert self.status(club, viewer, "POST") == HTTPStatus.FORBIDDEN
+        assert self.status(club, operator, "POST") == HTTPStatus.OK
+        assert self.status(club, operator, "GET", "/access-key") == HTTPStatus.FORBIDDEN
+
+    def test_a_token_opens_its_account_only(self, club: Club) -> None:
+        path = f"/execution-instance/{club.ann.sid}"
+        token = club.provider.token(**self.VIEWER)
+        api = replace(club.api, url=club.deployment.token_api.url)
+
+        assert replace(api, key=token).call("GET", path)["sid"] == club.ann.sid
+        foreign = club.provider.token(**{**self.VIEWER, "custom:account": "acme"})
+        with pytest.raises(RefusedError, match="404"):
+            replace(api, key=foreign).call("GET", path)
+
+    def test_the_audit_trail_names_the_subject(self, club: Club) -> None:
+        ida = joined(club.api, "ida", start=datetime.now(UTC) + A_WEEK_AND_A_DAY)
+        token = club.provider.token(**self.OPERATOR)
+        api = replace(club.api, url=club.deployment.token_api.url, key=token)
+
+        api.call("POST", f"/execution-instance/{ida.sid}/pause")
+
+        entries = club.api.call("GET", f"/audit?target={ida.sid}")["items"]
+        assert (entries[0]["command"], entries[0]["by"]) == ("pause", "token:u-1")
+
+    def test_the_8x8_dialect_has_the_tokens_account(self, club: Club) -> None:
+        token = club.provider.token(**self.VIEWER)
+
+        assert self.status(club, token, "GET", "/api/v1/accounts/dev/definitions") == HTTPStatus.OK
+        assert self.status(club, token, "GET", "/api/v1/accounts/acme/definitions") == HTTPStatus.FORBIDDEN
+        assert self.status(club, token, "POST", "/api/v1/accounts/dev/definitions") == HTTPStatus.FORBIDDEN
+
+    def test_a_token_that_cannot_be_verified_is_refused(self, club: Club) -> None:
+        right, token = club.provider.token(**self.VIEWER), club.provider.token
+        header, payload, signature = right.split(".")
+        _, admins, _ = token(**{**self.VIEWER, "cognito:groups": ["ritornello-admin"]}).split(".")
+        refused = {
+            "audience": token(**self.VIEWER, aud="another"),
+            "issuer": token(**self.VIEWER, iss="http://127.0.0.1:1"),
+            "expired": token(**self.VIEWER, exp=int(time.time()) - 60),
+            "forged": token(**self.VIEWER, forged=True),
+            "altered": f"{header}.{admins}.{signature}",
+            "unsigned": f"{header}.{payload}.",
+            "key": KEY,
+            "empty": "",
+        }
+
+        assert self.status(club, right) == HTTPStatus.OK
+        answers = {why: self.status(club, one) for why, one in refused.items()}
+        assert answers == dict.fromkeys(refused, HTTPStatus.UNAUTHORIZED)
+        assert status(club.deployment.token_api, "GET", "/queue") == HTTPStatus.UNAUTHORIZED
+
+    def test_a_token_that_names_no_caller_is_refused_with_the_reason(self, club: Club) -> None:
+        token = club.provider.token(**{**self.VIEWER, "cognito:groups": ["staff"]})
+
+        with pytest.raises(RefusedError, match="401") as refused:
+            replace(club.deployment.token_api, key=token).call("GET", "/queue")
+
+        assert "'cognito:groups' with one of ritornello-admin" in str(refused.value)
+
+    def test_no_operation_is_open_without_a_token(self, club: Club) -> None:
+        for method, path in [*OPERATIONS["CoreApi"], *OPERATIONS["AutomationApi"]]:
+            assert status(club.deployment.token_api, method, path) == HTTPStatus.UNAUTHORIZED, path
+
+    def test_the_first_api_takes_no_token(self, club: Club) -> None:
+        token = f"Bearer {club.provider.token(**self.VIEWER)}"
+
+        for path in ("/queue", "/api/v1/accounts/dev/definitions"):
+            assert status(club.api, "GET", path, Authorization=token) == HTTPStatus.UNAUTHORIZED
+
+    def test_the_other_dialects_are_not_there(self, club: Club) -> None:
+        token = club.provider.token(**self.OPERATOR)
+
+        for path in ("/scheduler/connector-api/process/list", "/joc/api/orders", "/process/x", "/orders/x"):
+            assert self.status(club, token, "POST", path) == HTTPStatus.NOT_FOUND
 
 
 def restored_tables(deployment: Deployment) -> Restored:

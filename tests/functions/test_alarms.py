@@ -85,6 +85,9 @@ BY_AWS = {
     ),
     "sweeper-silent": ByAws(cause="no invocation has begun in the period", fires=0, quiet=5),
     "api-failures": ByAws(cause="API Gateway has answered a request with a status from 500 on"),
+    "token-api-failures": ByAws(
+        cause="API Gateway has answered a request with a token with a status from 500 on"
+    ),
     "throttles": ByAws(cause="an invocation was refused because no concurrency was left"),
 }
 """The alarms on metrics of AWS."""

@@ -6,6 +6,7 @@ from ipaddress import ip_network
 import pytest
 
 from shared.config import ConfigError, read_settings
+from shared.domain.tokens import TokenRules
 from tests.functions.environments import environment
 
 
@@ -75,6 +76,38 @@ class TestSettings:
         assert [switch(text) for text in ("true", "false", "")] == [True, False, False]
         with pytest.raises(ConfigError, match=f"{name}: 'yes' is neither true nor false"):
             switch("yes")
+
+    def test_the_claims_of_tokens_have_defaults(self) -> None:
+        without = {name: text for name, text in environment().items() if not name.startswith("JWT_")}
+
+        assert read_settings(without).tokens == read_settings(environment()).tokens == TokenRules()
+        assert TokenRules() == TokenRules(account_claim="account", role_claim="role", role_prefix="")
+
+    def test_other_claims_can_be_chosen(self) -> None:
+        chosen = {
+            "JWT_ACCOUNT_CLAIM": "custom:account",
+            "JWT_ROLE_CLAIM": "https://acme.example/roles",
+            "JWT_ROLE_PREFIX": "ritornello/",
+        }
+
+        assert read_settings({**environment(), **chosen}).tokens == TokenRules(
+            account_claim="custom:account", role_claim="https://acme.example/roles", role_prefix="ritornello/"
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "text", "message"),
+        [
+            ("JWT_ACCOUNT_CLAIM", "", "'' is not the name of a claim"),
+            ("JWT_ACCOUNT_CLAIM", "a b", "'a b' is not the name of a claim"),
+            ("JWT_ROLE_CLAIM", "a" * 129, "is not the name of a claim"),
+            ("JWT_ROLE_PREFIX", "our ", "'our ' is not up to 64 letters, digits"),
+            ("JWT_ROLE_PREFIX", "our,", "'our,' is not up to 64 letters, digits"),
+            ("JWT_ROLE_PREFIX", "p" * 65, "is not up to 64 letters, digits"),
+        ],
+    )
+    def test_claims_that_no_token_can_have_are_refused(self, name: str, text: str, message: str) -> None:
+        with pytest.raises(ConfigError, match=f"{name}: .*{message}"):
+            read_settings({**environment(), name: text})
 
     def test_tracing_is_active_or_disabled(self) -> None:
         def tracing(mode: str) -> bool:

@@ -37,6 +37,7 @@ from shared.domain.instance.retention import Retention
 from shared.domain.notifications.webhook import RETRY_DELAYS
 from tests.application.sweeps import LASTS, PERIOD
 from tests.dialects.paths import OPERATIONS as SERVED
+from tests.dialects.wire import TOKEN_ROUTES
 from tests.full import INSTANCE, RECORD
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +54,8 @@ MAPPED = {
 """The functions that Lambda itself invokes with batches of a stream or a queue."""
 RECORD_ITEM = record_item(INSTANCE, RECORD, kept=timedelta(days=90))
 BY_LAMBDA_ITSELF = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_LOG_LEVEL"}
+OF_TOKENS = {"JWT_ACCOUNT_CLAIM", "JWT_ROLE_CLAIM", "JWT_ROLE_PREFIX"}
+"""The variables of the functions that take tokens."""
 
 
 def of_type(kind: str) -> dict[str, dict[str, Any]]:
@@ -112,8 +115,9 @@ class TestFunctions:
 
         assert read_settings(environment).stage == "test"
         set_here = set(environment) - BY_LAMBDA_ITSELF
-        assert set_here | {"PEPPER"} == environment.read
+        assert set_here | {"PEPPER"} | OF_TOKENS == environment.read
         assert ("PEPPER" in set_here) is name.endswith("Api")
+        assert set_here & OF_TOKENS == (OF_TOKENS if name in ("CoreApi", "AutomationApi") else set())
 
     @pytest.mark.parametrize("name", FUNCTIONS)
     def test_every_function_has_its_logs_and_its_artifact(self, name: str) -> None:
@@ -287,6 +291,7 @@ class TestTables:
         assert TEMPLATE.document["Parameters"]["DeletionProtection"]["Default"] == "false"
 
 
+TOKENS = {"JwtIssuer": "https://id.example.com", "JwtAudience": "ritornello,other"}
 LABEL = "2026-11-29T06:00:00.000"
 ADOPTED = {
     **PARAMETERS,
@@ -329,8 +334,11 @@ class TestAdoption:
         assert list(self.TEMPLATE.tables()) == []
         assert len(list(TEMPLATE.tables())) == len(of_type("AWS::DynamoDB::Table"))
 
-    @pytest.mark.parametrize("template", [TEMPLATE, TEMPLATE_OF_ADOPTED], ids=["own", "adopted"])
-    def test_every_reference_leads_to_something_that_is_made(self, template: Template) -> None:
+    @pytest.mark.parametrize(
+        "parameters", [PARAMETERS, ADOPTED, {**PARAMETERS, **TOKENS}], ids=["own", "adopted", "tokens"]
+    )
+    def test_every_reference_leads_to_something_that_is_made(self, parameters: dict[str, str]) -> None:
+        template = Template(ROOT / "template.yaml", parameters)
         document = template.document
         made = {n for n, r in document["Resources"].items() if template.holds(r.get("Condition"))}
         outputs = [o for o in document["Outputs"].values() if template.holds(o.get("Condition"))]
@@ -1009,7 +1017,8 @@ class TestTheApi:
     def test_the_resource_policies_are_far_below_lambdas_limit(self) -> None:
         """SAM adds a permission to the policy of a function for each of its routes; the limit is 20,480 bytes."""
         sizes = {
-            function: len(json.dumps(policy_of(function, routes)))
+            function: len(json.dumps(policy_of(function, routes + 1)))
+            # One more is that of the API for tokens.
             for function, routes in Counter(route.function for route in TEMPLATE.routes()).items()
         }
 
@@ -1109,6 +1118,156 @@ class TestTheApi:
     )
     def test_half_a_domain_is_refused(self, parameters: dict[str, str]) -> None:
         assert broken_rules({**PARAMETERS, **parameters}) == ["DomainsHaveCertificates"]
+
+
+TEMPLATE_OF_TOKENS = Template(ROOT / "template.yaml", {**PARAMETERS, **TOKENS})
+
+
+def made_for_tokens(template: Template) -> set[str]:
+    """Return the resources and outputs that a template makes for tokens."""
+    document = template.document
+    parts = {**document["Resources"], **document["Outputs"]}
+    return {
+        name for name, part in parts.items() if name.startswith("Token") and template.holds(part["Condition"])
+    }
+
+
+class TestTheApiForTokens:
+    """Tokens have an API of their own, whose routes all have the authorizer."""
+
+    API: dict[str, Any] = RESOURCES["TokenApi"]["Properties"]
+    STAGE: dict[str, Any] = RESOURCES["TokenStage"]["Properties"]
+
+    def test_it_is_made_with_an_issuer_only(self) -> None:
+        of_tokens = {
+            name
+            for name, part in {**RESOURCES, **TEMPLATE.document["Outputs"]}.items()
+            if "TokenApi" in json.dumps(part) or name.startswith("Token")
+        }
+
+        assert made_for_tokens(TEMPLATE) == set()
+        assert made_for_tokens(TEMPLATE_OF_TOKENS) == of_tokens
+        assert {"TokenApi", "TokenApiUrl", "TokenApiFailuresAlarm"} < of_tokens
+        for name in of_tokens & set(RESOURCES):
+            assert RESOURCES[name]["Condition"] == "HasTokens"
+
+    @pytest.mark.parametrize(
+        ("parameters", "broken"),
+        [
+            ({}, []),
+            (TOKENS, []),
+            ({"JwtIssuer": "https://id.example.com"}, ["IssuersHaveAudiences"]),
+            ({"JwtAudience": "ritornello"}, ["IssuersHaveAudiences"]),
+        ],
+    )
+    def test_issuer_and_audience_are_given_together(
+        self, parameters: dict[str, str], broken: list[str]
+    ) -> None:
+        assert broken_rules({**PARAMETERS, **parameters}) == broken
+
+    def test_the_authorizer_verifies_issuer_and_audience(self) -> None:
+        authorizer = RESOURCES["TokenAuthorizer"]["Properties"]
+
+        assert authorizer["AuthorizerType"] == "JWT"
+        assert authorizer["IdentitySource"] == ["$request.header.Authorization"]
+        assert authorizer["JwtConfiguration"] == {
+            "Issuer": {"Ref": "JwtIssuer"},
+            "Audience": {"Fn::Split": [",", {"Ref": "JwtAudience"}]},
+        }
+
+    def test_every_route_has_the_authorizer(self) -> None:
+        routes = of_type("AWS::ApiGatewayV2::Route")
+
+        assert routes
+        for route in routes.values():
+            assert route["AuthorizationType"] == "JWT"
+            assert route["AuthorizerId"] == {"Ref": "TokenAuthorizer"}
+            assert route["ApiId"] == {"Ref": "TokenApi"}
+
+    def test_no_route_takes_a_preflight(self) -> None:
+        """It has no token. API Gateway answers it by itself if no route takes it."""
+        methods = {route["RouteKey"].split()[0] for route in of_type("AWS::ApiGatewayV2::Route").values()}
+
+        assert methods == {"GET", "POST", "PUT", "PATCH", "DELETE"}
+
+    @pytest.mark.parametrize("function", ["CoreApi", "AutomationApi"])
+    def test_every_operation_of_core_and_8x8_leads_to_its_function(self, function: str) -> None:
+        for method, path in SERVED[function]:
+            assert self.led(method, re.sub(r"\{\w+\}", "x-1", path)) == function
+
+    @pytest.mark.parametrize("function", ["ProcessApi", "OrdersApi"])
+    def test_the_other_dialects_are_unknown_paths_of_the_core_dialect(self, function: str) -> None:
+        for method, path in SERVED[function]:
+            assert self.led(method, re.sub(r"\{\w+\}", "x-1", path)) == "CoreApi"
+
+    @staticmethod
+    def led(method: str, target: str) -> str:
+        """Return the function that a request leads to."""
+        request = HttpRequest(method=method, target=target, headers={}, body=b"", source="127.0.0.1")
+        found = event_of(request, TOKEN_ROUTES)
+        assert found is not None, f"{method} {target}"
+        return found[0]
+
+    @pytest.mark.parametrize("dialect", ["Core", "Automation"])
+    def test_integration_and_permission_name_the_alias(self, dialect: str) -> None:
+        integration = RESOURCES[f"Token{dialect}Integration"]["Properties"]
+        permission = RESOURCES[f"Token{dialect}Permission"]["Properties"]
+
+        assert integration["IntegrationUri"] == permission["FunctionName"] == {"Ref": f"{dialect}Api.Alias"}
+        assert (integration["IntegrationType"], integration["PayloadFormatVersion"]) == ("AWS_PROXY", "2.0")
+        assert permission["Principal"] == "apigateway.amazonaws.com"
+        assert permission["SourceArn"]["Fn::Sub"] == (
+            "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${TokenApi}/*"
+        )
+
+    def test_throttling_is_that_of_the_first_api(self) -> None:
+        assert self.STAGE["DefaultRouteSettings"] == RESOURCES["Api"]["Properties"]["DefaultRouteSettings"]
+        assert (self.STAGE["StageName"], self.STAGE["AutoDeploy"]) == ("$default", True)
+
+    def test_the_access_log_adds_why_a_token_was_refused(self) -> None:
+        first = RESOURCES["Api"]["Properties"]["AccessLogSettings"]
+        own = self.STAGE["AccessLogSettings"]
+
+        assert own["DestinationArn"] == first["DestinationArn"]
+        assert json.loads(own["Format"]) == {
+            **json.loads(first["Format"]),
+            "authorizerError": "$context.authorizer.error",
+        }
+
+    def test_cors_is_that_of_the_first_api_without_sessions(self) -> None:
+        first = RESOURCES["Api"]["Properties"]["DefinitionBody"]["x-amazon-apigateway-cors"]["Fn::If"]
+        condition, cors, otherwise = self.API["CorsConfiguration"]["Fn::If"]
+        expected = {
+            name[0].upper() + name[1:]: [one for one in value if one != "x-access-token"]
+            if name in ("allowHeaders", "exposeHeaders")
+            else value
+            for name, value in first[1].items()
+        }
+
+        assert (condition, otherwise) == (first[0], first[2])
+        assert cors == expected
+
+    @pytest.mark.parametrize(
+        ("parameter", "good", "bad"),
+        [
+            (
+                "JwtIssuer",
+                ["", "https://a.auth0.com/"],
+                ["http://id.example", "id.example", "https://a,https://b"],
+            ),
+            ("JwtAudience", ["", "a", "https://flows.example,b"], [",", "a,", "a b"]),
+            ("JwtAccountClaim", ["account", "custom:account", "https://a.example/b"], ["", "a b", "a,b"]),
+            ("JwtRoleClaim", ["role", "cognito:groups"], ["", "a b"]),
+            ("JwtRolePrefix", ["", "ritornello-", "ritornello/"], ["a ", "a,", "[a"]),
+        ],
+    )
+    def test_parameters_that_cannot_be_meant_are_refused(
+        self, parameter: str, good: list[str], bad: list[str]
+    ) -> None:
+        pattern = TEMPLATE.document["Parameters"][parameter]["AllowedPattern"]
+
+        assert [one for one in good if re.fullmatch(pattern, one) is None] == []
+        assert [one for one in bad if re.fullmatch(pattern, one)] == []
 
 
 class TestWatching:

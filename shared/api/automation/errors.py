@@ -98,8 +98,10 @@ _BUSY = AutomationError(
 ERRORS = ErrorTable(
     rows={
         UnknownPathError: lambda _: not_found("Resource"),
-        UnauthorizedError: lambda _: AutomationError(
-            HTTPStatus.UNAUTHORIZED, Code.UNAUTHORIZED, "Unauthorized Access"
+        UnauthorizedError: lambda error: AutomationError(
+            HTTPStatus.UNAUTHORIZED,
+            Code.UNAUTHORIZED,
+            "Unauthorized Access" if error.why is None else f"Unauthorized Access: {error.why}.",
         ),
         ForbiddenError: lambda _: FORBIDDEN,
         TooLargeError: lambda _: invalid(

@@ -78,9 +78,11 @@ UNAVAILABLE = (
 ERRORS = ErrorTable(
     rows={
         UnknownPathError: lambda _: not_found("path"),
-        UnauthorizedError: lambda _: CoreError(HTTPStatus.UNAUTHORIZED, "a valid access key is required"),
+        UnauthorizedError: lambda error: CoreError(
+            HTTPStatus.UNAUTHORIZED, error.why or "a valid access key is required"
+        ),
         ForbiddenError: lambda error: CoreError(
-            HTTPStatus.FORBIDDEN, f"needs the role {error.route.role}; the key has {error.principal.role}"
+            HTTPStatus.FORBIDDEN, f"needs the role {error.route.role}; the caller has {error.principal.role}"
         ),
         TooLargeError: lambda _: CoreError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body must not be larger than 256 KB"

@@ -74,7 +74,7 @@ def post_instance(request: Request, body: Creation) -> Answer[answers.CreatedSha
         description=sent.description,
         start_date=instant_in_strategy(strategy, sent.startDate, pointer="/startDate"),
         end_date=instant_in_strategy(strategy, sent.endDate, pointer="/endDate"),
-        by=request.principal.key_id,
+        by=request.principal.name,
         repeatable=request.repeatable(),
         reference=sent.reference,
     )

@@ -56,7 +56,7 @@ def post_strategy(request: Request, body: CreateStrategy) -> Answer[answers.Save
         description=body.description,
         secret=body.secret,
         settings=body.settings,
-        by=request.principal.key_id,
+        by=request.principal.name,
         repeatable=request.repeatable(),
     )
     environment = request.deployment.environment

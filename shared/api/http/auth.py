@@ -1,20 +1,26 @@
-"""Authentication by access keys and strategy secrets. Source: docs/design.md section 9."""
+"""Authentication by access keys, tokens and strategy secrets. Source: docs/design.md section 9."""
 
 import base64
 import binascii
+from collections.abc import Mapping
 from enum import Enum, auto
 
+from shared.api.http.errors import UnauthorizedError
 from shared.api.http.request import Incoming
 from shared.api.http.route import Principal, Route
 from shared.domain.strategy.model import StrategyHead
+from shared.domain.tokens import TokenRefused, caller_of
 from shared.domain.validation.texts import text_fault
 
 
-def bearer(incoming: Incoming, _route: Route) -> Principal | None:
-    """Authenticate by ``Authorization: Bearer <keyId>.<secret>``.
+def bearer(incoming: Incoming, route: Route) -> Principal | None:
+    """Authenticate by ``Authorization: Bearer <keyId>.<secret>``, or by the token that API Gateway has verified.
 
     Return None if the header is missing or malformed, or if the key is unknown or its secret wrong.
+    Raises: UnauthorizedError: the token does not name an account and a role.
     """
+    if incoming.claims is not None:
+        return _holder(incoming.claims, incoming, route)
     scheme, _, token = incoming.headers.get("authorization", "").partition(" ")
     key_id, _, secret = token.strip().partition(".")
     return _principal(incoming, key_id, secret) if scheme.lower() == "bearer" else None
@@ -35,6 +41,13 @@ def basic(incoming: Incoming, _route: Route) -> Principal | None:
     return _principal(incoming, key_id, secret) if scheme.lower() == "basic" else None
 
 
+def _holder(claims: Mapping[str, object], incoming: Incoming, route: Route) -> Principal:
+    caller = caller_of(claims, incoming.deployment.tokens)
+    if isinstance(caller, TokenRefused):
+        raise UnauthorizedError(route, caller.why)
+    return Principal(name=caller.name, account_id=caller.account_id, role=caller.role)
+
+
 def _principal(incoming: Incoming, key_id: str, secret: str) -> Principal | None:
     if not key_id or not secret or text_fault(key_id + secret) is not None:
         return None
@@ -43,7 +56,7 @@ def _principal(incoming: Incoming, key_id: str, secret: str) -> Principal | None
     matches = hasher.matches(secret, key.secret_hash if key else hasher.hash(""))
     if key is None or not matches:
         return None
-    return Principal(key_id=key.key_id, account_id=key.account_id, role=key.role)
+    return Principal(name=key.key_id, account_id=key.account_id, role=key.role)
 
 
 class Secret(Enum):

@@ -50,9 +50,10 @@ class TooLargeError(Exception):
 
 @dataclass(eq=False)
 class UnauthorizedError(Exception):
-    """The request has no valid access key or session."""
+    """The request has no valid access key, session or token. ``why`` is what the token lacks, if it has one."""
 
     route: Route
+    why: str | None = None
 
 
 @dataclass(eq=False)

@@ -1,13 +1,14 @@
 """The Lambda handler of a dialect: one pipeline for every request.
 
-It checks the key (401), the role (403), the object that the path names (404), its secret (403), then query, body and
-headers (400), and runs the operation.
+It checks the key or token (401), the role (403), the object that the path names (404), its secret (403), then query,
+body and headers (400), and runs the operation.
 Source: docs/design.md section 9.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,7 +34,7 @@ from shared.api.http.models import (
     read_query,
 )
 from shared.api.http.pages import serve_pages
-from shared.api.http.request import Deployment, Incoming, Request, body_of
+from shared.api.http.request import Deployment, Incoming, Request, body_of, claims_of
 from shared.api.http.route import Answer, Principal, Route
 from shared.application.log_lines import log_line
 from shared.application.ports import Ports, SecretHasher
@@ -128,7 +129,7 @@ def handler_of(dialect: Dialect, host: Host, folder: Path) -> Handler:
     for route in dialect.routes:
         app.route(route.path, method=route.method)(gateway.serve(route))
     serve_pages(app, dialect.name, folder)
-    app.not_found(lambda _: gateway.refuse(UnknownPathError()))
+    app.not_found(lambda _: gateway.answer_unknown())
     # Powertools' own answers to errors have neither the dialect's shape nor its error id.
     app.exception_handler(Exception)(gateway.refuse)
 
@@ -158,10 +159,21 @@ class _Gateway:
                 text=body_of(event.raw_event),
                 now=ports.clock.now(),
                 last_wins=self.dialect.last_wins,
+                claims=claims_of(event.raw_event),
             )
             return self._respond(answer(self.dialect, route, incoming, path))
 
         return served
+
+    def answer_unknown(self) -> Response[Any]:
+        """Answer a request that no route takes: a browser's preflight with 204, anything else as an unknown path."""
+        event = self.app.current_event
+        # API Gateway leads preflights here, because its routes take every method. It adds the headers of CORS to the
+        # answer, which must be a success, or the browser stops.
+        asks = {"origin", "access-control-request-method"} <= set(event.headers)
+        if event.http_method == "OPTIONS" and asks:
+            return self._respond(Answer(body=None, status=HTTPStatus.NO_CONTENT))
+        return self.refuse(UnknownPathError())
 
     def refuse(self, error: Exception) -> Response[Any]:
         """Answer an error as the dialect does. The answer to a failure of ours has only the id of its log entry."""

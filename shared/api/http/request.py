@@ -11,6 +11,7 @@ from shared.api.http.strict_json import canonical, strict_json
 from shared.application.ports import Ports, SecretHasher
 from shared.application.start import Repeatable
 from shared.domain.instance.verdict import Actor
+from shared.domain.tokens import TokenRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,7 @@ class Deployment:
     ``connector_timezone`` is the zone of a process's dates if neither the request nor the strategy names one.
     If ``joc_allow_unscoped``, a JOC command that names no orders, workflows or folders means every order.
     If ``joc_force_comments``, every JOC command needs a comment.
+    ``tokens`` says which claims of tokens name the account and the role.
     """
 
     environment: str
@@ -28,6 +30,7 @@ class Deployment:
     connector_timezone: str
     joc_allow_unscoped: bool
     joc_force_comments: bool
+    tokens: TokenRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,7 @@ class Incoming:
 
     ``headers`` have names in lower case, ``text`` is the body as sent, ``now`` the time of the request.
     ``last_wins`` names the member of the body in which repeated names are allowed; the last one counts.
+    ``claims`` are those of a token that API Gateway has verified, or None if the API takes no tokens.
     """
 
     ports: Ports
@@ -46,6 +50,7 @@ class Incoming:
     text: bytes
     now: datetime
     last_wins: str | None = None
+    claims: Mapping[str, object] | None = None
 
     def json(self) -> Any:  # noqa: ANN401 - any JSON value
         """Return the body. Raises: InvalidInputError: if it is not JSON."""
@@ -75,7 +80,7 @@ class Request(Incoming):
     @property
     def actor(self) -> Actor:
         """The caller, with the reason in ``Audit-Comment``, for the audit trail."""
-        return Actor(name=self.principal.key_id, reason=self.headers.get("audit-comment") or None)
+        return Actor(name=self.principal.name, reason=self.headers.get("audit-comment") or None)
 
     def repeatable(self, *scope: str) -> Repeatable | None:
         """Return the ``Idempotency-Key`` with a hash of the request, or None if the request has no key.
@@ -100,3 +105,10 @@ def body_of(event: Mapping[str, Any]) -> bytes:
     # API Gateway encodes bodies with a binary content type.
     text = event.get("body") or ""
     return base64.b64decode(text) if event.get("isBase64Encoded") else text.encode()
+
+
+def claims_of(event: Mapping[str, Any]) -> Mapping[str, object] | None:
+    """Return the claims of the token that API Gateway verified, or None if the API has no JWT authorizer."""
+    # API Gateway alone writes the context of a request; nothing that a client sends gets into it.
+    jwt = (event["requestContext"].get("authorizer") or {}).get("jwt")
+    return None if jwt is None else jwt.get("claims") or {}

@@ -16,9 +16,12 @@ from shared.domain.ids import AccountId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """The holder of a valid access key or session."""
+    """The holder of a valid access key, session or token.
 
-    key_id: str
+    ``name`` is the id of the key, or ``token:`` and the subject of the token.
+    """
+
+    name: str
     account_id: AccountId
     role: Role
 

@@ -114,7 +114,7 @@ def _added(
     head = workflow_at(request.ports, request.principal.account_id, item.workflowPath)
     if head is None:
         raise JocError(Code.NO_WORKFLOW, f"workflow {item.workflowPath!r} does not exist")
-    name = item.orderName or request.principal.key_id[:30]
+    name = item.orderName or request.principal.name[:30]
     for named in _names(request, when, name, number, again):
         try:
             return _started(request, head, item, when, named, actor)
@@ -131,7 +131,7 @@ def _started(
         strategy_id=head.name,
         attributes=item.arguments,
         start_date=when.at,
-        by=request.principal.key_id,
+        by=request.principal.name,
         repeatable=named,
         schedule=OwnSchedule(on_call=when.at is None),
         order_id=named.key,

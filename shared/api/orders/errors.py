@@ -189,8 +189,8 @@ def _unauthorized(error: UnauthorizedError) -> SecurityError:
 
 
 def _forbidden(error: ForbiddenError) -> SecurityError:
-    key_id = error.principal.key_id
-    return SecurityError(HTTPStatus.FORBIDDEN, "Access denied", account=key_id, call=call_of(error.route))
+    name = error.principal.name
+    return SecurityError(HTTPStatus.FORBIDDEN, "Access denied", account=name, call=call_of(error.route))
 
 
 DATE_CODES: Mapping[type[Exception], Code] = {

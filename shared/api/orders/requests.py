@@ -34,7 +34,7 @@ def actor_of(request: Request, log: AuditLog, *options: str) -> Actor:
     if request.deployment.joc_force_comments and not log.comment:
         raise JocError(Code.NO_COMMENT, "missing comment")
     return Actor(
-        name=request.principal.key_id,
+        name=request.principal.name,
         reason=log.comment or None,
         minutes_spent=log.timeSpent,
         ticket=log.ticketLink or None,

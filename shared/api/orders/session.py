@@ -22,7 +22,7 @@ def session(incoming: Incoming, route: Route) -> Principal | None:
         raise SecurityError(LOGIN_TIMEOUT, message, account=key.key_id, call=call_of(route))
     if key is None:
         return None
-    return Principal(key_id=key.key_id, account_id=key.account_id, role=key.role)
+    return Principal(name=key.key_id, account_id=key.account_id, role=key.role)
 
 
 def closed_session(incoming: Incoming, route: Route) -> Principal | None:
@@ -40,9 +40,9 @@ def log_in(request: Request) -> Answer[SecurityShape]:
     Its token is in the header X-Access-Token and in the body. It expires after half an hour without use.
     """
     principal = request.principal
-    token = open_session(request.ports, request.hasher, principal.account_id, principal.key_id)
+    token = open_session(request.ports, request.hasher, principal.account_id, principal.name)
     body: SecurityShape = {
-        **security_shape(request.now, account=principal.key_id, message=""),
+        **security_shape(request.now, account=principal.name, message=""),
         "isAuthenticated": True,
         "isPermitted": True,
         "accessToken": token,
@@ -54,7 +54,7 @@ def log_in(request: Request) -> Answer[SecurityShape]:
 
 def log_out(request: Request) -> Answer[SecurityShape]:
     """Close the session. Its token becomes invalid at once."""
-    return Answer(body=security_shape(request.now, account=request.principal.key_id, message=""))
+    return Answer(body=security_shape(request.now, account=request.principal.name, message=""))
 
 
 def _token(incoming: Incoming) -> str:

@@ -47,7 +47,7 @@ def start_process(request: Request, body: Start) -> Answer[StartedShape]:
         attributes=body.fields.values,
         start_date=body.plan.start_date,
         end_date=body.plan.end_date,
-        by=request.principal.key_id,
+        by=request.principal.name,
         schedule=body.plan.schedule,
         worker=body.fields.worker,
         repeatable=request.repeatable(),

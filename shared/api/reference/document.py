@@ -21,7 +21,10 @@ from shared.application.ports import ConnectionLostError, OverloadedError
 A_BEARER_KEY: Json = {
     "type": "http",
     "scheme": "bearer",
-    "description": "`<keyId>.<secret>` of an access key.",
+    "description": (
+        "`<keyId>.<secret>` of an access key. At the address for tokens, if the deployment has one: "
+        "a token (JWT) of its identity provider."
+    ),
 }
 _PART: Json = {"type": "string", "minLength": 1}
 _REPEATABLE = "Identifies the request, so that sending it again creates nothing new."
