@@ -1,6 +1,6 @@
 """The settings of the deployment, read from the environment once and frozen.
 
-Source: template.yaml sets each of them; docs/operations.md describes them.
+Source: template.yaml sets each of them; docs/deployment.md describes them.
 """
 
 import re

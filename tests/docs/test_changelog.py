@@ -1,4 +1,4 @@
-"""The changelog says for every release what is stored anew. Source: docs/operations.md, "Upgrade and roll back"."""
+"""The changelog says for every release what is stored anew. Source: docs/deployment.md, "Upgrade and roll back"."""
 
 import re
 from pathlib import Path

@@ -45,7 +45,7 @@ PARAMETERS = {"Stage": "test", "Environment": "dev", "SettingsKeyArn": "arn:key"
 TEMPLATE = Template(ROOT / "template.yaml", PARAMETERS)
 RESOURCES: dict[str, Any] = TEMPLATE.document["Resources"]
 FUNCTIONS = {function.logical_id: function for function in TEMPLATE.functions()}
-OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+OPERATIONS = "\n".join((ROOT / "docs" / f"{name}.md").read_text() for name in ("deployment", "operations"))
 MAPPED = {
     mapping["Properties"]["FunctionName"]["Ref"].removesuffix(".Alias")
     for mapping in RESOURCES.values()
