@@ -148,13 +148,18 @@ class Restore:
 
     def _set_up(self, table: str, settings: Mapping[str, Any]) -> str | None:
         """Set what a restore leaves out. Return the label of the table's stream, if it is to have one."""
+        self._enable_recovery(table)
+        label = self._set_stream(table, settings.get("StreamSpecification"))
+        # After the stream, which must have what expires.
         expiry = settings.get("TimeToLiveSpecification")
         if expiry is not None:
             status = self.client.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
             if status["TimeToLiveStatus"] not in ("ENABLED", "ENABLING"):
                 self.client.update_time_to_live(TableName=table, TimeToLiveSpecification=expiry)
-        self._enable_recovery(table)
-        stream = settings.get("StreamSpecification")
+        return label
+
+    def _set_stream(self, table: str, stream: Mapping[str, Any] | None) -> str | None:
+        """Enable the stream of a table, if it is to have one. Return its label."""
         if stream is None:
             return None
         described = self._found(table)

@@ -192,7 +192,7 @@ def _tokens(environment: Mapping[str, str], problems: list[str]) -> TokenRules:
     for name, claim in (("JWT_ACCOUNT_CLAIM", rules.account_claim), ("JWT_ROLE_CLAIM", rules.role_claim)):
         if _CLAIM.fullmatch(claim) is None:
             problems.append(f"{name}: {claim!r} is not the name of a claim")
-    # A role is found between spaces and commas, so a prefix with one of them would fit no value.
+    # A role is found between spaces, so a prefix with one of them would fit no value.
     if _ROLE_PREFIX.fullmatch(rules.role_prefix) is None:
         problems.append(
             f"JWT_ROLE_PREFIX: {rules.role_prefix!r} is not up to 64 letters, digits and . _ : / | -"

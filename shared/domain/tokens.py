@@ -13,7 +13,7 @@ from shared.domain.ids import AccountId
 _ACCOUNT = re.compile(r"[A-Za-z0-9._:@/|-]{1,100}")
 # OpenID Connect allows a subject of at most 255 ASCII characters.
 _SUBJECT = re.compile(r"[!-~]{1,255}")
-_SEPARATORS = re.compile(r"[\s,]+")
+_ARRAY = re.compile(r"\[(.*)\]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,8 @@ def caller_of(claims: Mapping[str, object], rules: TokenRules) -> TokenCaller | 
 def _role_in(claim: object, rules: TokenRules) -> Role | TokenRefused:
     # API Gateway gives each claim as text: an array as "[a b c]", which may be values with spaces in them.
     text = claim if isinstance(claim, str) else ""
-    values = [value for value in _SEPARATORS.split(text.strip().removeprefix("[").removesuffix("]")) if value]
+    array = _ARRAY.fullmatch(text)
+    values = (array[1] if array else text).split()
     if not rules.role_prefix and len(values) > 1:
         # The group "billing admin" must not make an administrator.
         return TokenRefused(

@@ -113,6 +113,10 @@ class TestRoles:
             ("[]", None),
             ("Admin", None),
             ("administrator", None),
+            ("[admin", None),
+            ("admin]", None),
+            ("admin,", None),
+            ("viewer,admin", None),
             ("ritornello-admin", None),
             (None, None),
             (["admin"], None),
@@ -122,7 +126,7 @@ class TestRoles:
     def test_without_a_prefix_the_claim_is_one_role(self, claim: object, role: Role | None) -> None:
         assert role_of(claim, STANDARD) is role
 
-    @pytest.mark.parametrize("claim", ["[billing admin]", "billing admin", "[viewer admin]", "viewer,admin"])
+    @pytest.mark.parametrize("claim", ["[billing admin]", "billing admin", "[viewer admin]", "viewer, admin"])
     def test_without_a_prefix_several_values_are_refused(self, claim: str) -> None:
         """The group "billing admin" must not make an administrator, and looks like two groups."""
         assert refusal({**CLAIMS, "role": claim}) == (
@@ -138,8 +142,11 @@ class TestRoles:
             ("[staff ritornello-viewer ritornello-operator]", Role.OPERATOR),
             ("[ritornello-admin ritornello-viewer]", Role.ADMIN),
             ("[ritornello-viewer ritornello-admin]", Role.ADMIN),
-            ("staff,ritornello-viewer", Role.VIEWER),
-            ("staff, ritornello-operator", Role.OPERATOR),
+            ("staff ritornello-viewer", Role.VIEWER),
+            ("staff,ritornello-viewer", None),
+            ("[staff,ritornello-admin]", None),
+            ("[ritornello-admin", None),
+            ("ritornello-admin]", None),
             ("openid ritornello-viewer", Role.VIEWER),
             ("[billing admin]", None),
             ("[ritornello-administrator x-ritornello-admin]", None),

@@ -226,7 +226,7 @@ Reason = Annotated[
 
 
 StoredPhase = Literal["PAUSED", "STUCK", "CANCELED", "FAULTED", "COMPLETED", "RETRYING"]
-StoppedBy = Annotated[str, Field(min_length=1, max_length=100)]
+StoppedBy = Annotated[str, Field(min_length=1, max_length=300)]
 OneAttribute = Annotated[dict[str, str], Field(min_length=1, max_length=1)]
 
 

@@ -6,7 +6,7 @@ Source: docs/design.md sections 3.5, 3.6, 3.7 and 3.9.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.domain.instance.event import Event, EventStatus, PausedFor
+from shared.domain.instance.event import Event, EventStatus, PausedFor, Resolution
 from shared.domain.instance.journal import ClosedBy, EventHistory
 from shared.domain.instance.model import Instance, Lease
 from shared.domain.instance.reason import Cause, ErrorKind, EventFailure, StopReason
@@ -107,8 +107,9 @@ def _is_too_late(strategy: Strategy, event: Event, then: Intent, *, lease: Lease
     """Return whether the event's call is in doubt, and for too long to be repeated without an operator."""
     if now < lease.until + CALL_REPEATED or then.awaits or event.has_answer_to(then.correlation_id):
         return False
-    is_undecided = event.progress.call_in_doubt and event.progress.resolution is None
-    return is_undecided and can_be_in_doubt(strategy, event, then.step)
+    # An operator's decision to repeat covers one sending, and this may be the crash after it.
+    is_undecided = event.progress.resolution in (None, Resolution.RETRY)
+    return event.progress.call_in_doubt and is_undecided and can_be_in_doubt(strategy, event, then.step)
 
 
 def _left_to_an_operator(then: Intent, *, now: datetime) -> RunEnd:

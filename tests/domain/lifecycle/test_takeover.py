@@ -191,14 +191,25 @@ class TestAVeryLateTakeover:
         assert (of.running.progress.first_action, of.running.progress.call_in_doubt) == (first, True)
         assert of.running.progress.resolution is Resolution.RETRY
 
-    def test_a_decision_of_an_operator_is_not_asked_for_again(self) -> None:
+    @pytest.mark.parametrize("resolution", [Resolution.SKIP, Resolution.FAIL])
+    def test_a_decision_of_an_operator_is_not_asked_for_again(self, resolution: Resolution) -> None:
+        of = self.lapsed(claimed(life()))
+        of.claim(of.running, self.TOO_LATE)
+        of.decide(Resolve(seq=1, resolution=resolution, by=ANN), self.TOO_LATE)
+        of.claim(of.main, self.TOO_LATE)
+        self.lapsed(of)
+        of.claim(of.running, self.TOO_LATE)
+        assert (of.running.progress.call_in_doubt, of.instance.fence) == (True, 4)
+
+    def test_a_decision_to_repeat_covers_one_sending(self) -> None:
         of = self.lapsed(claimed(life()))
         of.claim(of.running, self.TOO_LATE)
         of.decide(Resolve(seq=1, resolution=Resolution.RETRY, by=ANN), self.TOO_LATE)
         of.claim(of.main, self.TOO_LATE)
         self.lapsed(of)
         of.claim(of.running, self.TOO_LATE)
-        assert (of.running.progress.call_in_doubt, of.instance.fence) == (True, 4)
+        assert of.main.paused_for is PausedFor.IN_DOUBT
+        assert of.main.progress.call_in_doubt is True
 
     @pytest.mark.parametrize("method", ["get", "put", "delete"])
     def test_a_call_that_is_safe_to_repeat_is_repeated(self, method: str) -> None:
