@@ -176,7 +176,7 @@ class TestTheRoleOfTheStack:
         }
 
 
-@pytest.mark.parametrize("name", ["deployer", "first-key", "stack"])
+@pytest.mark.parametrize("name", ["deployer", "first-key", "restore", "stack"])
 def test_each_policy_names_its_statements_once(name: str) -> None:
     sids = [statement["Sid"] for statement in policy(name)]
 
