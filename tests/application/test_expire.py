@@ -164,7 +164,7 @@ class TestABatch:
         ports.overloaded = frozenset(seqs)
         return ports
 
-    def test_what_came_before_a_fault_is_done(self) -> None:
+    def test_events_before_a_fault_are_finished(self) -> None:
         ports = self.unreliable(2)
         batch = ports.delete_due()
 

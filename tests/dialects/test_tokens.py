@@ -46,7 +46,7 @@ def automation(claims: Mapping[str, str] | None, method: str, path: str, body: A
     return reply
 
 
-def asked(
+def sent(
     method: str,
     path: str,
     claims: Mapping[str, str],
@@ -144,11 +144,11 @@ class TestCore:
             "/orders/add",
             "/x",
         ):
-            function, status, body = asked("GET", target, ADMIN, TOKEN_ROUTES)
+            function, status, body = sent("GET", target, ADMIN, TOKEN_ROUTES)
             assert (function, status, body["message"]) == ("CoreApi", 404, ["path not found"])
 
 
-CLAIMS_ELSEWHERE: list[dict[str, str]] = [
+MISPLACED_CLAIMS: list[dict[str, str]] = [
     {"x-amzn-oidc-data": "{}", "x-jwt-claims": '{"sub":"u-3","account":"a-1","role":"admin"}'},
     {"requestcontext": '{"authorizer":{"jwt":{"claims":{"sub":"u-3"}}}}', "sub": "u-3", "account": "a-1"},
     # A token that nobody has verified: {"alg":"none"} and the claims of an administrator.
@@ -164,7 +164,7 @@ CLAIMS_ELSEWHERE: list[dict[str, str]] = [
 class TestWhatClientsSend:
     """Only API Gateway writes claims. What a client sends as one is never believed."""
 
-    @pytest.mark.parametrize("headers", CLAIMS_ELSEWHERE)
+    @pytest.mark.parametrize("headers", MISPLACED_CLAIMS)
     def test_claims_in_a_header_are_not_believed(self, headers: dict[str, str]) -> None:
         reply = core(None, "GET", "/queue", headers=headers)
 
@@ -184,11 +184,11 @@ class TestWhatClientsSend:
         closed = [place for place in OPERATIONS[function] if place[1].rpartition("/")[2] not in OPEN]
         assert len(closed) > 3
         for method, path in closed:
-            found, status, _ = asked(method, path.replace("{", "").replace("}", ""), ADMIN, ROUTES)
+            found, status, _ = sent(method, path.replace("{", "").replace("}", ""), ADMIN, ROUTES)
             assert (found, status) == (function, 401), path
 
     def test_keys_count_in_the_other_dialects(self) -> None:
-        _, status, body = asked("POST", "/joc/api/authentication/login", ADMIN, ROUTES, headers=BASIC)
+        _, status, body = sent("POST", "/joc/api/authentication/login", ADMIN, ROUTES, headers=BASIC)
 
         assert (status, body["account"]) == (200, "viewer")
 

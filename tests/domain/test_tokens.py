@@ -157,7 +157,7 @@ class TestRoles:
     def test_with_a_prefix_the_highest_role_counts(self, claim: str, role: Role | None) -> None:
         assert role_of(claim, PREFIXED) is role
 
-    def test_a_token_without_a_role_is_told_which_there_are(self) -> None:
+    def test_a_refusal_for_a_missing_role_lists_the_roles(self) -> None:
         assert refusal({**CLAIMS, "role": "boss"}) == (
             "the token needs a claim 'role' with one of admin, operator, viewer"
         )

@@ -106,7 +106,7 @@ def types_in(annotation: Any) -> Iterator[Any]:
         yield annotation
 
 
-def wanted_of(kind: type) -> Iterator[tuple[type, str, object]]:
+def required_of(kind: type) -> Iterator[tuple[type, str, object]]:
     """Yield what values of a class can show: each field with and without its default, each enum value, each class."""
     hints = typing.get_type_hints(kind)
     for each in fields(kind):
@@ -146,8 +146,8 @@ def name_of(feature: tuple[type, str, object]) -> str:
 def missing(stored: Stored, kinds: set[type]) -> list[str]:
     """Return what values of these classes can show and no golden does."""
     shown = {feature for value in stored.values for each in within(value) for feature in features_of(each)}
-    wanted = {feature for kind in kinds for feature in wanted_of(kind)}
-    return sorted(map(name_of, wanted - shown - NEVER_STORED - ALWAYS_STORED))
+    required = {feature for kind in kinds for feature in required_of(kind)}
+    return sorted(map(name_of, required - shown - NEVER_STORED - ALWAYS_STORED))
 
 
 class TestMembers:
