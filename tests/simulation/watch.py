@@ -18,23 +18,24 @@ class Claim:
     """A stored claim.
 
     ``cleared`` is how often a flag had been cleared before, if a flag was up. ``spared`` is True for an event that
-    may run after the cancelation. ``until`` is the end of its lease.
+    may run after the cancelation. ``until`` is the end of its lease. ``is_killed`` is True once its event was killed:
+    its runner cannot know, whatever stops the instance afterwards.
     """
 
     cleared: int | None
     spared: bool
     until: datetime
     calls_since_stop: int = 0
+    is_killed: bool = False
 
 
 @dataclass(slots=True)
 class Life:
-    """What was last stored of an instance. ``is_killed`` is True if its running event was killed at the stop."""
+    """What was last stored of an instance."""
 
     fence: int = 0
     was_stopped: bool = False
     is_drained: bool = False
-    is_killed: bool = False
     claims: dict[str, Claim] = field(default_factory=dict)
 
 
@@ -61,12 +62,12 @@ class Watch:
         life = self.lives.setdefault(instance.sid, Life())
         assert instance.fence >= life.fence, "the fence fell"
         stopped = instance.status is not InstanceStatus.ACTIVE
-        if stopped and not life.was_stopped:
-            life.is_killed = False
-            for claim in life.claims.values():
-                claim.calls_since_stop = 0
         by_runner = self._job().startswith("job-")
-        life.is_killed |= stopped and instance.lease is None and instance.fence > life.fence and not by_runner
+        is_killed = stopped and instance.lease is None and instance.fence > life.fence and not by_runner
+        for claim in life.claims.values():
+            claim.is_killed |= is_killed
+            if stopped and not life.was_stopped:
+                claim.calls_since_stop = 0
         life.was_stopped, life.is_drained = stopped, stopped and not instance.is_draining
         self._keep_claim(life, instance, stopped=stopped)
         life.fence = instance.fence
@@ -100,7 +101,7 @@ class Watch:
         claim.calls_since_stop += 1
         assert claim.calls_since_stop == 1, "a second step started on a stopped instance"
         # Two clocks may each be wrong.
-        excused = life.is_killed or self.world.now_at >= claim.until - 2 * self.world.faults.skew
+        excused = claim.is_killed or self.world.now_at >= claim.until - 2 * self.world.faults.skew
         assert not life.is_drained or excused, f"{request.url} called although {sid} is drained"
 
     def _flag_is_up(self, instance: Instance) -> bool:
