@@ -174,6 +174,7 @@ EVENT = Event(
         crashes=2,
         give_backs=3,
         call_in_doubt=True,
+        in_doubt_since=at(8),
         delay_skipped=True,
         resolution=Resolution.SKIP,
     ),

@@ -66,8 +66,8 @@ BUGS = (
     Bug(
         name="a kill forgets what the claim knew",
         file="shared/domain/lifecycle/pause_resume_cancel.py",
-        old="call_in_doubt=True, resolution=None, was_killed=True)",
-        new="call_in_doubt=True, resolution=None, was_killed=True, known_visits=1000)",
+        old="resolution=None, was_killed=True)",
+        new="resolution=None, was_killed=True, known_visits=1000)",
         layers=("tests/domain/lifecycle/test_pause_resume_cancel.py",),
     ),
     Bug(
@@ -299,11 +299,11 @@ BUGS = (
         layers=("tests/domain/instance/test_retention.py", "tests/simulation/test_expiry.py"),
     ),
     Bug(
-        name="a very late takeover repeats the call",
-        file="shared/domain/lifecycle/takeover.py",
-        old="CALL_REPEATED = timedelta(days=60)",
-        new="CALL_REPEATED = timedelta(days=6000)",
-        layers=("tests/domain/lifecycle/test_takeover.py", "tests/simulation/test_expiry.py"),
+        name="a call that has been in doubt for years is repeated",
+        file="shared/domain/steps/in_doubt.py",
+        old="MAX_DOUBT_AGE = timedelta(days=60)",
+        new="MAX_DOUBT_AGE = timedelta(days=6000)",
+        layers=("tests/domain/steps/test_in_doubt.py", "tests/simulation/test_expiry.py"),
     ),
     Bug(
         name="an event whose record has expired is redriven",

@@ -143,6 +143,10 @@ class TestAFailedEvent:
 
         assert client("POST", f"/execution-event/{failed}-1/retry")[0] == 200
         client.run(failed)
+        # Its call has been in doubt for longer than sixty days.
+        assert [one["kind"] for one in client("GET", "/problems")[1]["items"]] == ["IN_DOUBT"]
+        assert client("POST", f"/execution-event/{failed}-1/resolve", {"decision": "retry"})[0] == 200
+        client.run(failed)
         assert client("GET", f"/execution-event/{failed}-1")[1]["event"]["status"] == "PROCESSED"
         assert len(set(client.shop.keys)) == 1, "the unanswered call keeps its key"
 

@@ -442,6 +442,10 @@ def _stopped() -> Sequence[Golden]:
         for seq, resolution in enumerate(Resolution, start=1)
     )
     exhausted = paused_event(PausedFor.EXHAUSTED)
+    doubted = replace(
+        paused_event(PausedFor.OPERATOR, in_doubt=True),
+        progress=RunProgress(first_action=SENT, call_in_doubt=True, in_doubt_since=at(7)),
+    )
     return (
         golden(
             "full",
@@ -502,6 +506,12 @@ def _stopped() -> Sequence[Golden]:
             "problems",
         ),
         golden("resolved", active(*resolved), "due:13"),
+        golden(
+            "paused-in-doubt-by-operator",
+            stopped(PAUSED, Cause.OPERATOR, doubted, detail="key-1", by="key-1"),
+            "strategy:PAUSED",
+            "phase:PAUSED:operator",
+        ),
         golden(
             "stuck-poisoned",
             stopped(PAUSED, Cause.POISONED, paused_event(PausedFor.POISONED), for_event=1),

@@ -11,9 +11,8 @@ from shared.domain.instance.due import GRACE, answer_expected_at, next_event, sw
 from shared.domain.instance.event import EventKind, EventStatus, PausedFor
 from shared.domain.instance.journal import ClosedBy, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance, InstanceStatus
-from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.replay import last_run
-from shared.domain.instance.run import Certainty, Ending
+from shared.domain.instance.run import Ending
 from tests.factories import stop_of
 from tests.simulation.services import Sending
 from tests.simulation.stage import Stage
@@ -108,31 +107,16 @@ def assert_at_rest(world: Scene) -> None:
 def assert_no_unmarked_double(world: Scene) -> None:
     """Assert that the event of every repeated POST or PATCH is marked as in doubt.
 
-    Excepted are calls that were refused before, and usable answers whose rule could not be evaluated: these are sent
-    again under their key, without a doubt. Source: docs/contracts/core.md section 3.5.
+    Excepted are calls that were refused before. Source: docs/contracts/core.md section 3.5.
     """
     done = [
         sending.key
         for sending in world.ledger
         if not sending.is_refused and sending.method in ("post", "patch")
     ]
-    last = [record.last for record in world.store.records.values() if record.last is not None]
-    not_evaluated = Counter[str](
-        entry.intent.call_key for entry in (*world.store.journal.values(), *last) if _has_failed_rule(entry)
-    )
     for key, times in Counter(done).items():
-        if times > 1 + not_evaluated[key]:
+        if times > 1:
             assert _is_marked(world, key), f"{key} was sent {times} times and is not marked as in doubt"
-
-
-def _has_failed_rule(entry: JournalEntry) -> bool:
-    error = entry.outcome.error
-    return (
-        error is not None
-        and error.kind is ErrorKind.EXPRESSION
-        and error.message.startswith("rule of ")
-        and entry.outcome.certainty is Certainty.OPEN
-    )
 
 
 def assert_effect_once(world: Scene, path: str, events: list[EventRecord]) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import pytest
 
 import shared.application.expire
-import shared.domain.lifecycle.takeover
+import shared.domain.steps.in_doubt
 from dev.memory.expiry import MemoryExpiry
 from dev.memory.stores import MemoryInstances
 from shared.application.control import control
@@ -267,6 +267,10 @@ def race(seed: int) -> Race:
     if batch:
         expiry.play(batch, world.now_at + timedelta(minutes=5), rng=rng, crashes=0)
     world.run_until(world.now_at + A_DAY)
+    if only_instance(world).event(1) is not None:
+        # The charge has been in doubt for longer than sixty days.
+        control(world, sid, Resolve(seq=1, resolution=Resolution.RETRY, by=ANN))
+        world.run_until(world.now_at + A_DAY)
     return Race(world=world, answers=answers)
 
 
@@ -317,10 +321,8 @@ class TestTheGuards:
         with pytest.raises((AssertionError, KeyError)):
             assert_done_right(TestAnOpenEventWithAnExpiredRecord.outlived(1), charged_under=1)
 
-    def test_without_the_limit_of_a_late_takeover_the_call_is_repeated(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(shared.domain.lifecycle.takeover, "CALL_REPEATED", timedelta(days=9999))
+    def test_without_the_limit_of_a_doubt_the_call_is_repeated(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(shared.domain.steps.in_doubt, "MAX_DOUBT_AGE", timedelta(days=9999))
         world = crashed_between_record_and_advance()
         world.now_at += timedelta(days=100)
         world.sweeper = True

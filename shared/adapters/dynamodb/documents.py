@@ -187,6 +187,7 @@ PROGRESS = Shape(
         "crashes": Member("crashes", WHOLE),
         "give_backs": Member("giveBacks", WHOLE),
         "call_in_doubt": Member("callInDoubt", FLAG),
+        "in_doubt_since": Member("inDoubtSince", INSTANT),
         "delay_skipped": Member("delaySkipped", FLAG),
         "resolution": Member("resolution", named(Resolution)),
     },

@@ -22,7 +22,7 @@ from shared.domain.lifecycle.commands import AwaitAnswer, Conclude, Renew, Stop,
 from shared.domain.lifecycle.decide import decide
 from shared.domain.steps.call import Answered, CallNotPossibleError, CallOutcome
 from shared.domain.steps.flow import StepContext, advance
-from shared.domain.steps.in_doubt import AwaitOperator, EndStep, SendAgain, decide_doubt, end_in_doubt
+from shared.domain.steps.in_doubt import AwaitOperator, EndStep, Send, decide_repeat, end_in_doubt
 from shared.domain.steps.outcome import (
     begin_wait,
     begin_wait_after_early_answer,
@@ -78,14 +78,14 @@ def next_step(  # noqa: PLR0911 - one return for each way a step can go
     if intent.not_before is not None and intent.not_before > now:
         return stop_run(ports, run, _wait(run, until=intent.not_before))
 
-    if call_in_doubt:
-        match decide_doubt(run.context(ports), intent):
+    if call_in_doubt or intent.repeat:
+        match decide_repeat(run.context(ports), intent, call_in_doubt=call_in_doubt):
             case AwaitOperator(end=end):
                 return replace(run, then=end)
             case EndStep(outcome=outcome, then=then):
                 return record_step(ports, run, intent, outcome, then, started_at=ports.clock.now())
-            case SendAgain(intent=again):
-                intent = again
+            case Send(intent=to_send):
+                intent = to_send
             case unknown:
                 assert_never(unknown)
 

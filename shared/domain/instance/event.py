@@ -163,8 +163,9 @@ class RunProgress:
 
     The other fields describe the step after these; after a kill, the step at which the run continues. ``crashes``
     counts the runners that crashed at it, and ``give_backs`` those that gave their claim back because a store was
-    unavailable. ``call_in_doubt`` means that its call may have been sent. ``delay_skipped`` means that an operator
-    skipped its delay. ``resolution`` is an operator's decision about its call in doubt.
+    unavailable. ``call_in_doubt`` means that its call may have been sent; ``in_doubt_since`` is when its first sending
+    was over at the latest, or when an operator decided. ``delay_skipped`` means that an operator skipped its delay.
+    ``resolution`` is an operator's decision about its call in doubt.
     """
 
     first_action: Then | None = None
@@ -173,8 +174,13 @@ class RunProgress:
     crashes: int = 0
     give_backs: int = 0
     call_in_doubt: bool = False
+    in_doubt_since: datetime | None = None
     delay_skipped: bool = False
     resolution: Resolution | None = None
+
+    def with_doubt(self, since: datetime) -> "RunProgress":
+        """Return the progress with its call in doubt. An earlier doubt keeps its instant."""
+        return replace(self, call_in_doubt=True, in_doubt_since=self.in_doubt_since or since)
 
     def after_visits(self, visits: int) -> "RunProgress":
         """Return the progress after ``visits`` steps; facts about an earlier step are dropped."""

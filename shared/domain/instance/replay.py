@@ -130,6 +130,8 @@ def stored_results(
 ) -> Mapping[str, StepResult]:
     """Return the results that a retry reuses: steps whose last execution in an earlier run succeeded.
 
+    The error of a rule that could not be evaluated then is left out: the retry evaluates it again.
+
     On the main path, results of main-path steps are reused from the run ``since`` on. On side paths, results of
     side-path steps are reused, but only since the last restart after used-up attempts.
     """
@@ -144,7 +146,7 @@ def stored_results(
                 put_result(last, entry.intent, entry.outcome)
                 in_doubt[entry.intent.step] = entry.outcome.in_doubt
     return {
-        step: replace(result, from_cache=True)
+        step: replace(result, error=None, from_cache=True)
         for step, result in last.items()
         if result.success and not in_doubt[step]
     }

@@ -204,7 +204,7 @@ def _in_doubt(instance: Instance, event: Event, failed: Failure, *, now: datetim
     event = replace(event, in_doubt=True, failure=_event_failure(failed, now=now))
     if instance.status.is_final and not instance.lets_run(event):
         return _stopped_with(instance, event, now=now)
-    event = replace(event, progress=replace(event.progress, call_in_doubt=True))
+    event = replace(event, progress=event.progress.with_doubt(now))
     if not instance.status.is_final:
         return _paused(instance, event, PausedFor.IN_DOUBT, failed, Cause.IN_DOUBT, now=now)
     return Change(instance=instance.with_event(event.paused(PausedFor.IN_DOUBT)).at_rest(now=now))

@@ -139,7 +139,8 @@ def resolve(strategy: Strategy, instance: Instance, command: Resolve, *, now: da
             instance=instance, why="the event is not paused for a call in doubt", rule=RefusalRule.STATE
         )
     resolved = queued(event, now=now)
-    resolved = replace(resolved, progress=replace(resolved.progress, resolution=command.resolution))
+    progress = replace(resolved.progress, resolution=command.resolution, in_doubt_since=now)
+    resolved = replace(resolved, progress=progress)
     after = replace(instance.with_event(resolved), updated_at=now)
     name = f"resolve {command.resolution.value}"
     return apply_decision(strategy, instance, after, event, name, by=command.by, now=now)
@@ -271,7 +272,7 @@ def _killed(instance: Instance, kill: bool, *, now: datetime) -> Change:  # noqa
     fenced = replace(instance, fence=instance.fence + 1)
     # The runner may be in the middle of a call, and may have journaled more steps than the instance knows of. What was
     # known at its claim stays, because it separates the entries of earlier runners that came too late.
-    progress = replace(event.progress, call_in_doubt=True, resolution=None, was_killed=True)
+    progress = replace(event.progress.with_doubt(now), resolution=None, was_killed=True)
     killed = replace(event, progress=progress)
     return stop_event(fenced, killed, now=now)
 

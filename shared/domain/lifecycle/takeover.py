@@ -6,12 +6,12 @@ Source: docs/design.md sections 3.5, 3.6, 3.7 and 3.9.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.domain.instance.event import Event, EventStatus, PausedFor, Resolution
+from shared.domain.instance.event import Event, EventStatus, PausedFor
 from shared.domain.instance.journal import ClosedBy, EventHistory
 from shared.domain.instance.model import Instance, Lease
 from shared.domain.instance.reason import Cause, ErrorKind, EventFailure, StopReason
 from shared.domain.instance.replay import chain, position, unapplied
-from shared.domain.instance.run import Ending, Failure, Intent, RunEnd, StepError
+from shared.domain.instance.run import Intent
 from shared.domain.instance.verdict import Applied, Change
 from shared.domain.lifecycle.conclude import (
     apply_entry,
@@ -32,13 +32,6 @@ CRASH_WINDOW = timedelta(minutes=5)
 
 While the stores work, the sweeper causes the takeover within two minutes. A later one shows that they did not, and then
 the runner may have stopped because it could not write. A runner tries to give its claim back for as long.
-"""
-
-CALL_REPEATED = timedelta(days=60)
-"""How long after the end of a lease a call in doubt is repeated without an operator.
-
-By then services have forgotten the call's key, so a repeat could take effect twice. It is also a month less than
-records are kept at least (``MIN_RETENTION``): a later takeover might miss the record of a run that had ended.
 """
 
 
@@ -69,12 +62,6 @@ def take_over(
         change = change.then(apply_entry(strategy, change.instance, event, entry, now=now))
         event = change.instance.event(event.seq) or event
     handed_over = audit_directives(instance, change, now=now)
-    then = position(event_history, event)
-    # Also on a paused instance: a resume would let the call be repeated.
-    if isinstance(then, Intent) and _is_too_late(strategy, event, then, lease=lease, now=now):
-        ended = apply_run_end(strategy, change.instance, event, _left_to_an_operator(then, now=now), now=now)
-        audit = ended.audit or handed_over.audit
-        return replace(ended, records=change.records + ended.records, audit=audit), None
     if not change.instance.lets_run(event):
         change = change.then(stop_event(change.instance, event, now=now))
     elif event.progress.crashes >= MAX_CRASHES:
@@ -95,28 +82,14 @@ def _left_behind(
         isinstance(then, Intent) and then.visit == lease.given_back.sent_visit
     )
     may_have_called = sent and _may_have_called(strategy, event, event_history, now=now)
-    call_in_doubt = event.progress.call_in_doubt or may_have_called
+    progress = event.progress.with_doubt(lease.until) if may_have_called else event.progress
     # The call is repeated in any case, but only a POST or PATCH may have done twice what it should do once.
-    marks = call_in_doubt and isinstance(then, Intent) and can_be_in_doubt(strategy, event, then.step)
+    marks = (
+        progress.call_in_doubt and isinstance(then, Intent) and can_be_in_doubt(strategy, event, then.step)
+    )
     event = event.with_doubt(marks or any_in_doubt(strategy, event, event_history.entries))
-    crashes = event.progress.crashes + (1 if _counts_as_crash(lease, now=now) else 0)
-    return replace(event, progress=replace(event.progress, crashes=crashes, call_in_doubt=call_in_doubt))
-
-
-def _is_too_late(strategy: Strategy, event: Event, then: Intent, *, lease: Lease, now: datetime) -> bool:
-    """Return whether the event's call is in doubt, and for too long to be repeated without an operator."""
-    if now < lease.until + CALL_REPEATED or then.awaits or event.has_answer_to(then.correlation_id):
-        return False
-    # An operator's decision to repeat covers one sending, and this may be the crash after it.
-    is_undecided = event.progress.resolution in (None, Resolution.RETRY)
-    return event.progress.call_in_doubt and is_undecided and can_be_in_doubt(strategy, event, then.step)
-
-
-def _left_to_an_operator(then: Intent, *, now: datetime) -> RunEnd:
-    """Return the end of a run whose call was in doubt for too long."""
-    why = f"no runner has taken over for {CALL_REPEATED.days} days, and the call may have reached the service"
-    failure = Failure(step=then.step, failed_at=now, error=StepError(message=why, kind=ErrorKind.CRASH))
-    return RunEnd(how=Ending.IN_DOUBT, attempt=then.attempt, resets=then.resets, failure=failure)
+    crashes = progress.crashes + (1 if _counts_as_crash(lease, now=now) else 0)
+    return replace(event, progress=replace(progress, crashes=crashes))
 
 
 def _counts_as_crash(lease: Lease, *, now: datetime) -> bool:

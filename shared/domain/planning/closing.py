@@ -58,7 +58,7 @@ def close(
         after = replace(after, fence=instance.fence + 1)
     # A call that was sent and has no answer yet is in doubt, too.
     unanswered = event.paused_for is PausedFor.ANSWER
-    progress = replace(event.progress, call_in_doubt=event.progress.call_in_doubt or in_flight)
+    progress = event.progress.with_doubt(now) if in_flight else event.progress
     closed = replace(event, status=status, updated_at=now, pause=None, progress=progress)
     record = EventRecord(
         instance_sid=instance.sid,

@@ -10,6 +10,7 @@ from shared.domain.instance.attributes import merge_attributes
 from shared.domain.instance.replay import passed_in_run, put_result, reached_steps, stack
 from shared.domain.instance.run import Certainty, Intent, Outcome, StepError, Then
 from shared.domain.steps.cursor import MAX_BRANCHES, MAX_VISITS, FlowCursor, StepContext, rule_failed
+from shared.domain.strategy.model import method_called
 from shared.expressions import EvaluationError, spending
 
 __all__ = ["MAX_BRANCHES", "MAX_VISITS", "StepContext", "advance", "fail", "first_action", "skip"]
@@ -28,8 +29,9 @@ def advance(
 ) -> tuple[Outcome, Then]:
     """Return the outcome of a step as it is to be stored, and the next action.
 
-    Expression errors are noted on the outcome. If a ``callback`` rule failed, the step has failed and its directives
-    are dropped. A retry is not due before ``earliest``.
+    Expression errors are noted on the outcome. If a ``callback`` rule failed, the step has failed, and a retry executes
+    it again. But the result of a POST or PATCH stays a success: its service has acted and is not asked again.
+    A retry is not due before ``earliest``.
     """
     step = context.task.steps[intent.step]
     if outcome.success:
@@ -37,11 +39,7 @@ def advance(
         try:
             return cursor.finish_step(outcome, cursor.succeeded(step))
         except EvaluationError as problem:
-            error, certainty = rule_failed(step, problem), outcome.certainty
-            if step.action is not None and not intent.awaits:
-                # The service has done it, so a retry must not ask it to do it once more under a new key.
-                certainty = Certainty.OPEN
-            outcome = replace(outcome, success=False, error=error, directives=None, certainty=certainty)
+            outcome = _with_failed_rule(context, intent, outcome, rule_failed(step, problem))
     cursor = _cursor_after(context, intent, outcome)
     cursor.earliest = earliest
     return cursor.finish_step(outcome, cursor.failed(step, _error_of(outcome)))
@@ -88,6 +86,16 @@ def _cursor_after(context: StepContext, intent: Intent, outcome: Outcome) -> Flo
         if context.event.reuse.redriven_from
         else frozenset(),
     )
+
+
+def _with_failed_rule(context: StepContext, intent: Intent, outcome: Outcome, error: StepError) -> Outcome:
+    """Return the outcome of a success on which a ``callback`` rule could not be evaluated."""
+    method = method_called(context.strategy, context.task.steps[intent.step])
+    if method is not None and not method.is_safe_to_repeat:
+        return replace(outcome, error=error)
+    # The step is executed again, and its controller, too.
+    certainty = outcome.certainty if method is None or intent.awaits else Certainty.OPEN
+    return replace(outcome, success=False, error=error, directives=None, certainty=certainty)
 
 
 def _error_of(outcome: Outcome) -> StepError:

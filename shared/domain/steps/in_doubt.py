@@ -5,6 +5,7 @@ Source: docs/design.md section 3.7; docs/contracts/core.md section 5 (``resolve`
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from shared.domain.instance.event import Event, Resolution
@@ -16,12 +17,20 @@ from shared.domain.steps.flow import StepContext, advance, fail, skip
 from shared.domain.steps.outcome import doubt_policy, in_doubt
 from shared.domain.strategy.model import InDoubt, Strategy, method_called
 
+MAX_DOUBT_AGE = timedelta(days=60)
+"""How long a call in doubt is repeated without an operator.
+
+After that services have forgotten the call's key, so a repeat could take effect twice. It is also a month less than
+records are kept at least (``MIN_RETENTION``): a later takeover might miss the record of a run that had ended.
+"""
+
 _UNKNOWN = "the runner crashed or was stopped during the call, which may have reached the service"
+_TOO_OLD = f"the call has been in doubt for {MAX_DOUBT_AGE.days} days, and may have reached the service"
 
 
 @dataclass(frozen=True, slots=True)
-class SendAgain:
-    """Send the call again under the same key."""
+class Send:
+    """Send the call, under the key of its intent."""
 
     intent: Intent
 
@@ -41,29 +50,34 @@ class AwaitOperator:
     end: RunEnd
 
 
-DoubtDecision = SendAgain | EndStep | AwaitOperator
-"""The decision about a call in doubt."""
+RepeatDecision = Send | EndStep | AwaitOperator
+"""The decision about a call that may have taken effect."""
 
 
-def decide_doubt(context: StepContext, intent: Intent) -> DoubtDecision:
-    """Return how the step continues at which a run was interrupted.
+def decide_repeat(context: StepContext, intent: Intent, *, call_in_doubt: bool) -> RepeatDecision:
+    """Return whether a step sends a call again that may have taken effect, or how the step continues without it.
 
-    An operator's resolution decides; without one, the method's ``inDoubt`` setting.
+    ``call_in_doubt`` says that an earlier runner may have sent it and stored no outcome. Then an operator's resolution
+    decides; without one, the method's ``inDoubt`` setting. A POST or PATCH that has been in doubt for
+    ``MAX_DOUBT_AGE`` is left to an operator in any case.
     """
     step = context.task.steps[intent.step]
     if step.action is None:
-        return SendAgain(intent)
-    match context.event.progress.resolution:
-        case Resolution.RETRY:
-            return SendAgain(replace(intent, repeat=True))
+        return Send(intent)
+    resolution = context.event.progress.resolution if call_in_doubt else None
+    match resolution:
         case Resolution.SKIP:
             return EndStep(*skip(context, intent, in_doubt("skipped by an operator", ErrorKind.OPERATOR)))
         case Resolution.FAIL:
             return EndStep(*fail(context, intent, in_doubt("failed by an operator", ErrorKind.OPERATOR)))
-        case None:
-            return _by_policy(context, intent, doubt_policy(context.strategy, step))
+        case Resolution.RETRY | None:
+            if _is_too_old(context, intent, call_in_doubt=call_in_doubt):
+                return _await_operator(context, intent, _TOO_OLD)
+            if resolution is None and call_in_doubt:
+                return _by_policy(context, intent, doubt_policy(context.strategy, step))
+            return Send(replace(intent, repeat=intent.repeat or call_in_doubt))
         case _:
-            assert_never(context.event.progress.resolution)
+            assert_never(resolution)
 
 
 def end_in_doubt(context: StepContext, intent: Intent, error: StepError) -> RunEnd:
@@ -89,15 +103,42 @@ def can_be_in_doubt(strategy: Strategy, event: Event, step: str) -> bool:
     return method is not None and not method.is_safe_to_repeat
 
 
-def _by_policy(context: StepContext, intent: Intent, policy: InDoubt) -> DoubtDecision:
+def _is_too_old(context: StepContext, intent: Intent, *, call_in_doubt: bool) -> bool:
+    """Return whether the step's call has been in doubt for too long to be sent again without an operator."""
+    since = _in_doubt_since(context, intent, call_in_doubt=call_in_doubt)
+    if since is None or context.now < since + MAX_DOUBT_AGE:
+        return False
+    return can_be_in_doubt(context.strategy, context.event, intent.step)
+
+
+def _in_doubt_since(context: StepContext, intent: Intent, *, call_in_doubt: bool) -> datetime | None:
+    """Return since when the call has been in doubt, or been decided upon. None if it is not in doubt."""
+    progress = context.event.progress
+    crashed = progress.in_doubt_since if call_in_doubt else None
+    if progress.resolution is not None and call_in_doubt:
+        return progress.in_doubt_since
+    if intent.refusal is not None:
+        # The call that was refused for now had been let pass, and its repeat is the same sending.
+        return intent.refusal.since
+    unanswered = [
+        entry.finished_at
+        for entry in context.event_history.entries
+        if entry.intent.call_key == intent.call_key and entry.outcome.in_doubt
+    ]
+    return min(unanswered if crashed is None else [*unanswered, crashed], default=None)
+
+
+def _by_policy(context: StepContext, intent: Intent, policy: InDoubt) -> RepeatDecision:
     match policy:
         case InDoubt.RETRY:
-            return SendAgain(replace(intent, repeat=True))
+            return Send(replace(intent, repeat=True))
         case InDoubt.FAIL:
             return EndStep(*advance(context, intent, in_doubt(_UNKNOWN, ErrorKind.CRASH)))
         case InDoubt.PAUSE:
-            return AwaitOperator(
-                end_in_doubt(context, intent, StepError(message=_UNKNOWN, kind=ErrorKind.CRASH))
-            )
+            return _await_operator(context, intent, _UNKNOWN)
         case _:
             assert_never(policy)
+
+
+def _await_operator(context: StepContext, intent: Intent, why: str) -> AwaitOperator:
+    return AwaitOperator(end_in_doubt(context, intent, StepError(message=why, kind=ErrorKind.CRASH)))

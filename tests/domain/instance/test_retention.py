@@ -9,7 +9,7 @@ from shared.domain.instance.event import EventKind, EventStatus, PausedFor
 from shared.domain.instance.model import FailedEvent, Instance, InstanceStatus
 from shared.domain.instance.reason import EventFailure
 from shared.domain.instance.retention import MIN_RETENTION, Standing, expiry, standing
-from shared.domain.lifecycle.takeover import CALL_REPEATED
+from shared.domain.steps.in_doubt import MAX_DOUBT_AGE
 from tests.factories import NOON, a_running_event, an_instance, running
 
 CLOSED = an_instance(next_seq=4, events=())
@@ -30,7 +30,7 @@ class TestExpiry:
         assert expiry(NOON, None) is None
 
     def test_a_record_outlasts_every_takeover_that_may_need_it_by_a_month(self) -> None:
-        assert timedelta(days=30) <= MIN_RETENTION - CALL_REPEATED
+        assert timedelta(days=30) <= MIN_RETENTION - MAX_DOUBT_AGE
 
 
 class TestStanding:

@@ -6,7 +6,6 @@ from typing import ClassVar
 import pytest
 
 from shared.domain.instance.event import EventStatus, PausedFor, Resolution
-from shared.domain.instance.journal import EventHistory
 from shared.domain.instance.model import InstanceStatus, Lease
 from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd
 from shared.domain.instance.verdict import Applied
@@ -32,6 +31,7 @@ from tests.lifecycle_factories import (
 NOON = at("2026-01-31T12:00")
 LATER = at("2026-01-31T13:00")
 LAPSED = at("2026-01-31T12:02")
+LEASE_END = at("2026-01-31T12:01:20")
 TWO_STEPS: Json = [
     {"key": "call", "action": "post", "nextStep": "next"},
     {"key": "next", "action": "post"},
@@ -133,120 +133,60 @@ class TestTakingOver:
         assert (of.running.progress.call_in_doubt, of.running.in_doubt) == (False, True)
 
 
-class TestAVeryLateTakeover:
-    """ "A call in doubt is repeated for 60 days after the lease; then an operator decides."
+class TestSinceWhenACallIsInDoubt:
+    """The first sending was over at the end of its lease at the latest. ``MAX_DOUBT_AGE`` counts from then."""
 
-    The services have forgotten its key by then, and the record of a run that had ended may have expired.
-    """
+    LATE = at("2026-04-01T12:02")
 
-    LEASE_END = LAPSED
-    LAST_DAY = at("2026-04-01T12:01:59")
-    TOO_LATE = at("2026-04-01T12:02")
+    def test_a_takeover_notes_the_end_of_the_lease(self) -> None:
+        of = claimed(life())
+        of.claim(of.running, self.LATE)
+        assert (of.running.progress.call_in_doubt, of.running.progress.in_doubt_since) == (True, LEASE_END)
 
-    def lapsed(self, of: Life) -> Life:
-        assert of.instance.lease is not None
-        lease = Lease(seq=1, until=self.LEASE_END)
-        of.instance = replace(of.instance, lease=lease)
-        return of
+    def test_a_later_crash_does_not_make_the_doubt_younger(self) -> None:
+        of = claimed(life())
+        of.claim(of.running, LATER)
+        of.claim(of.running, self.LATE)
+        assert of.running.progress.in_doubt_since == LEASE_END
 
-    def test_a_call_in_doubt_is_repeated_for_sixty_days(self) -> None:
-        of = self.lapsed(claimed(life()))
-        of.claim(of.running, self.LAST_DAY)
-        assert of.instance.lease is not None
-        assert (of.running.progress.call_in_doubt, of.instance.fence) == (True, 2)
-
-    @pytest.mark.parametrize("policy", ["retry", "fail", "pause"])
-    def test_after_that_event_and_instance_are_paused_whatever_the_method_says(self, policy: str) -> None:
-        of = self.lapsed(claimed(life(strategy(method={"inDoubt": policy}))))
-        of.claim(of.running, self.TOO_LATE)
-        assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.IN_DOUBT)
-        assert (of.main.in_doubt, of.instance.lease, of.instance.fence) == (True, None, 2)
-        assert of.instance.status is InstanceStatus.PAUSED
-        assert of.instance.stop_note == (
-            "bill: no runner has taken over for 60 days, and the call may have reached the service"
-        )
-        assert [(entry.by, entry.command) for entry in of.audit] == [("engine", "in_doubt")]
-
-    def test_a_resume_of_a_paused_instance_does_not_repeat_the_call(self) -> None:
-        of = self.lapsed(claimed(life()))
+    def test_a_pause_does_not_make_the_doubt_younger(self) -> None:
+        of = claimed(life())
         of.decide(Pause(by=ANN), NOON)
-        of.claim(of.running, self.TOO_LATE)
-        assert (of.main.paused_for, of.instance.stop_note) == (PausedFor.IN_DOUBT, ANN.reason)
-        of.decide(Resume(by=ANN), self.TOO_LATE)
-        assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.IN_DOUBT)
+        of.claim(of.running, LATER)
+        assert (of.main.paused_for, of.main.progress.in_doubt_since) == (PausedFor.OPERATOR, LEASE_END)
+        of.decide(Resume(by=ANN), self.LATE)
+        of.claim(of.main, self.LATE)
+        assert of.running.progress.in_doubt_since == LEASE_END
 
-    def test_on_a_canceled_instance_the_event_is_closed_as_it_would_be_earlier(self) -> None:
-        of = self.lapsed(claimed(life()))
-        of.decide(Cancel(by=ANN), NOON)
-        of.claim(of.running, self.TOO_LATE)
-        assert of.instance.event(1) is None
-        assert (of.records[-1].event.status, of.records[-1].in_doubt) == (EventStatus.CANCELED, True)
+    def test_a_decision_to_repeat_counts_from_its_own_instant(self) -> None:
+        of = claimed(life(strategy(method={"inDoubt": "pause"})))
+        of.conclude(ended(Ending.IN_DOUBT, NOON), NOON)
+        assert of.main.progress.in_doubt_since == NOON
+        of.decide(Resolve(seq=1, resolution=Resolution.RETRY, by=ANN), LATER)
+        of.claim(of.main, LATER)
+        of.claim(of.running, self.LATE)
+        assert (of.running.progress.resolution, of.running.progress.in_doubt_since) == (
+            Resolution.RETRY,
+            LATER,
+        )
 
-    def test_an_operator_lets_the_call_be_repeated_under_its_key(self) -> None:
-        of = self.lapsed(claimed(life()))
-        first = of.running.progress.first_action
-        of.claim(of.running, self.TOO_LATE)
-        of.decide(Resolve(seq=1, resolution=Resolution.RETRY, by=ANN), self.TOO_LATE)
-        of.claim(of.main, self.TOO_LATE)
-        assert (of.running.progress.first_action, of.running.progress.call_in_doubt) == (first, True)
-        assert of.running.progress.resolution is Resolution.RETRY
+    def test_a_kill_notes_its_own_instant(self) -> None:
+        of = claimed(life())
+        of.decide(Pause(by=ANN, kill=True), LATER)
+        assert of.main.progress.in_doubt_since == LATER
 
-    @pytest.mark.parametrize("resolution", [Resolution.SKIP, Resolution.FAIL])
-    def test_a_decision_of_an_operator_is_not_asked_for_again(self, resolution: Resolution) -> None:
-        of = self.lapsed(claimed(life()))
-        of.claim(of.running, self.TOO_LATE)
-        of.decide(Resolve(seq=1, resolution=resolution, by=ANN), self.TOO_LATE)
-        of.claim(of.main, self.TOO_LATE)
-        self.lapsed(of)
-        of.claim(of.running, self.TOO_LATE)
-        assert (of.running.progress.call_in_doubt, of.instance.fence) == (True, 4)
+    def test_the_next_step_has_no_doubt(self) -> None:
+        of = claimed(life(strategy(steps=TWO_STEPS)))
+        of.claim(of.running, LATER)
+        of.step(DONE, LATER)
+        of.decide(Wait(seq=1, fence=2, until=None, known_visits=1), LATER)
+        assert of.main.progress.in_doubt_since is None
 
-    def test_a_decision_to_repeat_covers_one_sending(self) -> None:
-        of = self.lapsed(claimed(life()))
-        of.claim(of.running, self.TOO_LATE)
-        of.decide(Resolve(seq=1, resolution=Resolution.RETRY, by=ANN), self.TOO_LATE)
-        of.claim(of.main, self.TOO_LATE)
-        self.lapsed(of)
-        of.claim(of.running, self.TOO_LATE)
-        assert of.main.paused_for is PausedFor.IN_DOUBT
-        assert of.main.progress.call_in_doubt is True
-
-    @pytest.mark.parametrize("method", ["get", "put", "delete"])
-    def test_a_call_that_is_safe_to_repeat_is_repeated(self, method: str) -> None:
-        of = self.lapsed(claimed(life(strategy(method={"method": method}))))
-        of.claim(of.running, self.TOO_LATE)
-        assert (of.running.in_doubt, of.instance.fence) == (False, 2)
-
-    def test_a_step_that_was_not_begun_runs(self) -> None:
+    def test_a_step_that_was_not_begun_has_no_doubt(self) -> None:
         steps: Json = [{"key": "call", "action": "post", "delay": {"unit": "days", "amount": 90}}]
-        of = self.lapsed(claimed(life(strategy(steps=steps))))
-        of.claim(of.running, self.TOO_LATE)
-        assert of.running.progress.call_in_doubt is False
-
-    def test_a_run_that_had_ended_is_concluded_by_its_record(self) -> None:
-        of = claimed(life())
-        of.conclude(succeeded(), NOON)
-        record = of.records[0]
-        of = claimed(life())
-        self.lapsed(of).event_histories[1] = EventHistory(record=replace(record, fence=1))
-        of.claim(of.running, self.TOO_LATE)
-        assert of.instance.event(1) is None
-        assert of.instance.status is InstanceStatus.ACTIVE
-
-    def test_directives_left_behind_are_applied_before_the_pause(self) -> None:
-        of = claimed(life(strategy(steps=TWO_STEPS)))
-        of.step(Outcome(success=True, directives={"attributes": {"paid": 1}}), NOON)
-        self.lapsed(of).claim(of.running, self.TOO_LATE)
-        assert of.instance.attributes["paid"] == 1
-        assert (of.main.paused_for, of.main.applied) == (PausedFor.IN_DOUBT, (1, 1))
-
-    def test_an_instance_canceled_by_directives_is_audited_once(self) -> None:
-        of = claimed(life(strategy(steps=TWO_STEPS)))
-        of.step(Outcome(success=True, directives={"cancelInstance": "enough"}), NOON)
-        self.lapsed(of).claim(of.running, self.TOO_LATE)
-        assert of.instance.status is InstanceStatus.CANCELED
-        assert of.main.paused_for is PausedFor.IN_DOUBT
-        assert [entry.command for entry in of.audit] == ["directives"]
+        of = claimed(life(strategy(steps=steps)))
+        of.claim(of.running, self.LATE)
+        assert (of.running.progress.call_in_doubt, of.running.progress.in_doubt_since) == (False, None)
 
 
 class TestDirectivesLeftBehind:

@@ -1,11 +1,15 @@
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
+
+import pytest
 
 from shared.domain.calendar.dates import DATE_FORMS
 from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.reason import ErrorKind
-from shared.domain.instance.run import Ending, Failure, Intent, Outcome, Path, StepError
-from shared.domain.steps.flow import fail, skip
+from shared.domain.instance.run import Certainty, Ending, Failure, Intent, Outcome, Path, RunEnd, StepError
+from shared.domain.steps.flow import advance, fail, skip
 from shared.domain.strategy.model import NextStepRule, RuleKind
 from tests.factories import (
     HOUR,
@@ -121,20 +125,96 @@ class TestAfterSuccess:
 
 
 class TestARuleThatCannotBeEvaluated:
-    """If a callback rule cannot be evaluated, its step fails. "A failed step gives no directives"."""
+    """If a callback rule cannot be evaluated, its step fails. "A failed step gives no directives."
 
-    def test_the_step_of_a_broken_rule_fails(self) -> None:
+    "The result of a POST or PATCH stays, with its directives: no retry asks its service again."
+    """
+
+    BROKEN: ClassVar[list[dict[str, Any]]] = [rule("callback", "mail", FAILS_TO_EVALUATE)]
+    ORDERED: ClassVar[Mapping[str, Any]] = {"cancelTasks": ["charge"]}
+
+    @pytest.mark.parametrize("action", ["post", "patch"])
+    def test_the_attempt_fails_and_the_result_stays(self, action: str) -> None:
         run = journey(
-            step("charge", nextStep="mail", nextStepRules=[rule("callback", "mail", FAILS_TO_EVALUATE)]),
-            step("mail"),
-        ).goes(a_success({"id": 7}, directives={"cancelTasks": ["charge"]}))
+            step("charge", action=action, nextStep="mail", nextStepRules=self.BROKEN), step("mail")
+        ).goes(a_success({"id": 7}, directives=self.ORDERED))
 
         assert run.at == "EXHAUSTED"
-        assert run.last.success is False
-        assert run.last.response == {"id": 7}
-        assert run.last.directives is None
+        assert (run.last.success, run.last.response, run.last.certainty) == (
+            True,
+            {"id": 7},
+            Certainty.DEFINITE,
+        )
+        assert run.last.directives == self.ORDERED
         assert run.last.error is not None
         assert run.last.error.message.startswith("rule of charge: ")
+        assert run.end.failure is not None
+        assert run.end.failure.error == run.last.error
+
+    @pytest.mark.parametrize("acts", [{"action": "get"}, {"action": "put"}, {"controllerCallback": "{}"}])
+    def test_any_other_step_fails(self, acts: dict[str, Any]) -> None:
+        run = journey(step("charge", nextStep="mail", nextStepRules=self.BROKEN, **acts), step("mail")).goes(
+            a_success({"id": 7}, directives=self.ORDERED)
+        )
+
+        assert run.at == "EXHAUSTED"
+        assert (run.last.success, run.last.response, run.last.directives) == (False, {"id": 7}, None)
+        assert run.last.error is not None
+        assert run.last.error.message.startswith("rule of charge: ")
+
+    def test_a_retry_evaluates_the_rule_again_and_sends_no_second_call(self) -> None:
+        rules = [
+            rule("callback", "mail", "attempt == 1 ? response.missing : stack.charge.response.id == 7.0")
+        ]
+        run = journey(step("charge", nextStepRules=rules), step("mail"), retry=RETRY_TWICE)
+        run.succeeds({"id": 7}).retry()
+
+        assert (run.at, run.intent.passed, run.executed) == ("mail", ("charge",), ["charge"])
+
+    def test_the_retry_sees_no_error_of_the_earlier_evaluation(self) -> None:
+        rules = [
+            rule("callback", "mail", "attempt == 1 ? response.missing : stack.charge.error == null"),
+        ]
+        run = journey(step("charge", nextStepRules=rules), step("mail"), retry=RETRY_TWICE)
+        run.succeeds({"id": 7}).retry()
+
+        assert run.at == "mail"
+
+    def test_a_rule_that_still_cannot_be_evaluated_uses_up_the_attempts_without_a_call(self) -> None:
+        run = journey(
+            step("charge", nextStep="mail", nextStepRules=self.BROKEN), step("mail"), retry=RETRY_TWICE
+        )
+        run.succeeds({"id": 7}).retry()
+        assert (run.at, run.end.passed) == ("RETRY", ("charge",))
+        run.retry()
+
+        assert (run.at, run.executed) == ("EXHAUSTED", ["charge"])
+
+    def test_a_step_with_repeat_on_retry_is_asked_again_under_a_new_key(self) -> None:
+        run = journey(
+            step("charge", nextStep="mail", nextStepRules=self.BROKEN, repeatOnRetry=True),
+            step("mail"),
+            retry=RETRY_TWICE,
+        )
+        run.succeeds({"id": 7}).retry()
+
+        assert (run.at, run.intent.call_key, run.intent.repeat) == ("charge", "i-1-2-1", False)
+
+    def test_the_answer_of_an_asynchronous_call_stays(self) -> None:
+        """A retry would ask for another answer under a new key."""
+        broken = step("charge", nextStepRules=[rule("callback", "mail", FAILS_TO_EVALUATE)])
+        run = journey(broken, step("mail"), retry=RETRY_TWICE)
+        context, intent = run.context, replace(run.intent, visit=2, awaits=True, answers_later=True)
+
+        judged, then = advance(context, intent, a_success({"paid": True}))
+
+        assert (judged.success, judged.response, judged.certainty) == (
+            True,
+            {"paid": True},
+            Certainty.DEFINITE,
+        )
+        assert isinstance(then, RunEnd)
+        assert then.how is Ending.RETRY
 
     def test_on_error_rules_of_the_failed_step_are_evaluated(self) -> None:
         run = journey(

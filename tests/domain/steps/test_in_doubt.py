@@ -1,17 +1,26 @@
 """Calls in doubt. Source: docs/design.md section 3.7."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
+from shared.domain.ids import CallKey
 from shared.domain.instance.event import Resolution
 from shared.domain.instance.reason import ErrorKind
-from shared.domain.instance.run import Ending, Intent, RunEnd, StepError
+from shared.domain.instance.run import Ending, Intent, Refusal, RunEnd, StepError
 from shared.domain.steps.flow import StepContext
-from shared.domain.steps.in_doubt import AwaitOperator, EndStep, SendAgain, decide_doubt, end_in_doubt
+from shared.domain.steps.in_doubt import (
+    MAX_DOUBT_AGE,
+    AwaitOperator,
+    EndStep,
+    Send,
+    decide_repeat,
+    end_in_doubt,
+)
 from shared.domain.strategy.model import Json
 from tests.factories import changed
-from tests.lifecycle_factories import at, life, retries, strategy
+from tests.lifecycle_factories import SILENT, at, life, retries, strategy
 
 NOON = at("2026-01-31T12:00")
 
@@ -40,18 +49,18 @@ class TestPolicy:
 
     def test_a_call_is_sent_again_under_the_same_key_by_default(self) -> None:
         context, intent = cut_off()
-        assert decide_doubt(context, intent) == SendAgain(replace(intent, repeat=True))
+        assert decide_repeat(context, intent, call_in_doubt=True) == Send(replace(intent, repeat=True))
 
     @pytest.mark.parametrize("verb", ["get", "put", "delete"])
     @pytest.mark.parametrize("policy", ["pause", "fail"])
     def test_a_safe_method_is_always_repeated(self, verb: str, policy: str) -> None:
         context, intent = cut_off(method={"method": verb, "inDoubt": policy})
-        assert decide_doubt(context, intent) == SendAgain(replace(intent, repeat=True))
+        assert decide_repeat(context, intent, call_in_doubt=True) == Send(replace(intent, repeat=True))
 
     @pytest.mark.parametrize("verb", ["post", "patch"])
     def test_pause_leaves_the_decision_to_an_operator(self, verb: str) -> None:
         context, intent = cut_off(method={"method": verb, "inDoubt": "pause"})
-        settled = decide_doubt(context, intent)
+        settled = decide_repeat(context, intent, call_in_doubt=True)
         assert isinstance(settled, AwaitOperator)
         assert (settled.end.how, settled.end.attempt) == (Ending.IN_DOUBT, 1)
         assert settled.end.failure is not None
@@ -59,7 +68,7 @@ class TestPolicy:
 
     def test_fail_records_a_failure_without_an_answer(self) -> None:
         context, intent = cut_off(method={"inDoubt": "fail"})
-        settled = decide_doubt(context, intent)
+        settled = decide_repeat(context, intent, call_in_doubt=True)
         assert isinstance(settled, EndStep)
         assert (settled.outcome.success, settled.outcome.in_doubt) == (False, True)
         assert isinstance(settled.then, RunEnd)
@@ -71,14 +80,14 @@ class TestPolicy:
             {"key": "next", "action": "post"},
         ]
         context, intent = cut_off(method={"inDoubt": "fail"}, steps=steps)
-        settled = decide_doubt(context, intent)
+        settled = decide_repeat(context, intent, call_in_doubt=True)
         assert isinstance(settled, EndStep)
         assert isinstance(settled.then, Intent)
         assert settled.then.step == "next"
 
     def test_a_step_without_a_call_is_executed_again(self) -> None:
         context, intent = cut_off(steps=[{"key": "call", "controllerCallback": "{}"}])
-        assert decide_doubt(context, intent) == SendAgain(intent)
+        assert decide_repeat(context, intent, call_in_doubt=True) == Send(intent)
 
 
 class TestResolution:
@@ -87,12 +96,12 @@ class TestResolution:
     @pytest.mark.parametrize("policy", ["retry", "pause", "fail"])
     def test_retry_sends_the_call_again_under_the_same_key(self, policy: str) -> None:
         context, intent = cut_off(method={"inDoubt": policy}, resolution=Resolution.RETRY)
-        assert decide_doubt(context, intent) == SendAgain(replace(intent, repeat=True))
+        assert decide_repeat(context, intent, call_in_doubt=True) == Send(replace(intent, repeat=True))
 
     def test_skip_continues_as_after_success(self) -> None:
         steps = [{"key": "call", "action": "post", "nextStep": "next"}, {"key": "next", "action": "post"}]
         context, intent = cut_off(steps=steps, resolution=Resolution.SKIP)
-        settled = decide_doubt(context, intent)
+        settled = decide_repeat(context, intent, call_in_doubt=True)
         assert isinstance(settled, EndStep)
         assert settled.outcome.error == StepError(message="skipped by an operator", kind=ErrorKind.OPERATOR)
         assert not settled.outcome.success
@@ -105,7 +114,7 @@ class TestResolution:
             {"key": "next", "action": "post"},
         ]
         context, intent = cut_off(steps=steps, retry=retries(), resolution=Resolution.FAIL)
-        settled = decide_doubt(context, intent)
+        settled = decide_repeat(context, intent, call_in_doubt=True)
         assert isinstance(settled, EndStep)
         assert settled.outcome.error == StepError(message="failed by an operator", kind=ErrorKind.OPERATOR)
         assert isinstance(settled.then, RunEnd)
@@ -117,3 +126,125 @@ class TestResolution:
             context, replace(intent, attempt=3, resets=("call",)), StepError(message="no answer")
         )
         assert (end.how, end.attempt, end.resets) == (Ending.IN_DOUBT, 3, ("call",))
+
+
+class TestNothingInDoubt:
+    """A call that no earlier runner may have sent is made, whatever the method's ``inDoubt`` setting."""
+
+    @pytest.mark.parametrize("policy", ["retry", "pause", "fail"])
+    def test_the_call_is_sent_as_it_is(self, policy: str) -> None:
+        context, intent = cut_off(method={"inDoubt": policy})
+        assert decide_repeat(context, intent, call_in_doubt=False) == Send(intent)
+        again = replace(intent, repeat=True)
+        assert decide_repeat(context, again, call_in_doubt=False) == Send(again)
+
+    def test_a_resolution_is_for_the_step_at_which_the_run_was_interrupted(self) -> None:
+        context, intent = cut_off(resolution=Resolution.SKIP)
+        assert decide_repeat(context, intent, call_in_doubt=False) == Send(intent)
+
+
+class TestAnOldDoubt:
+    """ "A POST or PATCH that has been in doubt for 60 days is not sent again until an operator decides, whatever
+    ``inDoubt`` says."
+    """
+
+    SINCE = NOON
+    LAST_MOMENT = at("2026-04-01T11:59:59")
+    TOO_OLD = at("2026-04-01T12:00")
+
+    def crashed(
+        self,
+        now: datetime,
+        *,
+        method: Json = None,
+        steps: Json = None,
+        resolution: Resolution | None = None,
+    ) -> tuple[StepContext, Intent]:
+        context, intent = cut_off(method=method, steps=steps, resolution=resolution)
+        progress = replace(context.event.progress, in_doubt_since=self.SINCE)
+        return replace(context, now=now, event=replace(context.event, progress=progress)), intent
+
+    def unanswered(self, *, days: int) -> tuple[StepContext, Intent]:
+        """Return a repeat that begins some days after the first call, which had no answer."""
+        of = life(strategy(retry=retries()))
+        of.claim(of.main, NOON)
+        of.step(SILENT, NOON)
+        entry = of.event_history(1).entries[0]
+        context = StepContext(
+            strategy=of.strategy,
+            instance=of.instance,
+            event=of.running,
+            event_history=of.event_history(1),
+            now=NOON + timedelta(days=days),
+            token="t",
+        )
+        return context, replace(entry.intent, visit=2, repeat=True)
+
+    def test_up_to_then_the_call_is_repeated(self) -> None:
+        context, intent = self.crashed(self.LAST_MOMENT)
+        assert decide_repeat(context, intent, call_in_doubt=True) == Send(replace(intent, repeat=True))
+
+    @pytest.mark.parametrize("policy", ["retry", "fail", "pause"])
+    @pytest.mark.parametrize("verb", ["post", "patch"])
+    def test_after_that_it_is_left_to_an_operator(self, verb: str, policy: str) -> None:
+        context, intent = self.crashed(self.TOO_OLD, method={"method": verb, "inDoubt": policy})
+        decided = decide_repeat(context, intent, call_in_doubt=True)
+        assert isinstance(decided, AwaitOperator)
+        assert decided.end.how is Ending.IN_DOUBT
+        assert decided.end.failure is not None
+        assert decided.end.failure.error == StepError(
+            message="the call has been in doubt for 60 days, and may have reached the service",
+            kind=ErrorKind.CRASH,
+        )
+
+    @pytest.mark.parametrize("verb", ["get", "put", "delete"])
+    def test_a_safe_method_is_always_repeated(self, verb: str) -> None:
+        context, intent = self.crashed(self.TOO_OLD, method={"method": verb})
+        assert decide_repeat(context, intent, call_in_doubt=True) == Send(replace(intent, repeat=True))
+
+    def test_a_step_without_a_call_is_executed_again(self) -> None:
+        context, intent = self.crashed(self.TOO_OLD, steps=[{"key": "call", "controllerCallback": "{}"}])
+        assert decide_repeat(context, intent, call_in_doubt=True) == Send(intent)
+
+    def test_a_doubt_of_unknown_age_is_not_old(self) -> None:
+        """It is decided by the method."""
+        context, intent = cut_off()
+        late = replace(context, now=NOON + 10 * MAX_DOUBT_AGE)
+        assert decide_repeat(late, intent, call_in_doubt=True) == Send(replace(intent, repeat=True))
+
+    def test_a_decision_to_repeat_counts_for_sixty_days(self) -> None:
+        """``resolve`` notes its own instant."""
+        context, intent = self.crashed(self.LAST_MOMENT, resolution=Resolution.RETRY)
+        assert decide_repeat(context, intent, call_in_doubt=True) == Send(replace(intent, repeat=True))
+        context, intent = self.crashed(self.TOO_OLD, resolution=Resolution.RETRY)
+        assert isinstance(decide_repeat(context, intent, call_in_doubt=True), AwaitOperator)
+
+    @pytest.mark.parametrize("resolution", [Resolution.SKIP, Resolution.FAIL])
+    def test_any_other_decision_sends_nothing_and_stands(self, resolution: Resolution) -> None:
+        context, intent = self.crashed(self.TOO_OLD, resolution=resolution)
+        assert isinstance(decide_repeat(context, intent, call_in_doubt=True), EndStep)
+
+    @pytest.mark.parametrize(("days", "is_sent"), [(59, True), (60, False), (61, False)])
+    def test_a_stored_outcome_in_doubt_counts_from_its_call(self, days: int, is_sent: bool) -> None:  # noqa: FBT001
+        context, intent = self.unanswered(days=days)
+        decided = decide_repeat(context, intent, call_in_doubt=False)
+        assert isinstance(decided, Send) is is_sent
+
+    def test_a_crash_during_a_repeat_does_not_make_the_doubt_younger(self) -> None:
+        context, intent = self.unanswered(days=60)
+        progress = replace(context.event.progress, call_in_doubt=True, in_doubt_since=context.now)
+        context = replace(context, event=replace(context.event, progress=progress))
+        assert isinstance(decide_repeat(context, intent, call_in_doubt=True), AwaitOperator)
+
+    def test_a_call_with_a_new_key_is_not_in_doubt(self) -> None:
+        context, intent = self.unanswered(days=60)
+        other = replace(intent, call_key=CallKey("i-1-2-1"), repeat=False)
+        assert decide_repeat(context, other, call_in_doubt=False) == Send(other)
+
+    def test_a_repeat_that_was_refused_for_now_counts_from_its_refusal(self) -> None:
+        """An operator let it pass; the wait for the service is the same sending."""
+        context, intent = self.unanswered(days=100)
+        waiting = replace(intent, refusal=Refusal(since=context.now - timedelta(days=1), times=3))
+        assert decide_repeat(context, waiting, call_in_doubt=False) == Send(waiting)
+        waiting = replace(intent, refusal=Refusal(since=context.now - timedelta(days=60), times=3))
+        assert isinstance(decide_repeat(context, waiting, call_in_doubt=False), AwaitOperator)

@@ -51,7 +51,12 @@ from tests.factories import (
 KB = 1024
 
 
-def strategy_of(*steps: dict[str, Any], method: dict[str, Any] | None = None, **service: Any) -> Strategy:
+def strategy_of(
+    *steps: dict[str, Any],
+    method: dict[str, Any] | None = None,
+    retry: dict[str, Any] | None = None,
+    **service: Any,
+) -> Strategy:
     """Return a strategy with a task ``charge`` whose action ``call`` calls one method, a POST by default."""
     calling = {"key": "call", "url": "/things", "method": "post", **(method or {})}
     services = [
@@ -63,7 +68,8 @@ def strategy_of(*steps: dict[str, Any], method: dict[str, Any] | None = None, **
         }
     ]
     actions = [{"key": "call", "service": "api", "method": "call"}]
-    return strategy_from(settings(task("charge", *steps), services=services, actions=actions))
+    retried = {} if retry is None else {"retryConfig": retry}
+    return strategy_from(settings(task("charge", *steps, **retried), services=services, actions=actions))
 
 
 CALL = step("charge", action="call")
@@ -158,19 +164,18 @@ class TestKeys:
 
         assert (run.intent.call_key, run.intent.repeat) == ("i-1-20-1", False)
 
-    def test_a_rule_that_cannot_be_evaluated_keeps_the_key(self) -> None:
-        """The service has done it, so it must not be asked under a new key. Nothing is in doubt."""
+    def test_a_rule_that_cannot_be_evaluated_keeps_the_key_of_a_method_that_is_safe_to_repeat(self) -> None:
+        """It is called again, and a better answer may come. A POST or PATCH is not called again."""
         retry = {"times": 1, "retryAfter": hours(1)}
-        broken = step("charge", nextStepRules=[rule("callback", "end", "response.missing")])
-        run = Journey(
-            settings(task("charge", broken, step("end", controllerCallback="{}"), retryConfig=retry))
-        )
+        broken = step("charge", action="call", nextStepRules=[rule("callback", "end", "response.missing")])
+        end = step("end", controllerCallback="{}")
+        run = Journey(strategy_of(broken, end, method={"method": "get"}, retry=retry))
 
         run.succeeds({"id": 7})
         assert (run.last.success, run.last.certainty) == (False, Certainty.OPEN)
 
         run.retry()
-        assert (run.intent.call_key, run.intent.repeat) == ("i-1-1-1", False)
+        assert (run.at, run.intent.call_key, run.intent.repeat) == ("charge", "i-1-1-1", False)
 
     def test_a_rule_of_a_step_without_a_call_leaves_nothing_open(self) -> None:
         broken = step(
