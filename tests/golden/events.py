@@ -78,12 +78,30 @@ FAILURES = tuple(
     for run, (kind, path, certainty, ending) in enumerate(
         (
             (kind, list(Path)[n % 3], list(Certainty)[n % 3], list(Ending)[n % 4])
-            for n, kind in enumerate(ErrorKind)
+            for n, kind in enumerate(kind for kind in ErrorKind if kind is not ErrorKind.SKIPPED)
         ),
         start=1,
     )
 )
 """A failed step for each kind of error. The paths, certainties and endings take turns."""
+
+SKIPPED = replace(
+    FAILURES[0],
+    outcome=Outcome(
+        success=False,
+        error=StepError(message="skipped by an operator", kind=ErrorKind.SKIPPED),
+        certainty=Certainty.IN_DOUBT,
+    ),
+)
+
+FAILED_RULE = replace(
+    SUCCESS,
+    outcome=replace(
+        SUCCESS.outcome,
+        error=StepError(message="rule of charge: no such key", kind=ErrorKind.EXPRESSION),
+    ),
+)
+"""A success whose ``callback`` rule could not be evaluated."""
 
 BRANCHED = replace(
     SUCCESS,
@@ -207,6 +225,8 @@ EVENTS = (
     _entries("entry-full", FULL_ENTRY),
     _entries("entry-with-next-step", BRANCHED),
     _entries("entries-failed", *FAILURES),
+    _entries("entry-skipped", SKIPPED),
+    _entries("entry-with-failed-rule", FAILED_RULE),
     _history(
         "answers",
         EventHistory(

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry, StepResult
+from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.run import Certainty, Intent, Outcome, Path, RunEnd, Then
 
 
@@ -128,9 +129,9 @@ def unapplied(event_history: EventHistory, event: Event) -> tuple[JournalEntry, 
 def stored_results(
     event_history: EventHistory, event: Event, path: Path, *, since: int = 1
 ) -> Mapping[str, StepResult]:
-    """Return the results that a retry reuses: steps whose last execution in an earlier run succeeded.
+    """Return the results that a retry reuses: steps whose last execution in an earlier run succeeded or was skipped.
 
-    The error of a rule that could not be evaluated then is left out: the retry evaluates it again.
+    The error of a rule that could not be evaluated after a success is left out: the retry evaluates it again.
 
     On the main path, results of main-path steps are reused from the run ``since`` on. On side paths, results of
     side-path steps are reused, but only since the last restart after used-up attempts.
@@ -139,17 +140,24 @@ def stored_results(
     first = since if main else event.reuse.side_results_from
     # Only the last execution of a step counts, so later runs replace earlier ones.
     last: dict[str, StepResult] = {}
-    in_doubt: dict[str, bool] = {}
+    reusable: dict[str, bool] = {}
     for entries in _chains(event_history, first, event.run - 1):
         for entry in entries:
             if (entry.intent.path is Path.MAIN) == main and not is_refused(entry):
                 put_result(last, entry.intent, entry.outcome)
-                in_doubt[entry.intent.step] = entry.outcome.in_doubt
+                reusable[entry.intent.step] = _is_reusable(entry.outcome)
     return {
-        step: replace(result, error=None, from_cache=True)
+        step: replace(result, error=None if result.success else result.error, from_cache=True)
         for step, result in last.items()
-        if result.success and not in_doubt[step]
+        if reusable[step]
     }
+
+
+def _is_reusable(outcome: Outcome) -> bool:
+    """Return whether a retry passes the step. An operator skips a call for good: a retry does not send it either."""
+    if outcome.success:
+        return not outcome.in_doubt
+    return outcome.error is not None and outcome.error.kind is ErrorKind.SKIPPED
 
 
 def stack(event_history: EventHistory, event: Event, intent: Intent) -> dict[str, StepResult]:

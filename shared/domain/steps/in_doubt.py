@@ -67,7 +67,7 @@ def decide_repeat(context: StepContext, intent: Intent, *, call_in_doubt: bool) 
     resolution = context.event.progress.resolution if call_in_doubt else None
     match resolution:
         case Resolution.SKIP:
-            return EndStep(*skip(context, intent, in_doubt("skipped by an operator", ErrorKind.OPERATOR)))
+            return EndStep(*skip(context, intent, in_doubt("skipped by an operator", ErrorKind.SKIPPED)))
         case Resolution.FAIL:
             return EndStep(*fail(context, intent, in_doubt("failed by an operator", ErrorKind.OPERATOR)))
         case Resolution.RETRY | None:

@@ -19,6 +19,7 @@ from tests.lifecycle_factories import at, retries, strategy
 
 NOON = at("2026-01-31T12:00")
 ANN = Actor(name="ann")
+CONTROLLED: Json = {"controllerCallback": "{}"}
 CHARGED = Answered(status=201, body={"id": "r-1"})
 
 
@@ -29,7 +30,9 @@ class CrashError(Exception):
 class Charges:
     """A task whose first step charges a customer, at a service with prepared answers."""
 
-    def __init__(self, *answers: CallOutcome, in_doubt: str = "retry", rules: Json = ()) -> None:
+    def __init__(
+        self, *answers: CallOutcome, in_doubt: str = "retry", rules: Json = (), acts: Json = CONTROLLED
+    ) -> None:
         self.answers = list(answers)
         self.sent: list[ServiceRequest] = []
         self.crashes = False
@@ -37,7 +40,7 @@ class Charges:
         self.ports = MemoryPorts(caller=self, clock=self.clock)
         steps: Json = [
             {"key": "call", "action": "post", "nextStep": "next", "nextStepRules": list(rules)},
-            {"key": "next", "controllerCallback": "{}"},
+            {"key": "next", **acts},
         ]
         runs = strategy(method={"inDoubt": in_doubt}, steps=steps, retry=retries(3))
         self.ports.strategies.add(runs)
@@ -101,6 +104,35 @@ class TestARuleThatCannotBeEvaluated:
         of = Charges(rules=self.RULES).run()
         of.orders(Update(attributes={"plan": "gold"}, by=ANN)).run(after=timedelta(hours=2))
         assert (of.record.event.status, len(of.keys)) == (EventStatus.PROCESSED, 1)
+
+
+class TestASkippedCall:
+    """An operator has dealt with the call: neither the run nor its retries send it again."""
+
+    def skipped(self, *answers: CallOutcome, rules: Json = (), acts: Json = CONTROLLED) -> Charges:
+        of = Charges(TimedOut(why="late"), *answers, in_doubt="pause", rules=rules, acts=acts).run()
+        return of.orders(Resolve(seq=1, resolution=Resolution.SKIP, by=ANN)).run()
+
+    def test_the_retry_of_a_later_step_does_not_send_it(self) -> None:
+        of = self.skipped(Answered(status=402), acts={"action": "post"})
+        assert (len(of.keys), of.event.status) == (2, EventStatus.PENDING)
+        of.run(after=timedelta(hours=2))
+        # The charge, the later step, and its retry.
+        assert (of.record.event.status, len(of.keys), len(set(of.keys))) == (EventStatus.PROCESSED, 3, 3)
+
+    def test_neither_does_a_retry_after_a_rule_that_misses_its_answer(self) -> None:
+        rules: Json = ({"if": "callback", "ifCallback": "stack.call.response.paid", "nextStep": "next"},)
+        of = self.skipped(rules=rules)
+        for _ in range(3):
+            of.run(after=timedelta(hours=2))
+        assert (of.record.event.status, len(of.keys)) == (EventStatus.FAILED, 1)
+
+    def test_after_fail_a_retry_sends_it_under_its_key(self) -> None:
+        of = Charges(TimedOut(why="late"), in_doubt="pause").run()
+        of.orders(Resolve(seq=1, resolution=Resolution.FAIL, by=ANN)).run()
+        of.run(after=timedelta(hours=2))
+        first, second, *_ = of.keys
+        assert first == second
 
 
 class TestADoubtOfSixtyDays:

@@ -103,7 +103,7 @@ class TestResolution:
         context, intent = cut_off(steps=steps, resolution=Resolution.SKIP)
         settled = decide_repeat(context, intent, call_in_doubt=True)
         assert isinstance(settled, EndStep)
-        assert settled.outcome.error == StepError(message="skipped by an operator", kind=ErrorKind.OPERATOR)
+        assert settled.outcome.error == StepError(message="skipped by an operator", kind=ErrorKind.SKIPPED)
         assert not settled.outcome.success
         assert isinstance(settled.then, Intent)
         assert settled.then.step == "next"
