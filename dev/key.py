@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import boto3
+from botocore.exceptions import ClientError
 
 from dev.local_functions import read
 from shared import bootstrap
@@ -40,7 +41,7 @@ def make_key(account: str, role: Role, *, stage: str, description: str, local: s
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the token of a new key."""
+    """Print the token of a new key, or one line that says why there is none."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--account", required=True)
     parser.add_argument("--role", required=True, choices=[role.value for role in Role])
@@ -48,13 +49,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--description", default="")
     parser.add_argument("--local", metavar="URL", help="the local stack at this address instead of AWS")
     options = parser.parse_args(arguments)
-    token = make_key(
-        options.account,
-        Role(options.role),
-        stage=options.stage,
-        description=options.description,
-        local=options.local,
-    )
+    try:
+        token = make_key(
+            options.account,
+            Role(options.role),
+            stage=options.stage,
+            description=options.description,
+            local=options.local,
+        )
+    except ClientError as error:
+        # Most often a right that is missing. The message names the action.
+        sys.stderr.write(f"{error}\n")
+        return 1
     sys.stdout.write(f"{token}\n")
     return 0
 

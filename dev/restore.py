@@ -285,11 +285,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pause = not options.keep_queues
     try:
         made = restore.prepare(pause=pause) if options.prepare else restore.run(options.at, pause=pause)
-    except RestoreError as error:
+    except (RestoreError, ClientError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    overrides = " ".join(f"{name}={value}" for name, value in made.parameters.items())
-    sys.stdout.write(f"sam deploy --parameter-overrides {overrides}\n")
+    parameters = " ".join(f"{name}={value}" for name, value in made.parameters.items())
+    sys.stdout.write(f"parameters to deploy with: {parameters}\n")
     if made.paused:
         sys.stdout.write(f"queues paused, to be resumed by POST /queue: {', '.join(made.paused)}\n")
     return 0

@@ -31,9 +31,13 @@ MAX_CYCLES = 400
 MAX_ENTRIES = 100
 
 
-def explain_at(ports: Ports, instance: Instance, at: datetime) -> Explanation:
-    """Explain why something ran or did not run on an instance at an instant, which may be in the future."""
+def explain_at(ports: Ports, instance: Instance, at: datetime | None = None) -> Explanation:
+    """Explain why something ran or did not run on an instance at an instant, which may be in the future.
+
+    Without one, explain the present: what an event waits for is known only at the very instant of the question.
+    """
     now = ports.clock.now()
+    at = at or now
     records, first = _records_around(ports, instance, at)
     about_the_past = instance.created_at <= at <= now
     about = subjects(instance, records.values(), at) if about_the_past else ()

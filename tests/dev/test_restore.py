@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.dynamodb.models import dynamodb_backends
 
@@ -23,6 +24,12 @@ AT = datetime(2026, 2, 20, 6, 0, tzinfo=UTC)
 IN_USE = Tables(**{name: f"ritornello-test-{name}" for name in NAMES})
 RESTORED = Tables(**{name: f"ritornello-test-{name}-restored-1" for name in NAMES})
 ROOT = Path(__file__).parents[2]
+
+
+def denied(*_: object, **__: object) -> None:
+    """Fail as DynamoDB does if a right is missing."""
+    error = {"Code": "AccessDeniedException", "Message": "not authorized to perform: dynamodb:DescribeTable"}
+    raise ClientError({"Error": error}, "RestoreTableToPointInTime")
 
 
 @pytest.fixture
@@ -251,15 +258,23 @@ class TestTheCommand:
         assert main([*self.ARGUMENTS, "--at", "2026-02-20T06:00:00Z"]) == 0
 
         printed = capsys.readouterr().out.splitlines()
-        assert printed[0].startswith(
-            "sam deploy --parameter-overrides AdoptTables=true TablesSuffix=-restored-1 "
-        )
+        assert printed[0].startswith("parameters to deploy with: AdoptTables=true TablesSuffix=-restored-1 ")
         assert printed[1:] == ["queues paused, to be resumed by POST /queue: acme"]
 
     def test_a_refusal_is_one_line(self, client: Any, capsys: pytest.CaptureFixture[str]) -> None:
         assert client
         assert main([*self.ARGUMENTS, "--prepare"]) == 1
         assert capsys.readouterr().err.startswith("not found: ")
+
+    def test_so_is_a_missing_right(
+        self, monkeypatch: pytest.MonkeyPatch, client: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert client
+        monkeypatch.setattr(Restore, "run", denied)
+        assert main(self.ARGUMENTS) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "AccessDeniedException" in line
+        assert "RestoreTableToPointInTime" in line
 
     @pytest.mark.parametrize(
         "wrong", [["--at", "2026-02-20T06:00:00"], ["--at", "2026-02-20T06:00:00Z", "--prepare"]]

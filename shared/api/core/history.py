@@ -48,7 +48,7 @@ def _readable(request: Request, sid: StrategySid, version: int) -> Strategy | No
 
 def explain_instance(request: Request, named: NamedInstance, query: ExplainQuery) -> Answer[ExplanationShape]:
     """Explain why something did or did not run at a time, which may be in the future."""
-    at = instant_on_instance(request, named.instance, query.at, pointer="/at") or request.now
-    if not EARLIEST <= at <= LATEST:
+    at = instant_on_instance(request, named.instance, query.at, pointer="/at")
+    if at is not None and not EARLIEST <= at <= LATEST:
         raise bad_request([Problem(pointer="/at", rule="range", message="must be between 2000 and 2999")])
     return Answer(body=explanation_shape(named.instance, explain_at(request.ports, named.instance, at)))

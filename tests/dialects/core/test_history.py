@@ -1,12 +1,13 @@
 """History, explanations and retries. Source: docs/contracts/core.md section 5."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dev.memory.world import ManualClock
 from shared.domain.calendar.dates import format_instant
 from shared.domain.explain.reasons import Reason
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, TimedOut, TokenRefused
@@ -26,6 +27,14 @@ class Counter:
     def call(self, request: ServiceRequest) -> CallOutcome:
         self.keys.append(request.headers["Idempotency-Key"])
         return self.answers.pop(0) if self.answers else Answered(status=201, body={"id": "s-1"})
+
+
+class RunningClock(ManualClock):
+    """A clock that goes on by a millisecond whenever it is read."""
+
+    def now(self) -> datetime:
+        self.at += timedelta(milliseconds=1)
+        return self.at
 
 
 DECLINED = Answered(status=402, body={"why": "no money"})
@@ -272,6 +281,16 @@ class TestExplaining:
         sid = started(client, runs=False)
         client("DELETE", "/queue")
         client.run(sid)
+
+        assert why(client, sid)["reason"] == "HELD_BY_QUEUE"
+
+    def test_a_clock_that_goes_on_during_the_request_changes_nothing(
+        self, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sid = started(client, runs=False)
+        client("DELETE", "/queue")
+        client.ports.clock.at += timedelta(minutes=2)
+        monkeypatch.setattr(client.ports, "clock", RunningClock(client.ports.clock.at))
 
         assert why(client, sid)["reason"] == "HELD_BY_QUEUE"
 
