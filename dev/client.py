@@ -106,7 +106,7 @@ class Processes:
             process.communicate(timeout=30)
 
     def check(self, *names: str) -> None:
-        """Raise a StartError if a program, or one of those named, has ended by itself."""
+        """Raise a StartError if a program, or a named one, has ended by itself."""
         for name in names or tuple(self._started):
             process = self._started[name]
             if process.poll() is not None:

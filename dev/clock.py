@@ -14,7 +14,7 @@ _ANSWER_SECONDS = 60
 
 
 class StoppingError(Exception):
-    """The local stack stops before the end of a wait. The invocation fails, like one that is cut off."""
+    """The local stack stops before the end of a wait. The invocation fails, as if it was cut off."""
 
 
 class ClockFile:

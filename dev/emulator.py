@@ -81,7 +81,7 @@ class Emulator:
         return self._process.pid
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 has no types of its own
-        """Return a boto3 client for one of its services."""
+        """Return a boto3 client for a service."""
         return boto3.client(
             service,
             endpoint_url=self.endpoint,

@@ -46,7 +46,7 @@ class Ministack:
             raise RuntimeError(f"ministack did not start: see {folder}/ministack.log")
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 has no types of its own
-        """Return a client for one of its services as the root user, who may do everything."""
+        """Return a client for a service as the root user, who may do everything."""
         return self.session().client(
             service,
             endpoint_url=self.endpoint,

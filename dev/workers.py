@@ -184,7 +184,7 @@ class Pool:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Count one of the workers as one that only waits, for the duration of the block."""
+        """Count a worker as only waiting, for the duration of the block."""
         with self._lock:
             self._waiting += 1
             self._grow()

@@ -461,7 +461,7 @@ def _report_trace(error: OSError) -> None:
 
 
 def _report_pepper(error: Exception) -> None:
-    """Log that the pepper was not read again. The one that was read before stays in use."""
+    """Log that the pepper was not read again. The pepper that was read before stays in use."""
     Logger(json_serializer=log_line).warning("pepper not read", extra={"error": str(error)})
 
 

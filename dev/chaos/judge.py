@@ -80,7 +80,7 @@ class EventFact:
 
     @property
     def is_marked(self) -> bool:
-        """Whether the event, or one of its steps, says that a call may have been sent twice."""
+        """Whether the event, or a step of it, says that a call may have been sent twice."""
         return self.in_doubt or any(step.in_doubt or step.repeat for step in self.steps)
 
 

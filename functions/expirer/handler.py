@@ -1,4 +1,4 @@
-"""The expirer: deletes what is left of an event when DynamoDB has deleted its record because it had expired.
+"""The expirer: deletes the rest of an event when DynamoDB has deleted its record because it had expired.
 
 Lambda invokes it with batches of such deletions from the stream of the table of events.
 """

@@ -1,4 +1,4 @@
-"""The publisher: sends notifications about what the streams of the tables say was written.
+"""The publisher: sends notifications about the writes in the streams of the tables.
 
 Lambda invokes it with batches of stream records.
 """

@@ -70,7 +70,7 @@ class DataKeys(Protocol):
     def unwrapped(self, wrapped: bytes | None, context: str) -> bytes:
         """Return the stored key.
 
-        Raises: SealBrokenError: it is not one of these, or has another context. KeyRefusedError.
+        Raises: SealBrokenError: it is no such key, or has another context. KeyRefusedError.
         """
 
 
@@ -167,11 +167,11 @@ class SecretHasher:
     others: tuple[bytes, ...] = field(repr=False, default=())
 
     def hash(self, secret: str) -> str:
-        """Return what is stored of a secret."""
+        """Return the hash of a secret, as it is stored."""
         return _hmac(self.pepper, secret)
 
     def hashes(self, secret: str) -> tuple[str, ...]:
-        """Return what may be stored of a secret; first what is stored of it now."""
+        """Return the hashes under which a secret may be stored; first that of a new one."""
         return tuple(_hmac(pepper, secret) for pepper in (self.pepper, *self.others))
 
     def matches(self, secret: str, stored: str) -> bool:

@@ -1,4 +1,4 @@
-"""Notifications on an EventBridge bus, and a bucket for what cannot be published.
+"""Notifications on an EventBridge bus, and a bucket for those that cannot be published.
 
 Source: docs/events.md; https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html.
 """

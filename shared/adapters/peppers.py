@@ -22,7 +22,7 @@ _UNAVAILABLE = frozenset({"InternalServiceError", "ServiceUnavailable", "Interna
 
 
 class PepperError(Exception):
-    """What is stored are no peppers. The message says why, without them."""
+    """The stored text has no peppers. The message says why, without them."""
 
 
 class SecretsClient(Protocol):

@@ -83,7 +83,7 @@ class CachedSecrets:
     """``Secrets`` with the values that one container has read.
 
     The age of a value is measured by ``clock``, not by a monotonic one, which may stand still while a container is
-    frozen. What could not be read is not cached.
+    frozen. A failed reading is not cached.
     """
 
     def __init__(self, source: SecretSource, clock: Clock) -> None:
@@ -215,7 +215,7 @@ class AwsSecrets:
 
 
 def prefix_of(stage: str, account_id: AccountId) -> str:
-    """Return what the names of an account's secrets begin with."""
+    """Return the prefix of the names of an account's secrets."""
     return f"/ritornello/{stage}/{account_segment(account_id)}/"
 
 

@@ -14,7 +14,7 @@ MAX_THREADS = 16
 class ThreadWorkers:
     """``Workers`` that are threads for the time of one ``run``.
 
-    They spend it waiting for services; Python runs one of them at a time.
+    They spend it waiting for services; Python runs a single one at a time.
     """
 
     count: int = MAX_THREADS

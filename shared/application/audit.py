@@ -12,7 +12,7 @@ from shared.domain.instance.verdict import AuditEntry
 MAX_READS = 32
 """How often one page reads the store: enough for a month of quiet days.
 
-The entries about a target take one read; those about one of the events of an instance with many entries take more.
+The entries about a target take one read; those about an event of an instance with many entries take more.
 """
 
 UNKNOWN = "unknown"

@@ -1,6 +1,6 @@
 """Finish what the expiry of a record began: delete the rest of its event's history, or put the record back.
 
-A stream repeats what was not finished, and repeating it changes nothing.
+A stream repeats unfinished records, and repeating them changes nothing.
 Source: docs/decisions/0052-records-and-audit-expire.md.
 """
 
@@ -34,7 +34,7 @@ class ExpiredRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredEvent:
-    """What was stored of an event at one instant: its instance, None if there is none, and whether it has a record."""
+    """The stored state of an event at one instant: its instance, None if there is none, and whether it has a record."""
 
     instance: Instance | Unreadable[InstanceSid] | None
     has_record: bool

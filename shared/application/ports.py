@@ -109,7 +109,7 @@ class Unreadable(Generic[Key_co]):
 
 
 def all_readable(found: Iterable[Result | Unreadable[object]]) -> list[Result]:
-    """Return the items of a list. Raises: StoredShapeError: one of them cannot be read."""
+    """Return the items of a list. Raises: StoredShapeError: an item cannot be read."""
     items: list[Result] = []
     for item in found:
         if isinstance(item, Unreadable):

@@ -1,4 +1,4 @@
-"""List what is wrong: every problem of an account's instances, newest first, with the call that failed.
+"""List every problem of an account's instances, newest first, with the call that failed.
 
 Source: docs/contracts/core.md section 5 (``GET /problems``).
 """

@@ -1,6 +1,6 @@
 """Publish the notifications about stored writes, at least once each.
 
-A stream repeats what was not published, so a notification may be sent twice under the same id, but is never lost.
+A stream repeats unpublished records, so a notification may be sent twice under the same id, but is never lost.
 Source: docs/events.md; docs/decisions/0040-changes-leave-through-streams.md.
 """
 
@@ -19,7 +19,7 @@ from shared.domain.notifications.model import InstanceWrite, Notification, Store
 from shared.domain.strategy.model import Json
 
 EventKey = tuple[InstanceSid, int]
-"""An instance and the number of one of its events."""
+"""An instance and the number of an event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ class PublisherPorts(Protocol):
 
     @property
     def unreadable(self) -> UnreadableStore:
-        """The place of what cannot be read."""
+        """The place of an item that cannot be read."""
 
     @property
     def webhooks(self) -> WebhookDirectory:

@@ -110,7 +110,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """The account has no webhook any more, or one that does not take the message."""
+    """The account has no webhook any more, or its webhook does not take the message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def require_work(text: str, pattern: str) -> None:
 def program_size(pattern: str) -> int:
     """Return about how many instructions the pattern makes; at least 1.
 
-    What is no regular expression has a size too; the library reports it.
+    Text that is no regular expression has a size too; the library reports it.
     Raises: RegexTooLargeError.
     """
     if len(pattern) > MAX_PATTERN_CHARACTERS:

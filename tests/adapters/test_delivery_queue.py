@@ -102,7 +102,7 @@ class TestPutting:
 
         assert "MessageGroupId" in message["Attributes"]
 
-    def test_those_that_are_not_accepted_are_returned(self) -> None:
+    def test_messages_that_are_not_accepted_are_returned(self) -> None:
         class Refusing:
             def send_message_batch(self, **request: Any) -> Any:
                 return {

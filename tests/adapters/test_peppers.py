@@ -93,7 +93,9 @@ class TestReading:
 class TestReplacing:
     """Containers read at different times. In each step of a replacement, what one hashes all others accept."""
 
-    def test_it_is_read_once_in_five_minutes(self, client: Any, peppers: StoredPeppers, clock: Clock) -> None:
+    def test_the_pepper_is_read_once_in_five_minutes(
+        self, client: Any, peppers: StoredPeppers, clock: Clock
+    ) -> None:
         first = peppers.hasher()
         client.put_secret_value(SecretId=NAME, SecretString=f"{OLD} {NEW}")
         clock.now = REREAD_SECONDS - 1
@@ -165,7 +167,7 @@ class TestFailures:
 
         assert [code in str(failure) for failure in failures] == [True]
 
-    def test_it_is_tried_again_after_half_a_minute(
+    def test_a_failed_reading_is_tried_again_after_half_a_minute(
         self, client: Any, peppers: StoredPeppers, clock: Clock, failures: list[Exception]
     ) -> None:
         first = peppers.hasher()

@@ -299,7 +299,9 @@ class TestAws:
         assert on_aws(client).fetch(PARAMETER, ACME, "gateway") == "one"
 
     @pytest.mark.parametrize("kind", [SECRET, PARAMETER])
-    def test_what_does_not_exist_is_reported(self, client: Callable[[str], Any], kind: SecretKind) -> None:
+    def test_a_secret_that_does_not_exist_is_reported(
+        self, client: Callable[[str], Any], kind: SecretKind
+    ) -> None:
         with pytest.raises(NoSecretError, match=r"^there is none$"):
             on_aws(client).fetch(kind, ACME, "nosuch")
 

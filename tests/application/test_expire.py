@@ -52,7 +52,7 @@ class TestAClosedEvent:
         for seq in (1, 2):
             assert ports.instances.event_history(SID, seq) == EventHistory()
 
-    def test_its_instance_stays(self) -> None:
+    def test_the_instance_of_an_expired_record_stays(self) -> None:
         ports = closed(1)
         instance = ports.instances.load(SID)
         finished(ports)
@@ -79,7 +79,7 @@ class TestAClosedEvent:
 class TestAnOpenEvent:
     """It keeps everything: its record is put back."""
 
-    def test_its_record_is_put_back_for_as_long_again(self) -> None:
+    def test_the_record_is_put_back_for_as_long_again(self) -> None:
         ports = closed(1, events=(an_event(1),))
         before = ports.instances.event_history(SID, 1)
 

@@ -134,7 +134,7 @@ class TestSimulation:
             environment="dev",
         )
 
-    def test_it_answers_what_it_has(self, evaluator: Counting) -> None:
+    def test_a_truncated_forecast_has_its_first_cycles(self, evaluator: Counting) -> None:
         attributes = {"t": "x" * 15_000}
         found = simulate(self.strategy(), start_date=START, cycles=120, attributes=attributes)
 

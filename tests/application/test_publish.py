@@ -139,7 +139,7 @@ class TestContentThatIsRefused:
         assert ports.unreadable.records["2"].source == {"n": 2}
         assert sent(ports) == ["i-1-instance.created", "j-1-instance.created"]
 
-    def test_one_that_is_repeated_anyway_is_not_set_aside_yet(self) -> None:
+    def test_a_record_that_is_repeated_anyway_is_not_set_aside_yet(self) -> None:
         refuses = {NotificationKind.EVENT_FAILED: THROTTLED, NotificationKind.INSTANCE_PAUSED: self.MALFORMED}
         ports = MemoryPublishing(bus=MemoryBus(refuses=refuses))
         batch = [record(1, created()), record(2, closed()), record(3, paused())]

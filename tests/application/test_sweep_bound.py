@@ -91,7 +91,7 @@ class TestTheBound:
 
         assert woken == pytest.approx(a_minute, rel=0.05)
 
-    def test_there_are_rows(self) -> None:
+    def test_the_table_of_bounds_has_rows(self) -> None:
         assert len(ROWS) == 3
 
 

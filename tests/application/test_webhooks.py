@@ -133,7 +133,7 @@ class TestSetting:
 
         assert put(ports)[1] is not None
 
-    def test_races_end(self) -> None:
+    def test_a_webhook_that_always_loses_its_race_is_refused(self) -> None:
         class Losing(MemoryWebhooks):
             def put(self, *_: object, **__: object) -> None:
                 raise StaleRevError
@@ -176,7 +176,7 @@ class TestPublishing:
         assert self.queued(ports) == ["i-2-instance.paused"]
         assert len(ports.bus.sent) == 2
 
-    def test_what_the_queue_does_not_accept_is_repeated(self) -> None:
+    def test_messages_that_the_queue_does_not_accept_are_repeated(self) -> None:
         ports = self.publishing()
         ports.deliveries = MemoryDeliveries(refuses={NotificationKind.INSTANCE_PAUSED: THROTTLED})
 
@@ -184,7 +184,7 @@ class TestPublishing:
 
         assert (report.repeat_from, report.refused) == ("2", (THROTTLED.code,))
 
-    def test_what_the_bus_refuses_for_its_content_is_queued_nevertheless(self) -> None:
+    def test_a_message_that_the_bus_refuses_for_its_content_is_queued_nevertheless(self) -> None:
         ports = self.publishing()
         malformed = Refusal(code="events:MalformedDetail", is_final=True)
         ports.bus = MemoryBus(refuses={NotificationKind.INSTANCE_PAUSED: malformed})
@@ -193,7 +193,7 @@ class TestPublishing:
 
         assert self.queued(ports) == ["i-1-instance.created", "i-2-instance.paused"]
 
-    def test_what_the_queue_refuses_for_its_content_is_set_aside(self) -> None:
+    def test_a_message_that_the_queue_refuses_for_its_content_is_set_aside(self) -> None:
         ports = self.publishing()
         refusal = Refusal(code="sqs:InvalidMessageContents", is_final=True)
         ports.deliveries = MemoryDeliveries(refuses={NotificationKind.INSTANCE_CREATED: refusal})
@@ -204,7 +204,7 @@ class TestPublishing:
         assert set(ports.unreadable.records) == {"1"}
         assert self.queued(ports) == ["i-2-instance.paused"]
 
-    def test_what_the_bus_does_not_accept_is_queued_once_it_does(self) -> None:
+    def test_a_message_is_queued_once_the_bus_accepts_it(self) -> None:
         ports = self.publishing()
         ports.bus = MemoryBus(refuses={NotificationKind.INSTANCE_PAUSED: THROTTLED})
         batch = [record(1, created()), record(2, paused()), record(3, created(BEN))]

@@ -66,7 +66,7 @@ class TestSizes:
     """What a deployment needs with a thousand to fifty million instances."""
 
     @pytest.mark.parametrize("instances", SIZES)
-    def test_what_so_many_instances_need(self, rig: Rig, instances: int) -> None:
+    def test_the_table_of_sizes_is_computed(self, rig: Rig, instances: int) -> None:
         size = Size(instances=instances, run=counted(rig, 3))
 
         cells = [

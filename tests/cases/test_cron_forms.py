@@ -39,7 +39,9 @@ class TestStepWithoutStart:
             ("cron(/30 * * * ? *)", ["2026-01-05T00:00:00", "2026-01-05T00:30:00", "2026-01-05T01:00:00"]),
         ],
     )
-    def test_it_holds_in_every_field(self, engine: Engine, text: str, dates: list[str]) -> None:
+    def test_a_step_without_a_start_is_read_in_every_field(
+        self, engine: Engine, text: str, dates: list[str]
+    ) -> None:
         assert engine.dates(by_cron(text), START, cycles=3) == dates
 
     @pytest.mark.parametrize("text", ["/5", "*/5", "0/5"])

@@ -256,7 +256,7 @@ class TestRegexOfOrders:
         return joc.workflow()
 
     @pytest.mark.parametrize("regex", ["^/other-workflow/", ".*", "refill", "(", "x{1,100000}"])
-    def test_it_is_refused(self, joc: Joc, workflow: StrategyHead, regex: str) -> None:
+    def test_a_bad_input_is_refused(self, joc: Joc, workflow: StrategyHead, regex: str) -> None:
         joc.order(workflow)
         status, answer = joc("/orders", {"regex": regex})
 

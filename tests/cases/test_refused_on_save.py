@@ -193,7 +193,7 @@ class TestUnknownAttributes:
             ("{{event.data.attributes.emial}}", CLOSED),
         ],
     )
-    def test_what_may_exist_is_accepted(self, engine: Engine, text: str, schema: Json) -> None:
+    def test_settings_that_may_be_right_are_accepted(self, engine: Engine, text: str, schema: Json) -> None:
         assert engine.warnings(self.with_schema(text, schema)) == []
 
     def test_without_a_schema_every_name_is_accepted(self, engine: Engine) -> None:

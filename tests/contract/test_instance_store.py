@@ -150,7 +150,7 @@ class TestCommitting:
         assert stores.instances.event_history(late.sid, 1) == EventHistory()
         assert stores.audits() == []
 
-    def test_one_of_two_writers_wins(self, stores: Stores) -> None:
+    def test_two_writers_cannot_both_win(self, stores: Stores) -> None:
         stores.instances.create(an_instance())
         seen = [stores.instances.load(InstanceSid("i-1")) for _ in range(2)]
         first, second = (

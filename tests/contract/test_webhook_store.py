@@ -57,7 +57,7 @@ class TestAWebhook:
 
         assert stores.webhooks.find_with_secret(full.ACCOUNT) is None
 
-    def test_it_is_no_access_key(self, stores: Stores) -> None:
+    def test_a_webhook_is_no_access_key(self, stores: Stores) -> None:
         """Both are items of the account."""
         stores.webhooks.put(full.WEBHOOK, secret=SECRET, audit=full.AUDIT)
 

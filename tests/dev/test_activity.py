@@ -60,7 +60,7 @@ class TestQuiet:
 
         assert activity.await_quiet(0) == []
 
-    def test_one_that_runs_beside_a_waiting_one_is_not_quiet(self, activity: Activity) -> None:
+    def test_a_running_worker_beside_a_waiting_one_is_not_quiet(self, activity: Activity) -> None:
         activity.begin("a", "a")
         activity.begin("b", "b")
         sleeping(activity, "a", 3600)

@@ -13,7 +13,7 @@ def test_the_same_seed_has_the_same_faults() -> None:
 
 
 @pytest.mark.parametrize("kills", [0, 1, 6, 30, 100])
-def test_there_are_as_many_kills_as_said(kills: int) -> None:
+def test_the_faults_have_as_many_kills_as_given(kills: int) -> None:
     faults = [timed.fault for timed in plan_faults(1, seconds=600, kills=kills)]
 
     assert sum(isinstance(fault, Kill) for fault in faults) == kills

@@ -79,7 +79,7 @@ class TestEachCallIsInTheHistory:
             Rule.UNKNOWN_CALL
         ]
 
-    def test_its_event_does_not_exist(self) -> None:
+    def test_a_call_of_an_unknown_event_is_a_violation(self) -> None:
         assert rules(an_instance(an_event()), a_call("other-9-1-1")) == [Rule.UNKNOWN_CALL]
 
     def test_a_marked_event_may_have_sent_it(self) -> None:

@@ -58,7 +58,7 @@ class TestForwarding:
         assert json.loads(body) == {"target": "/a?b=c", "body": "hello", "sent": "1"}
 
     @pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}])
-    def test_what_a_web_page_sends_is_refused(self, proxy: Proxy, headers: dict[str, str]) -> None:
+    def test_a_request_of_a_web_page_is_refused(self, proxy: Proxy, headers: dict[str, str]) -> None:
         """The server behind would take it for the proxy's own."""
         assert post(proxy, **headers)[0] == 403
         assert RECEIVED == []

@@ -41,7 +41,9 @@ class TestLateness:
             ([float(n) for n in range(1, 201)], (200, 100.0, 198.0, 200.0)),
         ],
     )
-    def test_figures(self, seconds: list[float], expected: tuple[int, float, float, float]) -> None:
+    def test_the_report_has_the_figures(
+        self, seconds: list[float], expected: tuple[int, float, float, float]
+    ) -> None:
         figures = lateness(seconds)
 
         assert figures is not None
@@ -85,7 +87,7 @@ class TestText:
     @pytest.mark.parametrize(
         ("count", "last"), [(MAX_SHOWN, "  lost: i-1 is PENDING"), (MAX_SHOWN + 3, "  and 3 more")]
     )
-    def test_many_violations(self, count: int, last: str) -> None:
+    def test_the_report_is_bounded_with_many_violations(self, count: int, last: str) -> None:
         assert replace(REPORT, violations=[LOST] * count).lines()[-1] == last
 
 

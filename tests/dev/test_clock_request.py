@@ -57,7 +57,7 @@ class TestTo:
             ("null", "must be a text such as 2026-02-01T00:00:00Z"),
         ],
     )
-    def test_what_is_no_instant_is_refused(self, value: str, rule: str) -> None:
+    def test_text_that_is_no_instant_is_refused(self, value: str, rule: str) -> None:
         assert problems_of(f'{{"to": {value}}}') == [("/to", rule)]
 
 
@@ -102,11 +102,11 @@ class TestForm:
     """The body is an object with one of the two fields. All of its problems are reported at once."""
 
     @pytest.mark.parametrize("body", [b"", b"to", b'{"to":', b"\xff", b"[" * 100_000])
-    def test_what_is_not_json_is_refused(self, body: bytes) -> None:
+    def test_a_body_that_is_not_json_is_refused(self, body: bytes) -> None:
         assert problems_of(body) == [("", f"must be JSON: {FORM}")]
 
     @pytest.mark.parametrize("body", ["[]", "{}", "null", '"2026-02-01T00:00:00Z"'])
-    def test_what_is_no_object_with_fields_is_refused(self, body: str) -> None:
+    def test_a_body_that_is_no_object_with_fields_is_refused(self, body: str) -> None:
         assert problems_of(body) == [("", f"must be an object: {FORM}")]
 
     def test_all_problems_are_reported(self) -> None:

@@ -47,7 +47,7 @@ def running(tmp_path: Path) -> Iterator[Emulator]:
 class TestKilled:
     """An emulator that ends by itself is started again, on the same port and state."""
 
-    def test_its_state_is_there_after_a_kill(self, running: Emulator) -> None:
+    def test_the_state_is_there_after_a_kill(self, running: Emulator) -> None:
         queues = running.client("scheduler")
         queues.create_schedule_group(Name="kept")
         first = running.pid
@@ -58,7 +58,7 @@ class TestKilled:
         assert "kept" in {group["Name"] for group in queues.list_schedule_groups()["ScheduleGroups"]}
         assert running.pid != first
 
-    def test_one_that_does_not_stay_up_is_reported(self, tmp_path: Path) -> None:
+    def test_an_emulator_that_does_not_stay_up_is_reported(self, tmp_path: Path) -> None:
         reasons: list[str] = []
         made = an_emulator(tmp_path, on_failure=reasons.append, stable_seconds=3600)
 
@@ -118,7 +118,7 @@ class TestItsAddress:
 class TestTether:
     """A tethered process ends with the process that started it, and its shells with it."""
 
-    def test_it_ends_when_its_tether_is_closed(self, tmp_path: Path) -> None:
+    def test_the_emulator_ends_when_its_tether_is_closed(self, tmp_path: Path) -> None:
         process = Tethered(["sleep", "60"], log=tmp_path / "log", pid_file=tmp_path / "pid")
         assert is_running(process.pid)
 
@@ -126,7 +126,7 @@ class TestTether:
 
         assert not is_running(process.pid)
 
-    def test_its_exit_status_is_known(self, tmp_path: Path) -> None:
+    def test_the_exit_status_is_known(self, tmp_path: Path) -> None:
         process = Tethered(["sh", "-c", "exit 3"], log=tmp_path / "log", pid_file=tmp_path / "pid")
 
         assert process.wait() == 3

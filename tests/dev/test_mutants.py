@@ -15,7 +15,7 @@ class TestBugs:
     """Every bug can be put into the tree as it is now, and its tests are there."""
 
     @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
-    def test_its_text_is_in_its_file_once(self, bug: Bug, tmp_path: Path) -> None:
+    def test_the_text_of_a_bug_is_in_its_file_once(self, bug: Bug, tmp_path: Path) -> None:
         copy = tmp_path / bug.file
         copy.parent.mkdir(parents=True)
         copy.write_text((ROOT / bug.file).read_text(encoding="utf-8"), encoding="utf-8")
@@ -25,7 +25,7 @@ class TestBugs:
         assert bug.old not in copy.read_text(encoding="utf-8") or bug.old in bug.new
 
     @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
-    def test_its_tests_exist(self, bug: Bug) -> None:
+    def test_the_tests_of_a_bug_exist(self, bug: Bug) -> None:
         assert bug.layers
         assert all((ROOT / layer).exists() for layer in bug.layers)
 

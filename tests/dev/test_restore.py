@@ -130,7 +130,7 @@ class TestRepeating:
         assert restore.run(AT, pause=False) == first
         assert len(client.list_tables()["TableNames"]) == 2 * len(NAMES)
 
-    def test_what_is_missing_is_restored_to_the_moment_of_the_rest(
+    def test_missing_tables_are_restored_to_the_moment_of_the_rest(
         self, client: Any, restore: Restore
     ) -> None:
         restore.run(AT)
@@ -250,7 +250,7 @@ class TestTheCommand:
 
     ARGUMENTS = ("--stage", "test", "--suffix=-restored-1")
 
-    def test_it_prints_the_parameters_and_the_paused_queues(
+    def test_the_parameters_and_the_paused_queues_are_printed(
         self, client: Any, capsys: pytest.CaptureFixture[str]
     ) -> None:
         DynamoDbAccess(client=client, tables=IN_USE).put_key(a_key("acme"))
@@ -266,7 +266,7 @@ class TestTheCommand:
         assert main([*self.ARGUMENTS, "--prepare"]) == 1
         assert capsys.readouterr().err.startswith("not found: ")
 
-    def test_so_is_a_missing_right(
+    def test_a_missing_right_is_one_line(
         self, monkeypatch: pytest.MonkeyPatch, client: Any, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert client

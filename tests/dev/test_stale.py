@@ -75,14 +75,14 @@ class TestStale:
 
         assert stale(tmp_path, instance, (name, NOON)) == {name}
 
-    def test_its_event_was_moved_and_has_a_new_wakeup(self, tmp_path: Path) -> None:
+    def test_a_moved_event_has_a_new_wakeup(self, tmp_path: Path) -> None:
         later = NOON + 5 * MINUTE
         instance = an_instance(an_event(date=NOON, due_at=later, wakeup_seq=2))
         old, new = name_of(instance, 1), name_of(instance, 1, 2)
 
         assert stale(tmp_path, instance, (old, NOON), (new, later)) == {old}
 
-    def test_its_event_was_moved_and_the_new_wakeup_was_lost(self, tmp_path: Path) -> None:
+    def test_a_moved_event_whose_new_wakeup_was_lost(self, tmp_path: Path) -> None:
         instance = an_instance(an_event(date=NOON, due_at=NOON + 5 * MINUTE, wakeup_seq=2))
 
         assert stale(tmp_path, instance, (name_of(instance, 1), NOON)) == set()

@@ -108,7 +108,7 @@ class TestStarting:
         finally:
             processes.stop()
 
-    def test_one_that_does_not_answer_in_time(self, tmp_path: Path) -> None:
+    def test_a_stack_that_does_not_answer_in_time(self, tmp_path: Path) -> None:
         port = free_port()
         waited: list[float] = []
         processes = Processes(

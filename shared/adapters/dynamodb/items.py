@@ -205,7 +205,7 @@ def journal_of(items: Iterable[Mapping[str, AttributeValue]]) -> tuple[list[Jour
 
 
 def entries_of(items: Iterable[Mapping[str, AttributeValue]]) -> list[JournalEntry | Unreadable[int]]:
-    """Return the journal entries of such a range. One that cannot be read has the number of its event as its key."""
+    """Return the journal entries of such a range. For an entry that cannot be read, the key is its event's number."""
     return read_each(
         (item for item in items if not is_answer_key(item["sk"]["S"])),
         entry_of,
@@ -214,7 +214,7 @@ def entries_of(items: Iterable[Mapping[str, AttributeValue]]) -> list[JournalEnt
 
 
 def records_in(items: Iterable[Mapping[str, AttributeValue]]) -> list[EventRecord | Unreadable[int]]:
-    """Return the records of an instance. One that cannot be read has the number of its event as its key."""
+    """Return the records of an instance. A record that cannot be read has the number of its event as its key."""
     return read_each(items, record_of, lambda item: event_number(item["sk"]["S"]))
 
 

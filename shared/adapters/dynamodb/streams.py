@@ -30,7 +30,7 @@ Image = Mapping[str, AttributeValue]
 
 
 def stream_record(record: Mapping[str, Any], tables: Tables) -> StreamRecord:
-    """Return a record of a stream as Lambda delivers it. One that cannot be read has the reason as its ``write``."""
+    """Return a record of a stream as Lambda delivers it. If it cannot be read, its ``write`` is the reason."""
     position = str(record["dynamodb"]["SequenceNumber"])
     try:
         write: StoredWrite | Unreadable[str] | None = _write(record, tables)

@@ -1,4 +1,4 @@
-"""The secrets of one call: filled into the request as it is sent, and removed from what comes back.
+"""The secrets of one call: filled into the request as it is sent, and removed from the answer.
 
 Source: docs/decisions/0046; docs/service-calls.md.
 """
@@ -36,7 +36,7 @@ MIN_REMOVED = 8
 """Values shorter than this are not removed from answers: a short text occurs in any answer."""
 
 REMOVED = "***"
-"""What an answer has instead of a secret."""
+"""The text that replaces a secret in an answer."""
 
 _HALF_OF_PAIR = re.compile("[\ud800-\udfff]")
 _ESCAPE = re.compile("%..")
@@ -147,7 +147,7 @@ class CallSecrets:
         return text
 
     def _read(self, secret: SecretReference) -> SecretValue:
-        """Return a secret. It is fresh if it is part of one that was read for this call, such as another key of it."""
+        """Return a secret. It is fresh if another key of it was read for this call."""
         value = self.secrets.read(secret)
         whole = replace(secret, key=None)
         if value.is_fresh:
@@ -167,7 +167,7 @@ class CallSecrets:
 
 
 def _put(value: Json, place: list[str | int], slot: SecretSlot, text: str) -> Json:
-    """Return a JSON value with a text in a slot of one of its strings."""
+    """Return a JSON value with a text in a slot of a string."""
     if not place:
         return f"{value[: slot.start]}{text}{value[slot.end :]}"
     step, *rest = place

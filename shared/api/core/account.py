@@ -100,7 +100,7 @@ def put_webhook(request: Request, body: SetWebhook) -> Answer[answers.WebhookSha
 
 
 def delete_webhook(request: Request) -> Answer[answers.EmptyShape]:
-    """Remove the account's webhook. What has not reached it is dropped."""
+    """Remove the account's webhook. Messages that have not reached it are dropped."""
     remove_webhook(request.ports, request.principal.account_id, by=request.actor)
     return Answer(body={})
 

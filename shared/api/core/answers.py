@@ -68,7 +68,7 @@ EmptyShape = TypedDict("EmptyShape", {})
 
 
 class WarningShape(TypedDict):
-    """Something valid that is probably not meant, with what to write instead."""
+    """A valid setting that is probably not meant, with a better one."""
 
     pointer: str
     rule: str

@@ -55,7 +55,7 @@ class Authorizer:
     request: Request
 
     def strategy(self, sid: str, *, deleted: bool = False) -> StrategyHead:
-        """Return a strategy; if ``deleted``, also one that was deleted."""
+        """Return a strategy; if ``deleted``, also a deleted one."""
         head = self._own_head(sid)
         if head is None or (head.deleted_at is not None and not deleted):
             raise not_found("strategy")

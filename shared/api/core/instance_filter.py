@@ -50,7 +50,7 @@ COMBINATIONS = (
     "phase, reason and stoppedBy, with strategyId only beside a reason with its detail",
     "status, createdFrom and createdTo",
 )
-"""What one index serves, as text for users."""
+"""The filters that an index serves, as text for users."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What is wrong with an account's instances, and taking it off the list. Source: docs/contracts/core.md section 5."""
+"""The problems of an account's instances, and taking it off the list. Source: docs/contracts/core.md section 5."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What a runner does if a store is unavailable after its claim: try again, and then give the claim back.
+"""Patience of a runner if a store is unavailable after its claim: try again, and then give the claim back.
 
 Source: docs/design.md section 3.9.
 """

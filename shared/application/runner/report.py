@@ -1,4 +1,4 @@
-"""The report of one run: which event ran, what was called, and how it ended. The handler logs and counts it.
+"""The report of one run: which event ran, its calls, and how it ended. The handler logs and counts it.
 
 Source: docs/operations.md, "The line of a run".
 """
@@ -53,7 +53,7 @@ class RunOutcome(StrEnum):
     GIVEN_BACK = "given-back"
     """A store was unavailable; another runner continues in some minutes."""
     LOST = "lost"
-    """Another runner or a command took the event; what this one did afterwards was not stored."""
+    """Another runner or a command took the event; later writes of this one were not stored."""
     BROKEN_OFF = "broken-off"
     """An exception ended the run. The event is taken over when its lease has ended."""
 

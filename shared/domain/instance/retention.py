@@ -1,4 +1,4 @@
-"""How long records and audit entries are kept, and what becomes of an event whose record has expired.
+"""How long records and audit entries are kept, and the fate of an event whose record has expired.
 
 Source: docs/decisions/0052-records-and-audit-expire.md.
 """

@@ -42,7 +42,7 @@ class StepError:
     data: Json = None
 
     def __post_init__(self) -> None:
-        """Cut the message. It is stored with the step, and may quote what was wrong."""
+        """Cut the message. It is stored with the step, and may quote the wrong value."""
         object.__setattr__(self, "message", shortened(self.message, MAX_REASON_BYTES))
 
     @property

@@ -81,7 +81,7 @@ class AboutEvent:
 class AboutInstance:
     """The instance that a notification is about, as it is after the change.
 
-    ``event`` is set if the notification is about one of its events. ``migrated_from`` is the strategy version before
+    ``event`` is set if the notification is about an event. ``migrated_from`` is the strategy version before
     a migration.
     """
 

@@ -28,7 +28,7 @@ _REFUSING = (HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY, *_WAITING)
 
 
 class AnswerClass(Enum):
-    """What an answer, or the lack of one, says about the effect of a call."""
+    """The meaning of an answer, or of no answer, for the effect of a call."""
 
     SUCCESS = auto()
     """A usable 2xx."""

@@ -231,7 +231,7 @@ class Task:
 class Action:
     """One parameterised call of a service method.
 
-    Its strings may be templates. ``names_secrets`` is true if one of them names a secret.
+    Its strings may be templates. ``names_secrets`` is true if any string names a secret.
     """
 
     key: str

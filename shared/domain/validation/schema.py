@@ -13,7 +13,7 @@ from shared.domain.errors import Problem, first_problems, shortened
 from shared.domain.validation import json_schema, jtd
 
 MAX_SCHEMA_BYTES: Final = 64 * 1024
-"""The largest schema, as JSON. Compiling one of this size takes less than 10 MB."""
+"""The largest schema, as JSON. Compiling such a schema takes less than 10 MB."""
 
 MAX_VALUE_BYTES: Final = 256 * 1024
 """The largest value that is validated, as JSON. Attributes and responses have lower limits of their own."""

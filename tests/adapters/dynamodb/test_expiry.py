@@ -134,12 +134,12 @@ class TestAnOverloadedTable:
             on_dynamodb(moto).instances.append(an_instance(), an_entry(1, visit))
         return 8
 
-    def test_what_is_left_is_deleted_by_the_next_batch(self, moto: DynamoDb, entries: int) -> None:
+    def test_the_next_batch_deletes_the_rest(self, moto: DynamoDb, entries: int) -> None:
         store = DynamoDbExpiry(client=Busy(moto.client, MAX_WRITES - 1), tables=moto.tables)
         assert store.delete_history(SID, 1) == entries
         assert on_dynamodb(moto).instances.event_history(SID, 1).entries == ()
 
-    def test_it_gives_up_and_a_repetition_deletes_the_rest(self, moto: DynamoDb, entries: int) -> None:
+    def test_giving_up_leaves_the_rest_to_a_repetition(self, moto: DynamoDb, entries: int) -> None:
         busy = Busy(moto.client, 100)
         store = DynamoDbExpiry(client=busy, tables=moto.tables)
         with pytest.raises(OverloadedError, match="left items undeleted 5 times"):

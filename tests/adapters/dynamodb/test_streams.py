@@ -133,7 +133,7 @@ class TestRecords:
 
         assert found == {(INSTANCE.sid, 7): RECORD}
 
-    def test_one_that_cannot_be_read_is_named(self, moto: DynamoDb) -> None:
+    def test_an_unreadable_record_is_named(self, moto: DynamoDb) -> None:
         stores = on_dynamodb(moto)
         stores.instances.create(replace(INSTANCE, rev=1), records=[RECORD], audit=AUDIT)
         moto.client.update_item(

@@ -62,7 +62,7 @@ def outcome(hostile: Hostile) -> str:
 class TestHostileInputs:
     """Expressions, regular expressions and templates that were written to do harm have a value or a clear error."""
 
-    def test_there_are_enough_of_them(self) -> None:
+    def test_the_inputs_are_many_and_of_every_group(self) -> None:
         assert len(INPUTS) >= 150
         assert {hostile.group for hostile in INPUTS} == {
             "growth",
@@ -75,7 +75,9 @@ class TestHostileInputs:
         }
 
     @pytest.mark.parametrize("hostile", INPUTS, ids=lambda hostile: f"{hostile.group}: {hostile.name}")
-    def test_each_has_its_outcome_within_the_limits(self, watched: Watched, hostile: Hostile) -> None:
+    def test_a_hostile_input_has_its_outcome_within_the_limits(
+        self, watched: Watched, hostile: Hostile
+    ) -> None:
         found = outcome(hostile)
 
         # Whether an input that needs about the time that it may take has a value depends on the machine.

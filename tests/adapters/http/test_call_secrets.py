@@ -445,7 +445,7 @@ class TestRemoval:
         assert self.returned(container, body, Content_Type="text/plain") == "unknown key: ***"
 
     @pytest.mark.parametrize("status", [200, 402, 500])
-    def test_any_status(self, container: Container, status: int) -> None:
+    def test_a_secret_is_removed_whatever_the_status(self, container: Container, status: int) -> None:
         assert self.returned(container, {"echo": self.SECRET}, status=status) == {"echo": "***"}
 
     def test_a_number_that_is_the_secret(self, container: Container) -> None:

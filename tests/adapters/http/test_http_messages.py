@@ -309,7 +309,7 @@ class TestAnAnswerWhoseBodyIsOfNoUse:
 
     @pytest.mark.parametrize("body", [b"OK", b" ", b"{", b'{"a": NaN}', b"{'a': 1}", b"1E5 "[:-1] + b"x"])
     @pytest.mark.parametrize("media_type", ["application/json", "application/problem+json", "text/json"])
-    def test_what_is_sent_as_json_must_be_json(
+    def test_a_body_sent_as_json_must_be_json(
         self, caller: HttpServiceCaller, media_type: str, body: bytes
     ) -> None:
         assert called(caller, answer(body, 201, Content_Type=media_type)) == Answered(

@@ -184,7 +184,7 @@ class TestADoubtOfSixtyDays:
         assert (len(of.keys), len(set(of.keys))) == (3, 1)
         assert of.record.event.status is EventStatus.PROCESSED
 
-    def test_each_further_repeat_asks_again(self) -> None:
+    def test_further_repeats_need_further_decisions(self) -> None:
         of = Charges(TimedOut(why="late"), TimedOut(why="late"), in_doubt="retry").run().orders(Pause(by=ANN))
         of.clock.at += timedelta(days=90)
         of.orders(Resume(by=ANN)).run()

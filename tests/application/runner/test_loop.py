@@ -336,7 +336,7 @@ class TestTheSweeper:
         assert ports.wakeups.invoked == [sid] * 3
 
     @pytest.mark.parametrize("discarded", ["every invocation", "every schedule"])
-    def test_what_is_discarded_comes_back_through_the_due_index(self, discarded: str) -> None:
+    def test_discarded_invocations_come_back_through_the_due_index(self, discarded: str) -> None:
         """ "What is discarded" by the age of an invocation, or as a wakeup that cannot be delivered, is only late."""
         ahead = timedelta() if discarded == "every invocation" else AN_HOUR
         ports, service = a_world(at=START - ahead)

@@ -57,7 +57,7 @@ class Asking(Watched):
 class TestARunner:
     """A runner marks the wait as overdue, reports it once, and calls nothing."""
 
-    def test_it_is_marked_and_reported_once(self) -> None:
+    def test_an_overdue_answer_is_marked_and_reported_once(self) -> None:
         asking = Asking()
 
         assert (asking.invoke(), asking.invoke()) == (0, 0)
@@ -119,7 +119,7 @@ class TestARunner:
 class TestTheSweeper:
     """The sweeper alone wakes the runner. No event of the instance is late because of that."""
 
-    def test_it_wakes_a_runner_after_seven_days(self) -> None:
+    def test_waiting_for_an_answer_wakes_a_runner_after_seven_days(self) -> None:
         asking = Asking()
         asking.clock.at -= timedelta(seconds=1)
         assert swept(asking.ports).wakeups == 0

@@ -93,7 +93,7 @@ class TestWaiting:
 
         assert (clock.at, service.requests) == (START, [])
 
-    def test_of_two_waiting_runners_one_runs_the_event(self) -> None:
+    def test_only_one_of_two_waiting_runners_runs_the_event(self) -> None:
         ports, service, clock = a_busy_world(ahead=seconds(40))
         sid = started(ports)
         others: list[int] = []

@@ -282,7 +282,7 @@ class TestAClaimWithoutAReply:
 class TestGivingBackUnderOverload:
     """A runner tries to give its claim back until its time is up, or until the window for crashes has passed."""
 
-    def test_it_gives_up_shortly_before_its_time_is_up(self, shop: Shop) -> None:
+    def test_giving_back_ends_shortly_before_the_time_is_up(self, shop: Shop) -> None:
         shop.failures.left = {"put_record": 10_000}
         append = shop.store.append
 
@@ -295,7 +295,7 @@ class TestGivingBackUnderOverload:
             shop.run(seconds=200)
         assert NOON + timedelta(seconds=189) <= shop.clock.at <= NOON + timedelta(seconds=195)
 
-    def test_it_gives_up_when_the_end_of_the_lease_counts_no_crash(self, shop: Shop) -> None:
+    def test_giving_back_ends_when_the_lease_counts_no_crash(self, shop: Shop) -> None:
         shop.failures.left = {"put_record": 10_000}
         append = shop.store.append
 
