@@ -132,7 +132,7 @@ class TestPutting:
         ],
     )
     def test_only_invalid_contents_are_refused_for_good(self, code: str, *, is_final: bool) -> None:
-        """``SenderFault`` does not tell: SQS may set it for throttling as well."""
+        """``SenderFault`` does not decide this, because SQS may set it for throttling as well."""
 
         class Refusing(Accepting):
             def send_message_batch(self, **_: Any) -> Any:

@@ -91,7 +91,7 @@ class TestReading:
 
 
 class TestReplacing:
-    """Containers read at different times. In each step of a replacement, what one hashes all others accept."""
+    """Containers read at different times. In each step of a replacement, all of them accept each other's hashes."""
 
     def test_the_pepper_is_read_once_in_five_minutes(
         self, client: Any, peppers: StoredPeppers, clock: Clock
@@ -117,7 +117,7 @@ class TestReplacing:
 
 
 class TestFailures:
-    """Without a pepper nothing is answered. With one that was read before, everything is."""
+    """Without a pepper nothing is answered. If a later reading fails, the peppers that were read before are used."""
 
     def test_a_secret_that_is_missing_stops_the_function(self, client: Any, clock: Clock) -> None:
         peppers = StoredPeppers(

@@ -312,7 +312,7 @@ class TestAws:
 
 
 class TestAwsErrors:
-    """A failing service is unavailable; everything else needs somebody to change something."""
+    """If the service fails, it is unavailable. Every other error remains until an operator changes something."""
 
     def fetch(self, session: boto3.Session, reply: Reply, kind: SecretKind = SECRET) -> None:
         source = on_aws(session.client)

@@ -30,7 +30,7 @@ class Latency:
 class Lanes:
     """``Workers`` that work at once in simulated time.
 
-    Each piece begins in the lane that is free first. The processor works for one of them at a time.
+    Each piece begins in the lane that is free first. The processor works for a single lane at a time.
     """
 
     clock: ManualClock
@@ -89,7 +89,7 @@ class SlowInstances(MemoryInstances):
 
 @dataclass(slots=True)
 class SlowWakeups(MemoryWakeups):
-    """Wakeups that take simulated time and that no runner receives. ``first`` has the first one of each instance."""
+    """Wakeups that take simulated time and reach no runner. ``first`` is the time of each instance's first wakeup."""
 
     clock: ManualClock = field(kw_only=True)
     latency: Latency = field(kw_only=True)

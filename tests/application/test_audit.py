@@ -81,7 +81,7 @@ class TestPages:
 
 
 class TestTargets:
-    """Entries about a target are found without reading what lies between them."""
+    """Entries about a target are found without reading the entries between them."""
 
     def test_a_year_of_quiet_is_one_page(self) -> None:
         ports = an_audit(1, 24.0 * 290)

@@ -1,4 +1,7 @@
-"""What the expirer does about expired records. Source: docs/decisions/0052-records-and-audit-expire.md."""
+"""The expirer deletes the history of an event whose record has expired, or puts the record back.
+
+Source: docs/decisions/0052-records-and-audit-expire.md.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace

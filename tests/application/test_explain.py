@@ -134,7 +134,7 @@ class TestALongHistory:
 
 
 class TestAnExpiredHistory:
-    """Where records are no longer kept, the answer is UNKNOWN, and everywhere else it is as before."""
+    """If the records of a time are no longer kept, the answer is UNKNOWN. At all other times it is as before."""
 
     def expired(self, days: int, *seqs: int) -> Story:
         story = Story(days)

@@ -86,7 +86,7 @@ OWN_CRONS = [
     ),
     *("0 0/20 * ? * *", "15 30 * 1/5 * ?", "0 30 2 31 * ?", "0 0 9 ? * MON-FRI 2026", "0 0 9 ? * * 2019"),
 ]
-"""Cron expressions: fixed times, intervals, some that end with the year, and one that never fires."""
+"""Cron expressions: fixed times, intervals, some that end with the year, and an expression that never fires."""
 
 Dates = list[tuple[int, str, str]]
 """Cycle, task and date of each event of a plan, sorted."""

@@ -1,6 +1,6 @@
 """Callbacks that take too much time or memory, evaluated as in a deployed function.
 
-The step fails with a message, the function goes on, and no call is sent again.
+The step fails with a message, the function continues, and no call is sent again.
 """
 
 import time

@@ -74,7 +74,7 @@ class TestUnreadable:
 
 
 class TestCalls:
-    """A problem is shown without a call if there was none, or if nothing tells which it was."""
+    """A problem is shown without a call if there was none, or if its call cannot be determined."""
 
     @pytest.mark.parametrize("step", ["gone", None])
     def test_a_problem_without_a_known_call(self, step: str | None) -> None:
@@ -99,7 +99,7 @@ class TestCalls:
 
 
 class TestStaleEntries:
-    """The index lags: what it lists is judged by the instance as it is."""
+    """The index lags, so each of its entries is judged by the instance as it is now."""
 
     def test_an_instance_without_problems_is_left_out(self) -> None:
         @dataclass(slots=True)
@@ -212,7 +212,7 @@ class TestReferences:
 
 
 class TestScans:
-    """A bulk selection by what instances are found by is scanned page by page, and judged by what they are now."""
+    """A bulk selection by an index is scanned page by page, and each instance is judged by its current state."""
 
     def scanned(self, ports: MemoryPorts, selection: Selection, *, size: int) -> list[InstanceSid]:
         scan = SelectionScan(account=ACCOUNT, selection=selection, begun_at=ports.clock.now())

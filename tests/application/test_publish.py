@@ -100,7 +100,7 @@ class TestABatch:
 
 
 class TestRefusedNotifications:
-    """What the bus does not accept is repeated, from the first record of the batch that it is about."""
+    """If the bus does not accept notifications, the batch is repeated from the first record that they are about."""
 
     @pytest.mark.parametrize(
         ("refused", "repeat_from"),

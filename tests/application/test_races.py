@@ -93,7 +93,7 @@ class TestAnAnswer:
 
 
 class TestAClaim:
-    """A runner whose claim loses a race looks again, and claims what is due then."""
+    """If a claim loses a race, its runner loads the instance again, and claims the event that is due then."""
 
     def test_a_claim_after_a_lost_race_runs_the_event(self) -> None:
         ports, store, sid = a_world()

@@ -1,4 +1,4 @@
-"""What needs a whole list fails if a part of it cannot be read, and names the part."""
+"""An operation that needs a whole list fails if a part of it cannot be read, and names the part."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from shared.domain.errors import StoredShapeError
 
 
 class TestAllReadable:
-    """The items of a list are returned only if every one of them can be read."""
+    """The items of a list are returned only if all of them can be read."""
 
     def test_a_readable_list_is_returned_in_its_order(self) -> None:
         assert all_readable([3, 1, 2]) == [3, 1, 2]

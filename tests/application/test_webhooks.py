@@ -143,7 +143,7 @@ class TestSetting:
 
 
 class TestPublishing:
-    """The publisher queues what the account's webhook takes, beside the bus."""
+    """The publisher sends notifications to the bus, and queues those whose kinds the account's webhook takes."""
 
     @staticmethod
     def publishing(*kinds: NotificationKind) -> MemoryPublishing:

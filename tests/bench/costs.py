@@ -1,4 +1,4 @@
-"""What runs cost, from counts and list prices: the tables of docs/deployment.md."""
+"""The cost of runs, from counts and list prices: the tables of docs/deployment.md."""
 
 from dataclasses import dataclass
 
@@ -70,7 +70,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """What so many instances need, if each has such a run a month and all of them are due within an hour."""
+    """Load and cost of a number of instances, if each has such a run a month and all are due within an hour."""
 
     instances: int
     run: Run
@@ -92,7 +92,7 @@ class Size:
 
     @property
     def dollars(self) -> float:
-        """Return the cost of a month, without what earlier months have left."""
+        """Return the cost of a month, without keeping the records and journal entries of earlier months."""
         runs = self.instances / _MILLION * (self.run.total() + self.run.kept())
         stored = self.instances * INSTANCE_BYTES / _GIGABYTE * STORED_GIGABYTE
         return FIXED + runs + stored

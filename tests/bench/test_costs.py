@@ -1,4 +1,4 @@
-"""The tables of docs/deployment.md: what runs cost, and what so many instances need."""
+"""The tables of docs/deployment.md: the cost of runs, and the load and cost of numbers of instances."""
 
 import re
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ class TestCosts:
 
 
 class TestSizes:
-    """What a deployment needs with a thousand to fifty million instances."""
+    """The load and the cost of a deployment with a thousand to fifty million instances."""
 
     @pytest.mark.parametrize("instances", SIZES)
     def test_the_table_of_sizes_is_computed(self, rig: Rig, instances: int) -> None:

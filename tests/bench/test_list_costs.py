@@ -1,4 +1,4 @@
-"""What a page of each list of instances costs, at 100 and at 10,000 instances. Source: docs/performance.md."""
+"""The cost of a page of each list of instances, at 100 and at 10,000 instances. Source: docs/performance.md."""
 
 import re
 from collections.abc import Callable

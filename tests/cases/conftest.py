@@ -22,7 +22,7 @@ def engine(client: Client) -> Engine:
 
 @pytest.fixture
 def stored(client: Client, dynamodb: DynamoDb) -> Engine:
-    """The core dialect over DynamoDB, which refuses what stores in memory take."""
+    """The core dialect over DynamoDB, which refuses some values that stores in memory take."""
     ports = StoredPorts(stores=on_dynamodb(dynamodb), caller=client.shop, clock=client.ports.clock)
     bootstrap.use_ports(ports)
     return Engine(Client(cast("Any", ports), client.hasher, client.shop))

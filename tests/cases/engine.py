@@ -123,7 +123,7 @@ class Engine:
 
     @property
     def keys(self) -> list[str]:
-        """The idempotency keys of all calls."""
+        """Return the idempotency keys of all calls."""
         return [request.headers["Idempotency-Key"] for request in self.services.sent]
 
     def problems(self, settings: Json) -> list[tuple[str, str, str]]:

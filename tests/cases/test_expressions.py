@@ -49,7 +49,7 @@ def measured() -> Iterator[Measured]:
 
 @pytest.fixture(params=["in this process", "in a process of its own"])
 def evaluator(request: pytest.FixtureRequest) -> None:
-    """Evaluate in this process, and in one of its own."""
+    """Evaluate in this process, and in a process of its own."""
     if request.param == "in a process of its own":
         request.getfixturevalue("measured")
 

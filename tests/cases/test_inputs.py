@@ -1,4 +1,4 @@
-"""What clients send acts, or is refused with a reason. Source: docs/contracts/core.md section 1.3."""
+"""Each input of a client acts, or is refused with a reason. Source: docs/contracts/core.md section 1.3."""
 
 import json
 from typing import Any
@@ -29,7 +29,7 @@ def raw_of(text: str, rest: str = "") -> list[tuple[str, bytes]]:
 
 
 class TestBodyOfACancel:
-    """A cancel with a date is refused: an operation never ignores what it is sent."""
+    """A cancel with a date is refused, because an operation never ignores a member of its body."""
 
     @pytest.mark.parametrize(
         "path",
@@ -207,7 +207,7 @@ class TestUnusableTexts:
 
 
 class TestBoundedErrors:
-    """No refusal grows with what was wrong: a body of 100 KB has an answer under 64 KB."""
+    """No refusal grows with the problems of its request: a body of 100 KB has an answer under 64 KB."""
 
     def size(self, client: Client, body: Any) -> int:
         """Return the size of the answer about a definition that is refused."""

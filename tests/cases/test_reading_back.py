@@ -1,4 +1,4 @@
-"""What was stored can be read back. Source: docs/contracts/core.md section 5."""
+"""Stored histories and long lists can be read back. Source: docs/contracts/core.md section 5."""
 
 from typing import Any
 

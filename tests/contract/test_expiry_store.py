@@ -57,7 +57,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 
 def expired(engine: Engine, seq: int = 1) -> ExpiredRecord:
-    """Store an instance with a record, delete the record, and return what the stream delivers."""
+    """Store an instance with a record, delete the record, and return it as the stream delivers it."""
     instance = an_instance()
     if engine.instances.load(SID) is None:
         engine.instances.create(instance)

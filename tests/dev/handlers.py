@@ -8,7 +8,7 @@ from typing import Any
 
 
 def answer(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Do what the event says."""
+    """Wait, crash, fail or answer, as the event says."""
     while "until" in event and not Path(event["until"]).exists():
         time.sleep(0.01)
     if event.get("crash"):

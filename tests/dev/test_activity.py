@@ -1,4 +1,4 @@
-"""What runs and what waits on the local stack."""
+"""The invocations that run or wait on the local stack."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""The sizes of what ``make build`` has built, against Lambda's limits."""
+"""The sizes of the artifacts of ``make build``, against Lambda's limits."""
 
 from pathlib import Path
 

@@ -63,7 +63,7 @@ class Scheduler:
 
 
 class TimeTravel:
-    """A clock at START, with schedules and a runner that does what the test says."""
+    """A clock at START, with schedules and a runner that calls ``run``, which the test chooses."""
 
     def __init__(self, folder: Path) -> None:
         self.clock = ClockFile(folder / "clock.json")
@@ -172,7 +172,7 @@ class TestOrder:
 
 
 class TestNothingIsSkipped:
-    """A jump waits for what it has started, or fails and names what still runs."""
+    """A jump waits for the runners that it has started. If some do not end, it fails and names them."""
 
     def test_a_slow_runner_ends_before_the_next_wakeup(self, travel: TimeTravel) -> None:
         travel.advance.patience_seconds = LATE

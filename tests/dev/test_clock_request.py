@@ -99,7 +99,7 @@ class TestAdvance:
 
 
 class TestForm:
-    """The body is an object with one of the two fields. All of its problems are reported at once."""
+    """The body is an object with ``to`` or ``advance``. All of its problems are reported at once."""
 
     @pytest.mark.parametrize("body", [b"", b"to", b'{"to":', b"\xff", b"[" * 100_000])
     def test_a_body_that_is_not_json_is_refused(self, body: bytes) -> None:

@@ -26,7 +26,7 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
 
 
 def post(processes: Processes, path: str, key: str) -> tuple[bytes, bytes]:
-    """Return what arrives first, and what arrives after it until the connection is closed."""
+    """Send a POST. Return the bytes that arrive first, and all later bytes until the connection is closed."""
     here = urlsplit(processes.downstream.url)
     with socket.create_connection(("127.0.0.1", here.port or 0), 10) as client:
         lines = [f"POST {path} HTTP/1.1", f"host: {here.netloc}", f"idempotency-key: {key}"]

@@ -89,7 +89,7 @@ class TestOneAtATime:
 
 
 class TestItsAddress:
-    """The emulator answers whoever reaches it, so that its address must not be guessed."""
+    """The emulator answers every program that reaches it, so that its address must not be guessed."""
 
     def test_it_is_on_the_loopback_interface_and_new_each_time(self) -> None:
         hosts = {hidden_address()[0] for _ in range(20)}

@@ -105,7 +105,7 @@ class TestWatching:
 
 @dataclass
 class Town:
-    """A log with its feed, an item in the table, and a publisher that answers what it is given."""
+    """A log with its feed, an item in the table, and a publisher that returns ``answers`` in their order."""
 
     folder: Path
     item: Mapping[str, Any] | None = None
@@ -144,7 +144,7 @@ def town(tmp_path: Path) -> Town:
 
 
 class TestPublishing:
-    """What was stored is published, and the position moves on only then."""
+    """Stored writes are published. The position advances only when they are."""
 
     def test_stored_writes_are_published_once(self, town: Town) -> None:
         feed = town.feed()

@@ -1,4 +1,4 @@
-"""What `make invoke` and `make sam-env` choose and write, without a running stack."""
+"""The choices and the files of `make invoke` and `make sam-env`, without a running stack."""
 
 import json
 from pathlib import Path
@@ -69,7 +69,7 @@ class TestSamples:
 
 
 class TestTheFile:
-    """The stack's functions are read back as written, by nobody else."""
+    """The stack's functions are read back as written. Only the owner of the file can read it."""
 
     def test_it_is_read_back(self, tmp_path: Path) -> None:
         file = write(tmp_path, found("172.17.0.1"))

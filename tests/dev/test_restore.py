@@ -1,4 +1,4 @@
-"""Tables restored to one moment, under new names, with what DynamoDB leaves out of a restore."""
+"""Tables restored to one moment, under new names, with the settings that DynamoDB leaves out of a restore."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -213,7 +213,7 @@ class TestWhatARestoreLeavesOut:
 
 
 class TestQueues:
-    """What has run since the moment does not run again before an operator resumes it."""
+    """Events that have run since the moment do not run again before an operator resumes the queue."""
 
     def test_every_queue_is_paused_in_the_restored_tables_only(self, client: Any, restore: Restore) -> None:
         in_use = DynamoDbAccess(client=client, tables=IN_USE)
@@ -246,7 +246,7 @@ class TestQueues:
 
 
 class TestTheCommand:
-    """The command prints what to deploy with, or one line that says why not."""
+    """The command prints the parameters to deploy with. If it fails, it prints the reason in one line."""
 
     ARGUMENTS = ("--stage", "test", "--suffix=-restored-1")
 

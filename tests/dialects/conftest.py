@@ -28,7 +28,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
 
 @pytest.fixture
 def process(client: Client) -> ProcessClient:
-    """A client of the process dialect in an account with one strategy."""
+    """Return a client of the process dialect in an account with one strategy."""
     found = ProcessClient(client)
     found.saved()
     return found
@@ -47,5 +47,5 @@ def automation(monkeypatch: pytest.MonkeyPatch) -> Iterator[AutomationClient]:
 
 @pytest.fixture
 def joc(client: Client) -> Joc:
-    """A client of the orders dialect in the same account."""
+    """Return a client of the orders dialect in the same account."""
     return Joc(client.ports, client.hasher, client.shop)

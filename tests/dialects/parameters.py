@@ -64,7 +64,7 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 def target_of(name: str, value: Any, beside: Mapping[str, Any]) -> tuple[str, Json]:
     """Return query and body of a request with a value of one parameter.
 
-    The value of a part's member is what replaces members of the body.
+    If the parameter is a part's member, its value has the members of the body to replace.
     """
     given = {name: value} if name.startswith("?") or "." not in name else value
     members = {key: one for key, one in {**beside, **given}.items() if one is not MISSING}

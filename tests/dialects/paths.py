@@ -22,7 +22,7 @@ def _operations(dialect: str, routes: tuple[Route, ...]) -> list[tuple[str, str]
 
 
 NOT_SERVED_PATHS = [(method, braced(path)) for method, path in NOT_SERVED]
-"""What the dialect of 8x8 answers as not served."""
+"""The operations that the dialect of 8x8 answers as not served."""
 
 OPERATIONS = {
     "CoreApi": _operations("core", CORE),

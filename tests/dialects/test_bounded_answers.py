@@ -1,4 +1,4 @@
-"""No answer and no log line grows with what was wrong: at most 64 KB, whatever the request."""
+"""No answer and no log line grows with the problems of a request: an answer has at most 64 KB for every request."""
 
 import json
 import logging

@@ -43,7 +43,7 @@ def sid(client: Client) -> str:
 
 
 class TestCore:
-    """What has expired is left out, and a request that names it is answered like one for an unknown event."""
+    """Expired events are left out. If a request names an expired event, the answer is that for an unknown event."""
 
     def test_the_history_ends_where_nothing_is_kept(self, client: Client, sid: str) -> None:
         pages, cursor = [], ""
@@ -159,7 +159,7 @@ class TestAFailedEvent:
 
 
 class TestTheOtherDialects:
-    """Their lists leave out what has expired, and their statuses stay."""
+    """Their lists leave out expired runs, and their statuses stay."""
 
     @pytest.fixture
     def everybody(self, client: Client) -> Everybody:

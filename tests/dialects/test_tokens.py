@@ -162,7 +162,7 @@ MISPLACED_CLAIMS: list[dict[str, str]] = [
 
 @pytest.mark.usefixtures("client")
 class TestWhatClientsSend:
-    """Only API Gateway writes claims. What a client sends as one is never believed."""
+    """Only API Gateway writes claims. Claims that a client sends are never believed."""
 
     @pytest.mark.parametrize("headers", MISPLACED_CLAIMS)
     def test_claims_in_a_header_are_not_believed(self, headers: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""What was made under a pepper works while another one replaces it, and a repeated request is still a repeat."""
+"""While a pepper is replaced, keys and secrets made under it stay valid, and a repeated request is still a repeat."""
 
 from collections.abc import Callable
 

@@ -207,7 +207,7 @@ def sid_of(after: Rollback, definition: str) -> str:
 
 
 class TestOtherDialects:
-    """The answers of the other contracts have no place for it, so a header names what is left out."""
+    """The answers of the other contracts have no place for unreadable items, so a header names the items left out."""
 
     def test_unreadable_workflows_are_named(self, after: Rollback) -> None:
         after.town.save_definition()

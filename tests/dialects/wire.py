@@ -156,7 +156,7 @@ class Wire:
 
     @cached_property
     def document(self) -> dict[str, Any]:
-        """The dialect's OpenAPI document."""
+        """Return the dialect's OpenAPI document."""
         return document_of(self._dialect)
 
     def openapi(self) -> dict[str, Any]:

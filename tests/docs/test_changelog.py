@@ -1,4 +1,7 @@
-"""The changelog says for every release what is stored anew. Source: docs/deployment.md, "Upgrade and roll back"."""
+"""The changelog lists for every release the changes of stored items.
+
+Source: docs/deployment.md, "Upgrade and roll back".
+"""
 
 import re
 from pathlib import Path
@@ -16,7 +19,7 @@ LINE = re.compile(
 
 
 def stored(changelog: str) -> dict[str, list[str]]:
-    """Return the lines about what is stored, without their breaks, of each version."""
+    """Return the lines of each version's section ``Stored``, without line breaks."""
     releases = re.split(r"^## ", changelog, flags=re.MULTILINE)[1:]
     found = {}
     for release in releases:
@@ -28,7 +31,7 @@ def stored(changelog: str) -> dict[str, list[str]]:
 
 
 def faults(changelog: str) -> list[str]:
-    """Return what is wrong with the sections about what is stored."""
+    """Return the faults of the sections ``Stored``."""
     releases = stored(changelog)
     versions = list(releases)
     found = []

@@ -1,4 +1,4 @@
-"""The table of docs/api/dialects.md, held against what the dialects answer with."""
+"""The table of docs/api/dialects.md, compared with the words in the answers of the dialects."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ ROWS = re.findall(r"^\| [^|`]+ \| `(\w+)` \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|
 
 
 def documented_row(phase: Phase) -> tuple[str, str, str, str, str]:
-    """The words for a phase: core's, 8x8's, JOC's with their reason, Robusta's."""
+    """Return the words for a phase: core's, 8x8's, JOC's with their reason, Robusta's."""
     shown, seen = SHOWN[phase], SEEN[phase]
     reason = "" if shown.reason is None else f" ({shown.reason})"
     return (

@@ -43,7 +43,7 @@ class TestPathOfOneEvent:
 
 
 class TestReadme:
-    """What the README tells somebody to type is there to be typed."""
+    """Each make target that the README names exists, and each of its links leads to a file."""
 
     @pytest.mark.parametrize(
         "target", re.findall(r"^    make (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE)

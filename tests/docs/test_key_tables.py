@@ -47,7 +47,7 @@ def journey(method: Mapping[str, Any], members: Mapping[str, Any]) -> Journey:
 
 
 def after(call: CallOutcome, method: Mapping[str, Any] | None = None, **members: Any) -> Certainty:
-    """Return what is known after an answer to the first sending of a POST."""
+    """Return the certainty after an answer to the first sending of a POST."""
     run = journey(method or {}, members)
     run.goes(judge_call(run.context, run.intent, call))
     return run.last.certainty

@@ -70,7 +70,7 @@ def documented(section: str) -> Moves:
 
 
 def merged(found: set[Transition], groups: Moves) -> Moves:
-    """Transitions grouped as the document groups them; what it does not know stands alone."""
+    """Return transitions grouped as in the document. If the document lacks a transition, it is a group of its own."""
     commands: dict[tuple[frozenset[str], str], set[str]] = {}
     for before, after, by in found:
         known = [states for states, to, _ in groups if before in states and to == after]
@@ -267,18 +267,18 @@ STORIES: list[Callable[[], RandomLife]] = [
     lambda: given_more_time_without_a_next_cycle(paused=False),
     lambda: given_more_time_without_a_next_cycle(paused=True),
 ]
-"""What happens too seldom to be left to chance."""
+"""Stories with transitions that are too rare in random lives."""
 
 
 def reached() -> tuple[set[Transition], set[Transition]]:
-    """Every transition of an instance, and of an event, that was seen."""
+    """Return every transition of an instance, and of an event, that was seen."""
     lives = [RandomLife.begun(seed).lead(STEPS) for seed in range(LIVES)] + [tell() for tell in STORIES]
     instances = {move for one in lives for move in one.instances}
     return instances, {move for one in lives for move in one.events}
 
 
 class TestTransitions:
-    """What the document lists is what happens."""
+    """The document lists exactly the transitions that happen."""
 
     def test_the_tables_list_exactly_what_decide_does(self) -> None:
         for section, seen in zip(("Instance", "Event"), reached(), strict=True):

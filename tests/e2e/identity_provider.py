@@ -36,7 +36,7 @@ class IdentityProvider:
         return f"{signed}.{_base64(key.sign(signed.encode(), PKCS1v15(), SHA256()))}"
 
     def documents(self) -> dict[str, Mapping[str, Any]]:
-        """Return what it serves, by path."""
+        """Return the documents that it serves, by path."""
         numbers = self._key.public_key().public_numbers()
         key = {
             "kty": "RSA",

@@ -519,7 +519,7 @@ class TestTokens:
 
 
 def restored_tables(deployment: Deployment) -> Restored:
-    """Return what to deploy with to use the tables as they are now, under other names."""
+    """Restore the tables as they are now, under other names. Return the result, with parameters to deploy with."""
 
     def waiting(_: float) -> None:
         time.sleep(0.2)
@@ -552,7 +552,7 @@ def restored(club: Club) -> tuple[Club, Member]:
 
 
 class TestARestore:
-    """The last tests of this module: tables restored under other names are adopted, and everything goes on there."""
+    """The last tests of this module: tables restored under new names are adopted, and everything continues there."""
 
     def test_what_was_there_before_is_there_again(self, restored: tuple[Club, Member]) -> None:
         club, gina = restored

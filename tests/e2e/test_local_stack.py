@@ -61,7 +61,7 @@ runner = LocalLambdaRunner(None, provider, ".", ".", aws_region="us-east-1", env
 function = provider.get(name)
 print(json.dumps({"code": function.codeuri, "environment": runner._make_env_vars(function).resolve()}))
 """
-"""Prints what SAM's command line would give to a container, by its own code."""
+"""Prints the code and the environment that SAM's command line would give to a container, computed by its own code."""
 
 CALL = """
 import importlib, json, sys
@@ -74,7 +74,7 @@ print("ANSWER " + json.dumps(answer))
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    """Return a stack that runs nothing by itself, so that only what a test invokes does anything."""
+    """Return a stack that runs nothing by itself, so that a function runs only if a test invokes it."""
     folder = tmp_path_factory.mktemp("local")
     running = Processes(folder, downstream_port=free_port(), stack_port=free_port())
     try:
@@ -125,7 +125,7 @@ def answer_of(stack: Processes, function: str, file: Path | None = None) -> Any:
 
 
 class TestOtherSites:
-    """What a web page sends reaches nothing, over real sockets."""
+    """Requests from pages of other sites are refused, over real sockets."""
 
     @pytest.mark.parametrize(("method", "path"), PATHS)
     def test_a_foreign_host_or_origin_is_refused(self, stack: Processes, method: str, path: str) -> None:
@@ -361,7 +361,7 @@ class TestInvoke:
 
 
 class TestSamEnv:
-    """`make sam-env` writes what SAM's command line gives to a container that can reach the stack."""
+    """`make sam-env` writes files with which containers of SAM's command line can reach the stack."""
 
     def test_a_handler_with_that_environment_alone_reaches_the_stack(
         self, stack: Processes, tmp_path: Path
@@ -420,7 +420,7 @@ def ids_of_feed(stack: Api) -> list[str]:
 
 
 def in_first_shard(stack: Processes, api: Api) -> str:
-    """Create instances that are due, and return the first one that is in shard 0."""
+    """Create due instances until an instance is in shard 0, and return its sid."""
     history = HistoryReader.of(stack.stack)
     for number in range(200):
         body = {

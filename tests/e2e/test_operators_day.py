@@ -1,4 +1,4 @@
-"""An operator's day: 300 customers, and what goes wrong with 38 of them.
+"""An operator's day: 300 customers, and the problems of 38 of them.
 
 Thirty charges are declined, the replies to five are dropped, and three offboarding calls fail. Three customers are on
 vacation. The operator finds exactly the 38, resumes exactly the 30, and other systems hear of every change once.
@@ -21,7 +21,7 @@ from tests.e2e.gym import now_of
 
 Json = dict[str, Any]
 LANES = {"fine": 259, "declined": 30, "dropped": 5, "offboarded": 3, "vacation": 3}
-"""The customers by what happens to them."""
+"""The number of customers in each lane."""
 
 STRATEGY: Json = {
     "name": "club",

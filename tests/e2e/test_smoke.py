@@ -9,7 +9,7 @@ from dev.smoke import AHEAD, Smoke, SmokeError, main
 
 
 class TestSmoke:
-    """It tries a whole life of a strategy, says what works, and leaves nothing behind."""
+    """It tries a whole life of a strategy, prints each part that works, and leaves nothing behind."""
 
     @pytest.mark.timeout(400)
     def test_a_working_deployment_passes(

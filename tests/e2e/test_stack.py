@@ -52,7 +52,7 @@ def _move(stack: Api, to: datetime) -> None:
 
 
 class TestAnAdvance:
-    """A jump of the clock waits for what it starts, or names what has not ended."""
+    """A jump of the clock waits for the invocations that it starts. If they do not end, it fails and names them."""
 
     @pytest.mark.timeout(120)
     def test_a_call_that_hangs_stops_the_clock_until_it_ends(self, processes: Processes) -> None:

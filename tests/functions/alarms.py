@@ -11,7 +11,7 @@ from tests.functions.emf import Written
 _GUARDED = re.compile(r"IF\((?P<guard>\w+) >= (?P<least>\d+), (?P<value>\w+), 0\)")
 
 Period = Sequence[Written]
-"""What was written in one period."""
+"""The metrics that were written in one period."""
 
 
 class Alarms:

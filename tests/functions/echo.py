@@ -26,7 +26,7 @@ class Echo:
 
     @property
     def calls(self) -> list[tuple[str, dict[str, str], str]]:
-        """The calls without those for tokens."""
+        """Return the calls without those for tokens."""
         return [one for one in self.received if not one[0].startswith("/token")]
 
     @property

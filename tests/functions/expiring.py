@@ -32,7 +32,7 @@ def closed(*seqs: int, **changes: Any) -> Instance:
 
 
 def expired(*, until: datetime) -> list[dict[str, Any]]:
-    """Delete what has expired, as DynamoDB does, and return the records of the stream."""
+    """Delete the expired items, as DynamoDB does, and return the records of the stream."""
     client, table = boto3.client("dynamodb"), bootstrap.settings().tables.events
     found = client.scan(TableName=table, ConsistentRead=True)["Items"]
     due = [

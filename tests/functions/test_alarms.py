@@ -1,6 +1,6 @@
-"""Every alarm of the template, with what makes it fire.
+"""Every alarm of the template, with a cause that makes it fire.
 
-For our own metrics the real handlers run on a world in memory, and the alarm is evaluated on what they wrote.
+For our own metrics the real handlers run on a world in memory, and the alarm is evaluated on their metrics.
 For the metrics of AWS, the list has their documented cause, and the alarm is evaluated on a value.
 """
 
@@ -50,7 +50,7 @@ BROKEN = Answered(status=500)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ByAws:
-    """A metric that AWS writes: its documented cause, and a value that fires the alarm and one that does not."""
+    """A metric that AWS writes: its documented cause, a value that fires the alarm, and a value that does not."""
 
     cause: str
     fires: float = 1
@@ -100,7 +100,7 @@ class World:
     capsys: pytest.CaptureFixture[str]
 
     def runs(self, of: Strategy | None, *answers: CallOutcome | Exception, times: int = 1) -> list[Written]:
-        """Return what the step runner writes about an instance, from claim to claim."""
+        """Return the metrics that the step runner writes about an instance, from claim to claim."""
         return self.run(Watched(of, *answers), times=times)
 
     def run(self, watched: Watched, *, times: int = 1, wait: timedelta = A_LEASE) -> list[Written]:
@@ -112,14 +112,14 @@ class World:
         return written(self.capsys)
 
     def sweep(self, watched: Watched, *, late: timedelta = timedelta(minutes=1)) -> list[Written]:
-        """Return what the sweeper writes about an instance whose wakeup was lost."""
+        """Return the metrics that the sweeper writes about an instance whose wakeup was lost."""
         watched.clock.at += GRACE + late
         bootstrap.use_ports(watched.ports)
         sweeper({}, Context())  # type: ignore[arg-type]
         return written(self.capsys)
 
     def publish(self, *refuses: NotificationKind, **members: dict[str, str]) -> list[Written]:
-        """Return what the publisher writes about a new instance with some attributes of its item replaced.
+        """Return the metrics of the publisher about a new instance with some attributes of its item replaced.
 
         The bus does not accept the kinds in ``refuses``.
         """
@@ -137,7 +137,7 @@ class World:
         return self.sweep(watched)
 
     def calls(self, service: str, answers: Sequence[CallOutcome]) -> list[Written]:
-        """Return what an instance writes whose service has that key, with one call for each answer."""
+        """Return the metrics of an instance whose service has that key, with one call for each answer."""
         methods = [{"key": "get", "url": "/orders", "method": "get"}]
         steps: Json = [
             {
@@ -178,7 +178,7 @@ def late_runs(world: World, late: timedelta) -> list[Period]:
 
 
 def unanswered(world: World, later: timedelta) -> list[Written]:
-    """Return what the step runner writes some time after it has sent an asynchronous call."""
+    """Return the metrics that the step runner writes some time after it has sent an asynchronous call."""
     watched = Watched(strategy(method={"async": True}))
     world.run(watched)
     watched.clock.at = NOON + later + timedelta(minutes=1)
@@ -262,7 +262,7 @@ OURS: dict[str, tuple[Scenario, Scenario]] = {
         lambda world: [world.sweep_failing(ValueError("a bug"))],
     ),
 }
-"""The alarms on our own metrics: what fires each of them, and what is next to it and does not."""
+"""The alarms on our own metrics, each with a cause that fires it and a similar cause that does not."""
 
 
 @pytest.fixture
@@ -274,7 +274,7 @@ def world(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, s
 
 
 class TestTheList:
-    """Each alarm of the template is in one of the two lists, and each name in them is an alarm."""
+    """Each alarm of the template is in exactly one list, and each name in the two lists is an alarm."""
 
     def test_it_has_every_alarm_once(self) -> None:
         assert sorted([*BY_AWS, *OURS]) == sorted(ALARMS.by_name)
@@ -286,7 +286,7 @@ class TestTheList:
 
 
 class TestOurMetrics:
-    """An alarm fires on what the real handlers write when the thing happens, and not on what is next to it."""
+    """An alarm fires on the metrics that the real handlers write when its cause occurs, not for a similar cause."""
 
     @pytest.mark.parametrize("name", OURS)
     def test_it_fires(self, name: str, world: World) -> None:

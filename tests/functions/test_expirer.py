@@ -46,7 +46,7 @@ def kept(
 
 
 class TestExpiry:
-    """What DynamoDB has deleted is completed or undone."""
+    """When a record has expired, the rest of a closed event is deleted. The record of an open event is put back."""
 
     def test_a_closed_event_leaves_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
         instance = closed(1, 2)

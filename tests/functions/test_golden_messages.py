@@ -1,4 +1,4 @@
-"""What an earlier release scheduled, invoked or queued, handled by today's functions.
+"""Schedules, invocations and queued messages of an earlier release, handled by today's functions.
 
 The messages are those of tests/golden; each function acts on the golden item that its message names.
 """

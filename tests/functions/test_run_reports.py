@@ -34,7 +34,7 @@ DECLINED = Answered(status=402, body={"secret": "s3cr3t-answer"})
 
 @dataclass
 class Invoked:
-    """What an invocation of the step runner wrote."""
+    """The answer, the log lines and the metrics of an invocation of the step runner."""
 
     answer: dict[str, int]
     lines: list[dict[str, Any]]

@@ -64,7 +64,7 @@ def prepared(deployment: ManualClock) -> None:
 
 @pytest.mark.usefixtures("prepared")
 class TestTheSamples:
-    """Each sample is accepted by its function and shows what it is for."""
+    """Each sample is accepted by its function and shows the function's purpose."""
 
     def test_every_function_has_a_sample(self) -> None:
         assert [name for name in FUNCTIONS if not (ROOT / "events" / f"{name}.json").exists()] == []

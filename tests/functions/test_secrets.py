@@ -47,7 +47,7 @@ pytestmark = [
 
 @dataclass
 class World:
-    """A deployment with a service that repeats what it is sent, and secrets in AWS.
+    """A deployment with a service that repeats its requests, and secrets in AWS.
 
     ``strategies`` are the sids of strategies by those of their instances.
     """
@@ -318,7 +318,7 @@ def answers(world: World, sids: list[str]) -> Iterator[str]:
 
 
 def published() -> list[str]:
-    """Return what the publisher sends about everything that is stored."""
+    """Return the requests that the publisher sends about everything that is stored."""
     sent: list[str] = []
 
     class Events:

@@ -1,6 +1,6 @@
 """Functions whose snapshot is taken after their initialization, and restored in many containers (SnapStart).
 
-A process is forked after its handler was imported: each child has the memory of the snapshot, and goes on for itself.
+A process is forked after its handler was imported: each child has the memory of the snapshot, and continues alone.
 """
 
 import json
@@ -132,7 +132,7 @@ def aws(socket_enabled: None) -> Iterator[Aws]:
 
 
 def snapshot(function: Function, aws: Aws, *, kind: str = "snap-start") -> dict[str, Any]:
-    """Return what the initialization has left, and what each container sees that is made of it."""
+    """Return the state that the initialization has left, and the values that each restored container has."""
     environment = {
         **function.environment,
         "AWS_LAMBDA_INITIALIZATION_TYPE": kind,

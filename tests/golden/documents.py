@@ -1,4 +1,4 @@
-"""Golden documents: what outlives a release outside the tables, and what stored settings mean.
+"""Golden documents: data that outlive a release outside the tables, and the meaning of stored settings.
 
 Schedules wait for years, messages for days. Stored settings must not change their meaning when a default does.
 """
@@ -37,7 +37,7 @@ PAUSED = "instances/paused-by-operator"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A document under the name of its file. ``write`` returns what today's code writes."""
+    """A document under the name of its file. ``write`` returns the document that today's code writes."""
 
     name: str
     write: Callable[[], Json]
@@ -174,7 +174,7 @@ def shapes() -> dict[str, Shape[Any]]:
 
 
 def absent_members() -> Json:
-    """Return what each member of each stored document is read as if it is absent. Required ones are left out.
+    """Return the value of each member of each stored document if it is absent. Required members are left out.
 
     The values of the catalogue are made with the same defaults, and so cannot show that one has changed.
     """

@@ -44,7 +44,7 @@ def tables() -> Iterator[DynamoDb]:
 
 
 def items_of(dynamodb: DynamoDb) -> Items:
-    """Return what the tables hold."""
+    """Return the items of all tables."""
     found = {
         field.name: dynamodb.client.scan(TableName=getattr(dynamodb.tables, field.name))["Items"]
         for field in fields(Tables)
@@ -60,7 +60,7 @@ def put_items(dynamodb: DynamoDb, items: Items) -> None:
 
 
 def empty(dynamodb: DynamoDb) -> None:
-    """Delete what the tables hold. New tables would take ten times as long."""
+    """Delete the items of all tables. New tables would take ten times as long."""
     for name, items in items_of(dynamodb).items():
         for item in items:
             key = {attribute: item[attribute] for attribute in LAYOUTS[name].key}
@@ -75,7 +75,7 @@ def written(golden: Golden, dynamodb: DynamoDb) -> Items:
 
 
 def read(golden: Golden, items: Items, dynamodb: DynamoDb) -> object:
-    """Return what today's stores read of a golden's items."""
+    """Return the value that today's stores read from a golden's items."""
     empty(dynamodb)
     put_items(dynamodb, items)
     return golden.read(under_local_key(dynamodb))
@@ -112,7 +112,7 @@ def pinned(schema: int) -> dict[str, str]:
 
 
 def document_in(schema: int, name: str) -> Any:
-    """Return what a file holds."""
+    """Return the document in a file."""
     return json.loads((folder_of(schema) / f"{name}.json").read_text("utf-8"))
 
 

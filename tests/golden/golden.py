@@ -26,7 +26,7 @@ KMS_KEY = "arn:aws:kms:eu-central-1:123456789012:key/golden"
 class Golden:
     """A value under the name of its files, without their schema number.
 
-    ``write`` stores it in empty tables, and ``read`` returns what the stores make of them. That is ``value``.
+    ``write`` stores it in empty tables, and ``read`` returns ``value`` from the stores.
     ``until`` is the last schema number under which it can be written, None for the current one: set it if that number's
     items are read as a value that is stored no more.
     """

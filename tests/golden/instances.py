@@ -209,7 +209,7 @@ class Found:
 
 
 def find(stores: Stores, instance: Instance) -> Found:
-    """Return what the store has under the instance's sid, and which of its queries return it."""
+    """Return the instance that the store has under the sid, and the queries that find it."""
     store, sid, account = stores.instances, instance.sid, instance.account_id
     place = PageKey(created_at=instance.created_at, sid=sid)
     found = {f"load_many:{one.rev}" for one in store.load_many([sid]) if isinstance(one, Instance)}

@@ -1,4 +1,4 @@
-"""The parts of runs that golden instances and events hold. Frozen: the files hold what these were."""
+"""The parts of runs that golden instances and events hold. They are frozen, because the files hold these values."""
 
 from dataclasses import replace
 

@@ -87,7 +87,7 @@ def default(each: "Field[Any]") -> object:
 
 
 def features_of(value: Any) -> Iterator[tuple[type, str, object]]:
-    """Yield what a value shows: of each field whether it has its default, its enum value, and its type."""
+    """Yield the features of a value: of each field whether it has its default, its enum value, and its type."""
     for each in fields(value):
         member = getattr(value, each.name)
         yield type(value), each.name, "default" if member == default(each) else "filled"
@@ -107,7 +107,7 @@ def types_in(annotation: Any) -> Iterator[Any]:
 
 
 def required_of(kind: type) -> Iterator[tuple[type, str, object]]:
-    """Yield what values of a class can show: each field with and without its default, each enum value, each class."""
+    """Yield the possible features of a class: every field with and without its default, each enum value and class."""
     hints = typing.get_type_hints(kind)
     for each in fields(kind):
         if default(each) is not MISSING:
@@ -144,7 +144,7 @@ def name_of(feature: tuple[type, str, object]) -> str:
 
 
 def missing(stored: Stored, kinds: set[type]) -> list[str]:
-    """Return what values of these classes can show and no golden does."""
+    """Return the possible features of these classes that no golden has."""
     shown = {feature for value in stored.values for each in within(value) for feature in features_of(each)}
     required = {feature for kind in kinds for feature in required_of(kind)}
     return sorted(map(name_of, required - shown - NEVER_STORED - ALWAYS_STORED))

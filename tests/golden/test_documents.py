@@ -27,7 +27,7 @@ HELP = "CONTRIBUTING.md, 'Change what is stored', says how."
 
 
 class TestSettings:
-    """Stored settings mean what they meant: a default that changes would change the plans of what runs."""
+    """Stored settings keep their meaning: if a default changed, the plans of running instances would change."""
 
     @pytest.mark.parametrize("schema", READABLE)
     @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ class TestSettings:
 
 
 class TestAbsentMembers:
-    """A member that an earlier release did not write means what it meant then."""
+    """If an earlier release did not write a member, its absence keeps the meaning that it had then."""
 
     @pytest.mark.parametrize("schema", READABLE)
     def test_an_absent_member_keeps_its_value(self, schema: int) -> None:
@@ -59,7 +59,7 @@ class TestAbsentMembers:
 
 
 class TestMessages:
-    """What an earlier release has scheduled, invoked, queued or streamed."""
+    """Schedules, invocations, queued messages and stream records keep their members, and today's code reads them."""
 
     @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
     def test_a_document_is_written_with_its_golden_members(self, document: Document) -> None:
@@ -97,7 +97,7 @@ def streamed(schema: int, name: str) -> object:
 
 
 class TestChanges:
-    """A member may be added to a document; one that is gone or has another value is reported."""
+    """A member may be added to a document. If a member is gone or has another value, it is reported."""
 
     @pytest.mark.parametrize(
         ("today", "expected"),

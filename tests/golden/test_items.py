@@ -1,4 +1,4 @@
-"""What an earlier release stored is read by today's stores, and means the same.
+"""Items that an earlier release stored are read by today's stores, and keep their meaning.
 
 Source: docs/decisions/0051-what-is-stored-outlives-a-release.md.
 """
@@ -114,7 +114,7 @@ class TestNaming:
 
 
 class TestWriting:
-    """Today's stores write what the golden files hold, so that the release before this one can read it."""
+    """Today's stores write the items of the golden files, so that the release before this one can read them."""
 
     @pytest.mark.parametrize("golden", WRITTEN, ids=_id)
     def test_a_value_is_written_as_its_golden_items(self, golden: Golden, dynamodb: DynamoDb) -> None:
@@ -165,7 +165,7 @@ class TestFiles:
 
 
 class TestMutations:
-    """The tests above notice what they are for."""
+    """The tests above notice an item with another meaning, and an index key of another form."""
 
     @pytest.mark.parametrize(
         ("name", "old", "new"),

@@ -1,4 +1,4 @@
-"""What is derived again, or named from outside, is the same in every release.
+"""Ids that are derived again, and names that are used from outside, are the same in every release.
 
 Source: docs/decisions/0051-what-is-stored-outlives-a-release.md.
 """
@@ -48,7 +48,7 @@ class TestDerived:
 
 
 class TestTemplate:
-    """CloudFormation replaces what is renamed: schedules, queues and tables would be left behind."""
+    """If a resource is renamed, CloudFormation replaces it: schedules, queues and tables would be left behind."""
 
     @pytest.mark.parametrize(
         ("logical_id", "kind", "name"),

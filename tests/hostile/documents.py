@@ -1,6 +1,6 @@
 """Schemas and values that are made to cost memory or time, each as large as it may be.
 
-The kinds are those by which JSON Schema and JSON Type Definition multiply: what is allowed times what is given,
+The kinds are those by which JSON Schema and JSON Type Definition multiply: allowed values times given values,
 branches times elements, references that meet again, long names over many parts, and large patterns and numbers.
 """
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @cache
 def costs() -> Mapping[str, Any]:
-    """Return what each case cost. A case that ended its process, or took too long, is missing."""
+    """Return the cost of each case. A case is missing if it ended its process or took too long."""
     command = [sys.executable, "-m", "tests.hostile.validate"]
     output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S603 - ours
     return {cost["name"]: cost for cost in map(json.loads, output.splitlines())}

@@ -1,4 +1,4 @@
-"""Validate every hostile document, and write what each costs: ``python -m tests.hostile.validate``.
+"""Validate every hostile document, and write the cost of each: ``python -m tests.hostile.validate``.
 
 Each runs in its own process, because memory is measured at its highest, and a native library could end the process.
 Each line of the output is one case as JSON.

@@ -1,4 +1,4 @@
-"""One runner in one state, and what every step of it needs."""
+"""One runner in one state, and the helpers that all of its steps need."""
 
 from collections.abc import Iterator
 

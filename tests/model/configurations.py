@@ -89,7 +89,7 @@ SMALL: Final = (
     HELD_EVENT,
     UNREADABLE,
 )
-"""What ``make test`` searches."""
+"""The configurations that ``make test`` searches."""
 
 LARGE: Final = (
     replace(
@@ -134,7 +134,7 @@ LARGE: Final = (
     replace(DIRECTIVES, budget=Budget(crashes=1, stalls=1, commands=2)),
     replace(UNREADABLE, events=2, commands=COMMANDS, budget=Budget(crashes=1, outages=1, commands=1)),
 )
-"""What ``make model`` searches, the longest first."""
+"""The configurations that ``make model`` searches, the longest first."""
 
 NEEDED_IN: Final = {
     "claim_checks_rev": CRASHES,

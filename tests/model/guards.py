@@ -6,7 +6,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guards:
-    """Which guards are in force. Without a guard, the model does what the code would do without it."""
+    """Which guards are in force. If a guard is removed, the model behaves as the code would without it."""
 
     claim_checks_rev: bool = True
     command_checks_rev: bool = True
@@ -88,7 +88,7 @@ NAMES: Final = tuple(field.name for field in fields(Guards))
 
 
 def without(name: str) -> Guards:
-    """Return the guards without one of them."""
+    """Return all guards except the given one."""
     if name not in NAMES:
         raise ValueError(f"there is no guard {name!r}")
     return Guards(**{name: False})

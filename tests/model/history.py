@@ -1,4 +1,4 @@
-"""What a claim reads in the history of its event (``replay.py``), and what a new run begins with (``cursor.py``)."""
+"""The plan that a claim reads in its event's history (``replay.py``), and a run's first action (``cursor.py``)."""
 
 from collections.abc import Sequence
 
@@ -91,7 +91,7 @@ def _chain(entries: Sequence[Entry], run: int) -> list[Entry]:
 def _first_action(
     configuration: Configuration, entries: Sequence[Entry], event: Event
 ) -> tuple[int, int, int]:
-    """Return step, key and whether the key was sent before: what the run does first."""
+    """Return the first action of a run: its step, its key, and whether the key was sent before."""
     if event.step:
         return event.step, event.key, event.repeat
     last: dict[int, Entry] = {}

@@ -84,12 +84,12 @@ def takes_effect(seen: Seen, runner: Runner) -> str:
 
 
 def overwrites(before: Entry | Record, fence: int) -> str:
-    """Check a write of the journal or of a record against what is there."""
+    """Check that a write of the journal or of a record overwrites no higher fence."""
     return OVERWRITTEN if before.fence > fence else ""
 
 
 def is_first(instance: Instance, number: int) -> str:
-    """Check that the event that a runner is about to claim is the first one whose date has come."""
+    """Check that the event that a runner is about to claim is the first of those whose date has come."""
     event = instance.events[number]
     if instance.lease != NO_LEASE or not isinstance(event, Event):
         return ""

@@ -32,7 +32,7 @@ from tests.model.world import (
 
 
 def steps_of(configuration: Configuration, state: State, index: int) -> Iterator[Step]:
-    """Yield what a runner may do next."""
+    """Yield the possible next steps of a runner."""
     me = Acting(configuration, state, index)
     yield from _STEPS[me.runner.at](me)
     budget = state.budget

@@ -1,7 +1,7 @@
-"""The state of the model: what is stored, what each process knows, and what the invariants must remember.
+"""The state of the model: the stores, the knowledge of each process, and the memory of the invariants.
 
 A state is a tuple of whole numbers and of other such tuples, so it can be hashed and compared. Fields are named as in
-``shared/domain`` where they stand for the same thing.
+``shared/domain`` if they mean the same.
 """
 
 from typing import Final, NamedTuple, TypeVar
@@ -101,7 +101,7 @@ class Record(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a claim read in the history of its event: the place at which the run continues."""
+    """The place at which a run continues, as its claim read it in the history of the event."""
 
     visits: int = 0
     step: int = 0
@@ -122,8 +122,8 @@ CALL, RECORD, APPLY, LOOK, STOP, PUT_RECORD, ADVANCE, GIVE_BACK = range(7, 15)
 class Runner(NamedTuple):
     """An invocation of the step runner. An idle one is ``IDLE_RUNNER``.
 
-    ``visit``, ``step``, ``key``, ``repeat`` and ``end`` are what the run does next, ``answer`` is that of a call that
-    is not recorded yet. ``has_lapsed`` says that its clock has passed the end of its lease.
+    ``visit``, ``step``, ``key``, ``repeat`` and ``end`` are the next action of the run, ``answer`` is that of a call
+    that is not recorded yet. ``has_lapsed`` says that its clock has passed the end of its lease.
 
     For the invariants: ``was_killed`` says that a kill came between its last look and its next call, and
     ``under_flag`` that a flag was paused before its claim and has been since.
@@ -175,12 +175,12 @@ class Budget(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What the invariants remember of one event.
+    """The facts about one event that the invariants need.
 
     ``effects`` are the keys under which each step took effect. ``recorded`` is the last step whose success is stored,
-    and ``passed`` the last one whose success no claim under way can have missed. ``called_twice`` says that a call was
-    sent again after it took effect, and ``outlived_kill`` that a call took effect that began after a kill. ``applied``
-    counts how often its directive was applied.
+    and ``passed`` the last step whose success no claim under way can have missed. ``called_twice`` says that a call
+    was sent again after it took effect, and ``outlived_kill`` that a call took effect that began after a kill.
+    ``applied`` counts how often its directive was applied.
     """
 
     effects: tuple[int, ...] = (0, 0)

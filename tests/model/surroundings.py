@@ -1,4 +1,4 @@
-"""Everything beside the runners: time, operators, flags and their release jobs, the sweeper, and what goes wrong."""
+"""Everything beside the runners: time, operators, flags and their release jobs, the sweeper, and all faults."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -113,7 +113,7 @@ def _time(configuration: Configuration, state: State) -> Iterator[Step]:
 
 
 def _lapses(state: State) -> Iterator[Step]:
-    """Time alone changes no ``rev``, and what was loaded stays as fresh as it was."""
+    """Time alone changes no ``rev``, so a loaded copy stays as fresh as it was."""
     instance, budget = state.instance, state.budget
     lapsed = instance._replace(lease=LAPSED)
     owners = [n for n, r in enumerate(state.runners) if r.at != IDLE and r.fence == instance.fence]
@@ -144,7 +144,7 @@ def _fired(state: State, instance: Instance) -> State:
 
 
 def _commands(configuration: Configuration, state: State) -> Iterator[Step]:
-    """Yield the commands of an operator. One that checks the rev decides on the instance as it is when it writes."""
+    """Yield the commands of an operator. If they check the rev, they decide on the instance as it is at the write."""
     instance = state.instance
     if instance.status == PAUSED:
         yield fair("an operator resumes", _answered(configuration, state, _resumed(instance)))

@@ -1,4 +1,4 @@
-"""Each guard of the protocol is removed once, and the search shows what then goes wrong."""
+"""Each guard of the protocol is removed once, and the search finds the invariant that breaks without it."""
 
 import importlib
 import re

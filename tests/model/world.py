@@ -1,4 +1,4 @@
-"""What the model's processes share: the configuration, the stores, and the decisions on an instance."""
+"""The parts that the model's processes share: the configuration, the stores, and the decisions on an instance."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,13 +34,13 @@ from tests.model.state import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """One search: how much of everything there is, and what may go wrong.
+    """One search: the number of runners, events and runs, and the faults and commands that may occur.
 
-    ``runs`` is how many attempts an event has, and ``answers`` what a service may answer. ``max_crashes`` is five in
+    ``runs`` is how many attempts an event has, and ``answers`` how a service may answer. ``max_crashes`` is five in
     the code. ``has_directive`` says that the controller of the first step gives one. ``has_flag`` lets a strategy be
     paused. ``has_waiting_event`` puts the last event on hold until an operator executes it, and ``dates_ahead``
     dates it later. ``wakeups`` models wakeups one by one; otherwise a runner starts whenever an event is due.
-    ``has_sweeper`` and ``jobs_linger`` can be taken away, to see what remains.
+    ``has_sweeper`` and ``jobs_linger`` can be switched off, to see which invariants hold without them.
     """
 
     name: str
@@ -114,7 +114,7 @@ def stored(configuration: Configuration, state: State, after: Instance, *, quiet
 
     A write is conditional on ``rev``, and ``rev`` rises with each. So all that matters of it is whether anything was
     written since a process has loaded the instance: FRESH or STALE. A FRESH process knows the instance as it is, so
-    its copy need not be kept. Without the condition a STALE process writes what it made of its copy, which is kept.
+    its copy need not be kept. Without the condition a STALE process writes its changed copy, which is kept.
     """
     before = state.instance
     if before == after and quietly:
@@ -189,7 +189,7 @@ def renumbered(state: State) -> State:
     """Return the state with its fences numbered from 0 on, in the same order.
 
     Fences are only compared, and a new one is above all others. So states that differ in nothing but gaps between
-    their fences behave in the same way, and one of them stands for all. This keeps the space finite.
+    their fences behave in the same way, and a single state represents them all. This keeps the space finite.
     """
     used = {0, state.instance.fence}
     used.update(event.fence for event in state.instance.events if isinstance(event, Event))

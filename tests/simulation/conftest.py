@@ -19,7 +19,7 @@ if not 1 <= FIRST_SEED <= SEEDS:
     raise pytest.UsageError(message)
 
 EVERY = 1 if "SIMULATION_SEEDS" in os.environ else 8
-"""By default, one of this many crash points is simulated."""
+"""By default, one in this many crash points is simulated."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -29,7 +29,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect crash points that are not simulated, and what an earlier run has simulated."""
+    """Deselect crash points that are not simulated, and tests without a seed if an earlier run is continued."""
     at_points = [item for item in items if "point" in _params_of(item)]
     left_out = {item.nodeid for index, item in enumerate(at_points) if index % EVERY}
     if FIRST_SEED > 1:

@@ -1,4 +1,4 @@
-"""The faults of a world: what goes wrong, how often, and until when."""
+"""The faults of a world: their kinds, how often they occur, and until when."""
 
 import random
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Due indexes: one that is exact, and one that lags behind its store, as a global secondary index does."""
+"""Due indexes: an exact index, and an index that lags behind its store, as a global secondary index does."""
 
 import random
 from collections.abc import Collection

@@ -35,7 +35,7 @@ class Instances(Points):
     ``commit_watchers`` see each change when it is stored, ``load_watchers`` each load, and ``due_watchers`` the entries
     that a query of the due index returned. ``too_late`` are journal entries of runners that had lost their event.
     ``unreadable`` are instances that raise an error when they are loaded. ``entries`` are those of the due index,
-    ``index`` is what queries see of them if it lags behind the store, and ``largest_page`` the most entries that one
+    ``index`` has those that queries see if it lags behind the store, and ``largest_page`` is the most entries that a
     query returns.
     """
 

@@ -1,4 +1,4 @@
-"""What operators do in a town: commands to instances, flags and bulk operations, repeated until they are answered."""
+"""Operators of a town: they command instances, flags and bulk operations, and repeat until they are answered."""
 
 from collections.abc import Callable
 from functools import partial

@@ -27,7 +27,7 @@ from tests.simulation.world import World
 
 ANN = Actor(name="ann")
 WITHDRAWALS = 0.5
-"""How often operators cancel something instead of resolving what waits."""
+"""How often operators cancel something instead of deciding about waiting events."""
 
 
 def weather(rng: random.Random, *, stall: float = 0.03, double_wakeup: float = 0.2) -> Faults:

@@ -12,7 +12,7 @@ from tests.simulation.stage import Process, Stage
 
 @dataclass
 class Points:
-    """Time, the processes, and what happens to them at each point.
+    """Time, the processes, and the faults that the processes meet at each point.
 
     ``delays`` says how long a process, by name, stalls at a point, by label, once.
     """
@@ -26,7 +26,7 @@ class Points:
 
     @property
     def failures_met(self) -> int:
-        """How often a store was unavailable."""
+        """Return how often a store was unavailable."""
         return 0 if self.brown_out is None else self.brown_out.failures
 
     def now(self) -> datetime:

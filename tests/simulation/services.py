@@ -1,4 +1,4 @@
-"""The services of a world, and the ledger of what they received and did."""
+"""The services of a world, and the ledger of the calls that they received and executed."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from tests.simulation.faults import GARBLED, GATEWAY_ERRORS, NOT_SENT, REFUSALS
 from tests.simulation.points import Points
 
 AFTER = (None, timedelta(seconds=1), timedelta(minutes=7), timedelta(hours=3))
-"""What a refusal says about when to call again."""
+"""After how long a refusal says to call again, None if it does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Sending:
 
 @dataclass
 class Services(Points):
-    """All services. ``answers`` decides what they do and answer, and ``watchers`` see each call before it is sent."""
+    """All services. ``answers`` decides their effect and answer, and ``watchers`` see each call before it is sent."""
 
     ledger: list[Sending] = field(default_factory=list)
     answers: Callable[[ServiceRequest], CallOutcome] = lambda _: Answered(status=200, body={"id": "1"})
@@ -70,7 +70,7 @@ class Services(Points):
         )
 
     def _note(self, request: ServiceRequest, answer: CallOutcome, gateway: Answered | None = None) -> None:
-        """Enter a call. If a gateway answers, the service has done what it would have answered."""
+        """Enter a call. If a gateway answers, the effect is still that of the service's own answer."""
         status = answer.status if isinstance(answer, Answered) else None
         seen = status if gateway is None else gateway.status
         self.ledger.append(

@@ -74,7 +74,7 @@ class Actor:
 
     @classmethod
     def give(cls, run: Callable[[], Callable[[], None]]) -> None:
-        """Let an idle thread, or a new one, run something. It returns what the thread does when it is idle again."""
+        """Let an idle thread, or a new one, call ``run``, and when idle again, the function that ``run`` returned."""
         if not cls.idle:
             cls(run)
             return
@@ -92,7 +92,7 @@ class Actor:
 
 @dataclass(slots=True)
 class Stage:
-    """The processes that run, and the one whose turn it is."""
+    """The processes that run, and the current process, whose turn it is."""
 
     processes: list[Process] = field(default_factory=list)
     current: Process | None = None
@@ -158,7 +158,7 @@ class Stage:
             Actor.give(partial(self._act, process))
 
     def _act(self, process: Process) -> Callable[[], None]:
-        """Run a process to its end, and then those that begin when it has ended. Return what passes the turn on."""
+        """Run a process to its end, then those that begin after it. Return the function that passes the turn on."""
         following: Process | None = process
         while following is not None and not following.has_begun:
             following.has_begun = True

@@ -148,7 +148,7 @@ class TestAnyStrategyOnSlowMachines:
 
 
 def _rest_after(world: World, end: datetime) -> None:
-    """Let time pass until then, and until what runs has ended: an event may be due at that instant or soon after."""
+    """Let time pass until ``end``, and until all runs have ended: an event may be due at ``end`` or soon after."""
     world.run_until(end)
     until = end + timedelta(days=1)
     while world.now_at < until and not (is_idle(world) and only_instance(world).lease is None):
@@ -163,7 +163,7 @@ def live_until(world: World, rng: random.Random, end: datetime) -> None:
 
 
 def _help(world: World) -> None:
-    """Retry calls in doubt, and resume what is paused."""
+    """Retry calls in doubt, and resume the instance if it is paused."""
     instance = only_instance(world)
     for event in instance.events:
         if event.paused_for is PausedFor.IN_DOUBT:

@@ -1,7 +1,7 @@
 """Records expire while events are open, and while an operator retries an event; runners and the expirer crash.
 
-DynamoDB deletes a record at any moment after its expiry. What the expirer gets of it is delayed, repeated after a
-crash, and sometimes doubled. Source: docs/decisions/0052-records-and-audit-expire.md.
+DynamoDB deletes a record at any moment after its expiry. The deletion reaches the expirer late, again after a
+crash, and sometimes twice. Source: docs/decisions/0052-records-and-audit-expire.md.
 """
 
 import random
@@ -87,7 +87,7 @@ class Expiry(MemoryExpiry):
     def play(
         self, batch: Sequence[ExpiredRecord], until: datetime, *, rng: random.Random, crashes: int
     ) -> None:
-        """Let the expirer have a batch, again after each crash and sometimes twice, while everything else goes on."""
+        """Let the expirer have a batch, again after each crash and sometimes twice, while all else continues."""
         world = self.world
         reports: list[ExpiryReport] = []
 
@@ -132,7 +132,7 @@ def crashed_between_record_and_advance() -> World:
 
 
 def revived_after(days: float, *, seed: int, expirer_first: bool = False) -> World:
-    """Let everything come back after an outage, in which DynamoDB has deleted what had expired."""
+    """Let everything come back after an outage, in which DynamoDB has deleted the expired records."""
     rng = random.Random(seed)
     world = crashed_between_record_and_advance()
     world.now_at += timedelta(days=days)
@@ -149,7 +149,7 @@ def revived_after(days: float, *, seed: int, expirer_first: bool = False) -> Wor
 
 
 class TestAnOutageThatIsLongerThanTheRetention:
-    """The record of an open event expires. The charge is not made again, whoever comes first."""
+    """The record of an open event expires. The charge is not made again, whether sweeper or expirer comes first."""
 
     @pytest.mark.parametrize("days", [1, 59, 61, 89, 89.9])
     def test_before_its_expiry_the_record_ends_the_event(self, days: float) -> None:
@@ -248,7 +248,7 @@ class Race:
 
 
 def race(seed: int) -> Race:
-    """Delete the record at one of the points of the request, and let the expirer run beside the rest of it."""
+    """Delete the record at a random point of the request, and let the expirer run beside the rest of the request."""
     rng = random.Random(seed)
     world = failed_world(SILENT)
     sid = only_instance(world).sid

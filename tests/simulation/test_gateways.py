@@ -65,7 +65,7 @@ class TestAGateway:
 
 @dataclass
 class Limiter:
-    """A service that allows ``most`` calls a minute, and tells others to come back ``after`` a time, or not when."""
+    """A service that allows ``most`` calls a minute. It refuses others, with ``after`` as ``Retry-After`` if set."""
 
     town: Town
     most: int

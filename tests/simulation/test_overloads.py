@@ -67,7 +67,7 @@ def throttled(seed: int, labels: frozenset[str], listener: BrownOut | None = Non
 
 
 def end_well(there: Town) -> None:
-    """Let operators finish what was refused, and assert that nothing but time was lost."""
+    """Let operators finish all operations and resume all instances, and assert that nothing but time was lost."""
     pacify(there)
     there.world.run_until(after_nine(2, hours=12))
     assert_town_lawful(there)

@@ -1,4 +1,4 @@
-"""An instance's own schedule with crashes: three Fridays, one of them failed, then the window closes.
+"""An instance's own schedule with crashes: three Fridays, of which one fails, then the window closes.
 
 Source: docs/contracts/process.md C.5 and C.7; docs/decisions/0024.
 """

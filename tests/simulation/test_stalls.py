@@ -1,4 +1,4 @@
-"""Stories that random faults tell too seldom, step by step: which runner stalls at which point, and for how long."""
+"""Stories that are too rare with random faults, step by step: which runner stalls at which point, and how long."""
 
 from collections import Counter
 from dataclasses import replace

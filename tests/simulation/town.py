@@ -1,4 +1,4 @@
-"""A town of many instances in many shards, some of them unreadable, and what can go wrong in it.
+"""A town of many instances in many shards, some of them unreadable, and the faults that can occur in it.
 
 Every instance orders once a day at nine: reserve, charge, note. All are due at the same moment, twice as many as a
 page of the due index has. ``Town`` knows which instances are healthy; the others have a newer schema, a version

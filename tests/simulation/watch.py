@@ -31,7 +31,7 @@ class Claim:
 
 @dataclass(slots=True)
 class Life:
-    """What was last stored of an instance."""
+    """The facts that were last stored of an instance."""
 
     fence: int = 0
     was_stopped: bool = False
@@ -122,8 +122,8 @@ class OneKeyAtATime:
     """Objects to a step that is sent under a new key while the result of an older key is unknown.
 
     The result of a key is known when a definite answer to it is stored: a usable 2xx, or a 4xx that does not ask to
-    call again. This is judged by status, not by what the engine has concluded. A
-    runner that lost its event may still send calls that others have sent since: services do not repeat them.
+    call again. This is judged by status, not by the engine's conclusion. A runner that lost its event may still send
+    calls that others have sent since: services do not repeat them.
     """
 
     world: World

@@ -63,7 +63,7 @@ TEMPLATE_OF_ADOPTED = Template(ROOT / "template.yaml", ADOPTED)
 
 
 def named(value: Any, template: Template) -> Iterator[str]:
-    """Yield the names that a part of the template refers to, without what a condition leaves out."""
+    """Yield the names that a part of the template refers to, without branches that a condition leaves out."""
     if isinstance(value, list):
         for part in value:
             yield from named(part, template)

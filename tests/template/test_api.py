@@ -76,7 +76,7 @@ class TestTheApi:
         }
 
     def test_the_access_log_has_nothing_that_may_be_a_secret(self) -> None:
-        """Query strings and headers hold what clients put there; the authorizer's context would hold claims."""
+        """Query strings and headers may hold secrets of clients; the authorizer's context would hold claims."""
         used = set(re.findall(r"\$context\.([\w.]+)", self.API["AccessLogSettings"]["Format"]))
 
         assert used <= {

@@ -158,7 +158,7 @@ def parameters_in(value: Any) -> set[str]:
 
 
 class TestVersions:
-    """Functions are invoked by an alias, which leads to what was deployed last, with the parameters of then."""
+    """Functions are invoked by an alias, which leads to the version deployed last, with the parameters of then."""
 
     def test_whatever_invokes_a_function_names_its_alias(self) -> None:
         settings = read_settings(FUNCTIONS["StepRunner"].environment)
@@ -215,7 +215,7 @@ class TestParameters:
 
 
 class TestOutputs:
-    """What an operator needs to find is an output of the stack."""
+    """Each resource that an operator needs to find is an output of the stack."""
 
     OUTPUTS: dict[str, Any] = TEMPLATE.document["Outputs"]
 

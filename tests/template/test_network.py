@@ -39,7 +39,7 @@ class TestNetwork:
         assert Template(ROOT / "template.yaml", parameters).holds("HasVpc") is (bool(subnets and groups))
 
     def test_no_function_makes_a_log_group_that_the_stack_does_not_own(self) -> None:
-        """One that is made late would be in the way of the next deployment."""
+        """If a function made its log group late, the group would be in the way of the next deployment."""
         _, denied, _ = RESOURCES["FunctionsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
 
         assert (denied["Effect"], denied["Action"]) == ("Deny", "logs:CreateLogGroup")

@@ -1,7 +1,7 @@
-"""The policies of docs/iam: what CloudFormation needs for each type of resource, and no more.
+"""The policies of docs/iam: the actions that CloudFormation needs for each type of resource, and no more.
 
-The registry of CloudFormation says what that is; cfn-lint has its schemas. The types are known after SAM's transform,
-so ``make artifacts`` runs these tests.
+The registry of CloudFormation lists these actions; cfn-lint has its schemas. The types are known after SAM's
+transform, so ``make artifacts`` runs these tests.
 """
 
 import json
@@ -80,7 +80,7 @@ UNUSED = {
     "s3tables:*": "no tables of metadata",
     "secretsmanager:*Region*": "the deployer replicates the secret",
 }
-"""What the registry lists for features that the template does not use, and why not."""
+"""The actions in the registry for features that the template does not use, each with the reason."""
 
 
 def policy(name: str) -> list[dict[str, Any]]:
@@ -90,7 +90,7 @@ def policy(name: str) -> list[dict[str, Any]]:
 
 
 def texts(value: str | list[str]) -> list[str]:
-    """Return what a policy has as one text or as several."""
+    """Return the texts of a policy's value, which may be a single text."""
     return [value] if isinstance(value, str) else value
 
 
@@ -126,7 +126,7 @@ ALLOWED = [action for statement in policy("stack") for action in texts(statement
 
 
 class TestTheRoleOfTheStack:
-    """It may do what the template needs."""
+    """It allows exactly the actions that the template needs."""
 
     def test_every_action_that_the_template_needs_is_allowed(self, required: dict[str, set[str]]) -> None:
         missing = {

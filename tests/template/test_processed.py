@@ -1,4 +1,4 @@
-"""The template as CloudFormation gets it, after SAM's transform: versions, and what leads to the alias.
+"""The template as CloudFormation gets it, after SAM's transform: versions, and the references to the alias.
 
 The transform is in SAM's environment, so ``make artifacts`` runs these tests.
 """

@@ -99,7 +99,7 @@ class TestRoles:
         }
 
     def test_every_schedule_of_the_template_has_a_role_of_ours(self) -> None:
-        """SAM would make one that Scheduler may assume for any schedule."""
+        """SAM would make a role that Scheduler may assume for any schedule."""
         schedules = [
             event["Properties"]["RoleArn"]
             for function in of_type("AWS::Serverless::Function").values()

@@ -277,7 +277,7 @@ class TestExpiry:
         assert (expired_record(record) is not None) is passes
 
     def matches(self, pattern: Any, value: Any) -> bool:
-        """Return whether a filter passes a value: every member of the pattern has one of the listed values."""
+        """Return whether a filter passes a value, that is, if every member of the pattern has a listed value."""
         if isinstance(pattern, dict):
             return isinstance(value, dict) and all(self.matches(p, value.get(n)) for n, p in pattern.items())
         return any(

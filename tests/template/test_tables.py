@@ -40,7 +40,7 @@ class TestTables:
         ],
     )
     def test_what_holds_data_survives_the_stack_but_not_a_failed_first_deployment(self, name: str) -> None:
-        """What a failed creation left would make the next one fail, because the names are taken."""
+        """If a failed creation left resources, the next creation would fail, because the names are taken."""
         resource = RESOURCES[name]
 
         assert resource["DeletionPolicy"] == "RetainExceptOnCreate"

@@ -259,7 +259,7 @@ class TestSizes:
 
 
 class TestAWaitForAnAnswer:
-    """A wait without ``answerWithin`` costs what one with a limit costs: both stay in the due index (ADR 45)."""
+    """A wait costs the same with and without ``answerWithin``, because both stay in the due index (ADR 45)."""
 
     @pytest.mark.parametrize(
         "limit", [{}, {"answerWithin": {"unit": "days", "amount": 2}}], ids=["none", "two days"]
@@ -291,7 +291,7 @@ class TestAWaitForAnAnswer:
         assert gym.instances.with_problems(full.ACCOUNT, before=None, limit=2)[0].sid == sid
 
     def waiting(self, gym: Gym, limit: dict[str, Any]) -> tuple[InstanceSid, Usage]:
-        """Return an instance that waits for an answer, and what the run that began to wait has cost."""
+        """Return an instance that waits for an answer, and the usage of the run that began to wait."""
         head = StrategyHead(
             sid=StrategySid("s-asks"),
             account_id=full.ACCOUNT,

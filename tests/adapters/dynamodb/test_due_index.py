@@ -1,4 +1,4 @@
-"""What the due index does if DynamoDB refuses."""
+"""Postponing an entry of the due index if DynamoDB refuses the update."""
 
 from datetime import UTC, datetime
 from typing import Any

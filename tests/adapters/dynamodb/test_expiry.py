@@ -1,4 +1,4 @@
-"""The expirer's store on DynamoDB, and what its stream delivers.
+"""The expirer's store on DynamoDB, and the records that its stream delivers.
 
 Source: docs/decisions/0052-records-and-audit-expire.md.
 """
@@ -65,7 +65,7 @@ def store(dynamodb: DynamoDb) -> DynamoDbExpiry:
 
 
 class TestItems:
-    """What the documents do not show."""
+    """A record that is put back keeps its item, with the new expiry. An instance of a newer version is unreadable."""
 
     def stored(self, dynamodb: DynamoDb) -> Mapping[str, Any]:
         key = {name: ITEM[name] for name in KEYS}
@@ -126,7 +126,7 @@ class Busy:
 
 
 class TestAnOverloadedTable:
-    """What a batch leaves is sent again, and what is left after that by the next invocation."""
+    """If a batch leaves items, they are sent again. If the last batch leaves some, the next invocation sends them."""
 
     @pytest.fixture
     def entries(self, moto: DynamoDb) -> int:

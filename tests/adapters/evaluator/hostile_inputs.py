@@ -19,7 +19,7 @@ FILE = Path(__file__).with_name("hostile.json")
 
 @dataclass(frozen=True)
 class Hostile:
-    """An input that somebody could send to do harm."""
+    """An input that a client could send to do harm."""
 
     group: str
     name: str

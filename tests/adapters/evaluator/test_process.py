@@ -124,7 +124,7 @@ class TestReplies:
 
 
 class TestLimits:
-    """What takes too much time or memory ends the process, and the next request has another one."""
+    """If a request takes too much time or memory, its process ends, and the next request has a new process."""
 
     def test_processor_time_is_limited(self, process: ProcessEvaluator) -> None:
         answer = process.answer(request(LONG, long_context(99)), seconds=0.1)

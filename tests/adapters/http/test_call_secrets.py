@@ -89,7 +89,7 @@ def keys(service: Stub) -> list[str]:
 
 
 class TestFilling:
-    """The value of a secret is sent where its reference stands, and only there."""
+    """The value of a secret is sent in place of its reference, and nowhere else."""
 
     def test_headers_params_and_body_have_the_values(self, container: Container) -> None:
         container.set('{"user": "u/1", "key": "k&2"}', "pair")
@@ -408,7 +408,7 @@ class TestRenewalWithAToken:
 
 
 class TestRemoval:
-    """What comes back has ``***`` instead of each secret that was sent, in the forms in which services repeat it."""
+    """An answer has ``***`` instead of each secret that was sent, in the forms in which services repeat it."""
 
     SECRET = 'h/u+s&h "one" é'
 

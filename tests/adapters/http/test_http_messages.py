@@ -195,7 +195,7 @@ class TestWhatIsAnswered:
 
 
 class TestRetryAfter:
-    """``Retry-After`` is a number of seconds or a date in one of HTTP's three forms. Anything else is ignored."""
+    """``Retry-After`` is a number of seconds, or a date in any of HTTP's three forms. Anything else is ignored."""
 
     @pytest.mark.parametrize(
         ("value", "expected"),

@@ -79,7 +79,7 @@ class TestOutcomes:
 
     def test_an_instance_that_cannot_be_read_again_has_failed(self) -> None:
         class Racing(Marred):
-            """A store in which another writer is faster, and leaves what cannot be read."""
+            """A store in which another writer is faster, and leaves an instance that cannot be read."""
 
             def commit(self, instance: Instance, **_: Any) -> None:
                 self.broken.add(instance.sid)

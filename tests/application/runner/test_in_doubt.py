@@ -1,4 +1,4 @@
-"""Calls that may have taken effect, from the call to what follows. Source: docs/contracts/core.md section 3.5."""
+"""Calls that may have taken effect, and how their runs continue. Source: docs/contracts/core.md section 3.5."""
 
 from datetime import timedelta
 

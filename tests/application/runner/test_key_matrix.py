@@ -44,7 +44,7 @@ CRASHES = ("never", "before it is stored", "after it is stored")
 
 
 class Kind(NamedTuple):
-    """What an outcome says: whether the next call has the same key, what it leaves in doubt, and what it uses up."""
+    """A kind of outcome: whether the next call has the same key, the call is in doubt, and an attempt is used up."""
 
     same_key: bool
     in_doubt: bool = False
@@ -98,7 +98,7 @@ class CrashedError(Exception):
 
 @dataclass
 class Service:
-    """A service with a first answer; afterwards it does what it is asked."""
+    """A service that returns ``first`` to the first call, and ``OK`` to all later calls."""
 
     first: CallOutcome
     keys: list[str] = field(default_factory=list)
@@ -166,7 +166,7 @@ class Story:
         return self.ports.instances.records[self.sid, 1]
 
     def _continue(self) -> None:
-        """Run what is due next, take over after a crash, or decide as an operator."""
+        """Retry a call in doubt as an operator. Then run the next due event, or take over after a crash."""
         event, clock = self.instance.event(1), self.ports.clock
         assert event is not None
         if event.paused_for is PausedFor.IN_DOUBT:
@@ -219,7 +219,7 @@ def document(method: str, policy: str) -> dict[str, Any]:
 
 
 def summary_of(story: Story) -> dict[str, Any]:
-    """Return what matters of a story."""
+    """Return the facts of a story that ``expected`` predicts."""
     keys, correlation_ids = set(story.service.keys), set(story.service.correlation_ids)
     assert len(keys) == len(correlation_ids), "key and correlation id change together"
     return {
@@ -234,7 +234,7 @@ def summary_of(story: Story) -> dict[str, Any]:
 
 
 def expected(kind: Kind, method: str, policy: str, crash: str) -> dict[str, Any]:
-    """Return what must happen.
+    """Return the summary that a story must have.
 
     A crash before the answer is stored leaves the call in doubt, whatever the answer. GET, PUT and DELETE are never in
     doubt.

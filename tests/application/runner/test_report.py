@@ -1,4 +1,4 @@
-"""The report of a run: what a runner says about each event that it claimed."""
+"""The report of a run: a runner makes a report about each event that it claimed."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -77,7 +77,7 @@ class KilledAtTheFlag(MemoryStrategies):
 
 
 class TestAReport:
-    """A report says who ran what, for which cycle, what it called, how long it took, and how it ended."""
+    """A report names instance, event and cycle, lists the calls, and has the duration and the outcome of the run."""
 
     def test_a_run_is_reported_in_every_field(self) -> None:
         watched = Watched(strategy(method={"key": "post"}, requestDelayTime=200))
@@ -147,7 +147,7 @@ class TestAReport:
 
 
 class TestOutcomes:
-    """The outcome of a run follows from what became of its event."""
+    """The outcome of a run follows from the state in which it left its event."""
 
     def test_a_failed_attempt_with_another_one_is_retried(self) -> None:
         watched = Watched(strategy(retry=retries()), DECLINED, OK)

@@ -1,4 +1,4 @@
-"""An instance whose runs are reported, with a service and a store that do what the test says."""
+"""An instance whose runs are reported, with a service and a store that the test controls."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress

@@ -8,7 +8,7 @@ from tests.dialects.automation.client import Client, call, definition, wait
 
 
 class Account:
-    """Two enabled definitions, one of them for a subaccount, and workflows of two versions."""
+    """Two enabled definitions, the second for a subaccount, and workflows of two versions."""
 
     def __init__(self) -> None:
         self.client = client = Client()

@@ -50,7 +50,7 @@ class TestAgainstJavaScript:
 
 
 class TestUndefined:
-    """Arithmetic with what JavaScript calls undefined is an error, because its result would be NaN."""
+    """Arithmetic with a value that JavaScript calls undefined is an error, because its result would be NaN."""
 
     @pytest.mark.parametrize(
         "script",

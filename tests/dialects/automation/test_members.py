@@ -1,6 +1,6 @@
 """Every documented member of a definition acts, or is refused. Source: docs/contracts/automation.md A.2.
 
-Two definitions that differ only in a member differ in their triggers, their calls, or in what their workflows show.
+Two definitions that differ only in a member differ in their triggers, their calls, or the content of their workflows.
 """
 
 from collections.abc import Callable, Mapping
@@ -134,7 +134,7 @@ def documented() -> set[str]:
 
 
 def lived(account: Account, sent: Any, *, replaces: bool = False) -> Any:
-    """Return the effects of a definition: what its trigger starts, and a workflow with a reply after two hours."""
+    """Return a definition's effects: how many workflows are triggered, and a workflow replied to after two hours."""
     client = account.client
     place = f"/definitions/{account.of}" if replaces else "/definitions"
     status, made = client("PUT" if replaces else "POST", place, sent)

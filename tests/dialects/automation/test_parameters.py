@@ -46,7 +46,7 @@ PLACES = {f"{route.method} {route.path.removeprefix(BASE)}": route for route in 
 
 
 def effect(account: Account, place: str, query: str, body: Any) -> Any:
-    """Return the effect of a request: its answer if it reads, else what is stored."""
+    """Return the effect of a request: its answer if it reads, else all that is stored."""
     method, path = account.filled(place).split()
     before = account.client.stored()
     status, answer = account.client(method, path + query, body)

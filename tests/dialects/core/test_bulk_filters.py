@@ -1,4 +1,4 @@
-"""Bulk operations on what lists find, and the commands that repair. Source: docs/contracts/core.md section 5."""
+"""Bulk operations by the filters of lists, and the commands that repair. Source: docs/contracts/core.md section 5."""
 
 from datetime import timedelta
 from typing import Any
@@ -78,7 +78,7 @@ def town(client: Client) -> Town:
 
 
 class TestSelections:
-    """Operations select by the same filters as lists, and touch nobody else."""
+    """Operations select by the same filters as lists, and change no other instance."""
 
     def test_only_those_stopped_for_a_reason_are_resumed(self, town: Town) -> None:
         reason = {"reason": "exhausted:http-402"}
@@ -154,7 +154,7 @@ class TestRights:
 
 
 class TestRefusals:
-    """What no index serves is refused with the place, and stores nothing."""
+    """If no index serves a selection, it is refused with the place, and nothing is stored."""
 
     @pytest.mark.parametrize(
         ("selection", "pointer"),

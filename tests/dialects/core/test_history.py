@@ -30,7 +30,7 @@ class Counter:
 
 
 class RunningClock(ManualClock):
-    """A clock that goes on by a millisecond whenever it is read."""
+    """A clock that advances by a millisecond whenever it is read."""
 
     def now(self) -> datetime:
         self.at += timedelta(milliseconds=1)

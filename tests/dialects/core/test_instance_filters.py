@@ -1,4 +1,4 @@
-"""Lists of instances by what they are found by, and the combinations of filters that one index serves.
+"""Lists of instances by each filter, and the combinations of filters that one index serves.
 
 Source: docs/contracts/core.md section 5.
 """
@@ -343,7 +343,7 @@ class TestFolder:
 
 
 class TestCombinations:
-    """What no index serves is refused, and so is what no instance can match."""
+    """A combination of filters is refused if no index serves it, or if no instance can match it."""
 
     @pytest.mark.parametrize(
         ("query", "pointer"),

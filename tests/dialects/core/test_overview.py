@@ -1,4 +1,4 @@
-"""How an account stands. Source: docs/contracts/core.md section 5."""
+"""The overview of an account. Source: docs/contracts/core.md section 5."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,6 +1,6 @@
 """Every parameter of every operation acts, and unknown ones are refused. Source: docs/contracts/core.md section 1.1.
 
-Two requests that differ only in a parameter differ in what is stored, or in the answer if nothing is.
+Two requests that differ only in a parameter differ in the stored state, or in the answer if nothing is stored.
 """
 
 from collections.abc import Callable, Mapping

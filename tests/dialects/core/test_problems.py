@@ -1,4 +1,4 @@
-"""What is wrong, and taking it off the list. Source: docs/contracts/core.md section 5."""
+"""The list of problems, and dismissing a problem. Source: docs/contracts/core.md section 5."""
 
 import json
 from datetime import timedelta
@@ -30,7 +30,7 @@ ASKS = changed("/services/0/methods/1/async", value=True, of=BASE)
 
 
 class Town:
-    """Strategies whose services fail as told."""
+    """Strategies whose services give the answers that the test chooses."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -336,7 +336,7 @@ class TestOverdueAnswers:
 
 
 class TestDismiss:
-    """What is final leaves the list with a comment. What can still be repaired does not."""
+    """A final problem leaves the list with a comment. A problem that can still be repaired does not."""
 
     def dismiss(self, town: Town, sid: str, comment: str = "the customer died") -> tuple[int, Any]:
         return town.client("POST", f"/execution-instance/{sid}/dismiss", {"comment": comment})

@@ -66,7 +66,7 @@ ROWS = [
 
 @pytest.fixture
 def in_2020(process: ProcessClient) -> ProcessClient:
-    """A client at the time of the contract's fire times."""
+    """Return a client at the time of the contract's fire times."""
     process.ports.clock.at = datetime.fromisoformat(BASE_TIME).replace(tzinfo=UTC)
     return process
 

@@ -1,4 +1,4 @@
-"""What an instance is found by. Source: docs/contracts/core.md section 5."""
+"""The attributes and reasons by which an instance is found. Source: docs/contracts/core.md section 5."""
 
 import pytest
 

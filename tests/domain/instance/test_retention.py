@@ -1,4 +1,7 @@
-"""What becomes of an event whose record has expired. Source: docs/decisions/0052-records-and-audit-expire.md."""
+"""The expiry of a record, and whether the history of its event may be deleted.
+
+Source: docs/decisions/0052-records-and-audit-expire.md.
+"""
 
 from dataclasses import replace
 from datetime import timedelta

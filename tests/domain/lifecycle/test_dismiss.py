@@ -28,7 +28,7 @@ DISMISS = Dismiss(by=ANN, until=LATER)
 
 
 class TestDismiss:
-    """What is final leaves the list; what can be repaired stays."""
+    """Final problems leave the list. Problems that can be repaired stay."""
 
     def test_without_problems_nothing_changes(self) -> None:
         of = life()
@@ -79,7 +79,7 @@ class TestDismiss:
 
 
 class TestRemedies:
-    """Each problem names what ends it."""
+    """Each problem names the commands that end it."""
 
     def test_a_failed_main_event_of_a_plan_that_continues_can_only_be_dismissed(self) -> None:
         of = life()
@@ -131,7 +131,7 @@ class TestDoubtfulEvent:
 
 
 class TestRedrivableEvent:
-    """A bulk retry takes the event its instance is stopped for, else one that waits, else the last closed one."""
+    """A bulk retry takes the event its instance is stopped for, else a waiting event, else the last closed event."""
 
     def test_the_charge_of_a_canceled_instance_comes_before_its_farewell(self) -> None:
         of = life(strategy(parts={"onCancelTasks": [{"task": "part"}]}))

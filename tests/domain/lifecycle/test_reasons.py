@@ -121,7 +121,7 @@ def poisoned(of: Life, *, task: str = "bill") -> Life:
 
 
 class TestProblems:
-    """What needs a person is a problem until it is repaired, redriven or dismissed. Newest problems come first."""
+    """Each problem needs a person. It stays until repaired, redriven or dismissed. Newest problems come first."""
 
     def test_a_healthy_instance_has_no_problem(self) -> None:
         of = life()

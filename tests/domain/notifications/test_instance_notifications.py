@@ -204,7 +204,7 @@ class TestRunsThatEnd:
 
 
 class TestRecordsThatAreGone:
-    """Only a FAILED event can be redriven, so a record that was removed or replaced was one of a failure."""
+    """Only a FAILED event can be redriven, so if an event's record is gone or replaced, the event had failed."""
 
     @staticmethod
     def closing() -> InstanceWrite:

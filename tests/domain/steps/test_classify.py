@@ -307,7 +307,7 @@ class TestUnusableAnswers:
 
 
 class TestRepeats:
-    """ "404/410 on a repeated DELETE is success." What was not sent or refused says nothing about the first sending."""
+    """ "404/410 on a repeated DELETE is success." An unsent or refused repeat leaves the first sending in doubt."""
 
     @pytest.mark.parametrize("status", [404, 410])
     def test_a_repeated_delete_finds_nothing(self, status: int) -> None:

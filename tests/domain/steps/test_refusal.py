@@ -220,7 +220,7 @@ class TestHowLong:
 
 
 class TestLimit:
-    """ "Past a limit in all (setting; default 24 h) the attempt fails." What a service says is bounded by it."""
+    """ "Past a limit in all (setting; default 24 h) the attempt fails." The limit bounds ``Retry-After`` too."""
 
     @pytest.mark.parametrize(
         ("passed", "waits"),
@@ -289,7 +289,7 @@ class TestLimit:
 
 
 class TestWhatIsKept:
-    """ "It uses no attempt and runs no ``onBeforeRetry``": the same call follows, with what the run knew."""
+    """ "It uses no attempt and runs no ``onBeforeRetry``": the same call follows, and the run keeps its state."""
 
     def test_the_same_call_follows_with_the_same_ids(self) -> None:
         first = an_intent(

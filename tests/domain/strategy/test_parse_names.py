@@ -32,7 +32,7 @@ def with_data(text: str, **members: Any) -> dict[str, Any]:
 
 
 class TestSteps:
-    """A step on the stack is one of the task; for an action, of the tasks that call it."""
+    """A step on the stack must belong to the task or, for an action, to the tasks that call it."""
 
     @pytest.mark.parametrize(
         ("text", "caret"),

@@ -327,7 +327,7 @@ class TestLongestStep:
 
 
 class TestRequests:
-    """What would be sent under a wrong name or type is reported."""
+    """Data that would be sent under a wrong name or content type are reported."""
 
     @pytest.mark.parametrize("place", ["/actions/0", "/services/0/authorization/0"])
     @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ class TestSize:
 
 
 class TestWork:
-    """Work is counted with and without references: what is allowed times what is given."""
+    """Work is counted with and without references: the choices of the schema times the parts of the value."""
 
     @pytest.mark.parametrize(
         "schema",
