@@ -166,7 +166,7 @@ class TestPhases:
         found = stores.instances.in_phases(full.ACCOUNT, ranges, window=window or PhaseWindow(), limit=limit)
         return [entry.sid for entry in found]
 
-    def test_instances_are_listed_by_phase(self, stores: Stores) -> None:
+    def test_instances_are_found_by_phase(self, stores: Stores) -> None:
         made(stores, stuck("a", "http-402"), paused("b", "ann"), an_instance("c"))
 
         assert self.sids_of(stores, STUCK) == ["a"]

@@ -136,7 +136,7 @@ class TestAFailedEvent:
         assert len(batch) == 1
         expire(expiry, batch, time_left=lambda: A_DAY)
 
-    def test_it_can_be_retried_as_long_as_it_is_listed(self, client: Client, failed: str) -> None:
+    def test_it_can_be_retried_as_long_as_it_is_a_problem(self, client: Client, failed: str) -> None:
         self.wait(client)
         (problem,) = client("GET", "/problems")[1]["items"]
         assert problem["call"]["step"] == "ship"

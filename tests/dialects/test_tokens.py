@@ -92,7 +92,7 @@ class TestCore:
 
         assert core(ADMIN, "GET", f"/execution-strategy/{saved}", headers={}).status == 403
 
-    def test_the_audit_trail_names_the_subject(self, client: Client) -> None:
+    def test_the_audit_names_the_subject(self, client: Client) -> None:
         client.saved()
         sid = client.started()["executionInstance"]["sid"]
         assert core(OPERATOR, "POST", f"/execution-instance/{sid}/pause").status == 200

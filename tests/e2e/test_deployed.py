@@ -456,7 +456,7 @@ class TestTokens:
         with pytest.raises(RefusedError, match="404"):
             replace(api, key=foreign).call("GET", path)
 
-    def test_the_audit_trail_names_the_subject(self, club: Club) -> None:
+    def test_the_audit_names_the_subject(self, club: Club) -> None:
         ida = joined(club.api, "ida", start=datetime.now(UTC) + A_WEEK_AND_A_DAY)
         token = club.provider.token(**self.OPERATOR)
         api = replace(club.api, url=club.deployment.token_api.url, key=token)

@@ -279,7 +279,7 @@ class TestTheList:
     def test_it_has_every_alarm_once(self) -> None:
         assert sorted([*BY_AWS, *OURS]) == sorted(ALARMS.by_name)
 
-    def test_only_metrics_of_aws_are_listed_by_their_cause(self) -> None:
+    def test_only_metrics_of_aws_are_named_by_their_cause(self) -> None:
         namespaces = {name: {space for space, _ in ALARMS.metrics_of(name)} for name in ALARMS.by_name}
 
         assert {name for name, spaces in namespaces.items() if spaces == {"Ritornello"}} == set(OURS)

@@ -403,10 +403,10 @@ class TestTraces:
 class TestTheDocument:
     """docs/operations.md lists every metric with its dimensions, and the classes of calls."""
 
-    def test_every_metric_is_listed(self) -> None:
+    def test_every_metric_has_its_row(self) -> None:
         listed = members("Metrics", 0)
         assert [name for name in listed if name[0].isupper()] == [*Metric, *SweepMetric, *PublisherMetric]
 
-    def test_every_class_is_listed(self) -> None:
+    def test_every_class_has_its_row(self) -> None:
         text = OPERATIONS.split("- `statusClass` is ")[1].split("\n")[0]
         assert re.findall(r"`([^`]+)`", text) == [call_class.value for call_class in CallClass]

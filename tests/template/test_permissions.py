@@ -142,7 +142,7 @@ class TestTheRoleOfTheStack:
 
         assert idle == []
 
-    def test_what_is_said_to_be_unused_is_listed_and_not_allowed(self, required: dict[str, set[str]]) -> None:
+    def test_unused_rights_are_named_and_not_allowed(self, required: dict[str, set[str]]) -> None:
         stale = [pattern for pattern in UNUSED if not any(matches(action, pattern) for action in required)]
         both = [(allowed, pattern) for allowed in ALLOWED for pattern in UNUSED if matches(allowed, pattern)]
 

@@ -90,7 +90,7 @@ class TestChanges:
             ("OperationsTable", {"eventName": "MODIFY"}, False),
         ],
     )
-    def test_filters_leave_out_what_announces_nothing(
+    def test_filters_drop_writes_that_announce_nothing(
         self,
         table: str,
         record: dict[str, str],

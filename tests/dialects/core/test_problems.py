@@ -81,7 +81,7 @@ class TestProblems:
 
         assert town.problems() == []
 
-    def test_every_kind_is_listed_newest_first(self, town: Town) -> None:
+    def test_every_kind_is_shown_newest_first(self, town: Town) -> None:
         declined = town.failing(Answered(status=402))
         doubtful = town.failing(TimedOut(why="silence"))
         lost = town.failing(Answered(status=402), "cancels")
@@ -218,7 +218,7 @@ class TestFilters:
         assert status == 400
         assert {problem["pointer"] for problem in answer["problems"]} == {"/kind", "/color"}
 
-    def test_problems_of_another_account_are_not_listed(self, town: Town) -> None:
+    def test_problems_of_another_account_are_not_shown(self, town: Town) -> None:
         town.failing(Answered(status=402))
 
         assert town.problems(key="stranger.secret") == []
@@ -227,7 +227,7 @@ class TestFilters:
 class TestLateness:
     """An event is late ten minutes after its date, whether the sweeper has met it or not."""
 
-    def test_a_late_event_that_no_sweep_has_reached_is_listed(self, town: Town) -> None:
+    def test_a_late_event_that_no_sweep_has_reached_is_shown(self, town: Town) -> None:
         sid = town.started()
         town.client.ports.clock.at += timedelta(minutes=9, seconds=59)
         assert town.problems() == []
@@ -240,7 +240,7 @@ class TestLateness:
         assert town.kinds_of("?kind=EXHAUSTED") == []
         assert town.problems(key="stranger.secret") == []
 
-    def test_an_event_whose_wakeups_have_no_effect_is_listed_once(self, town: Town) -> None:
+    def test_an_event_whose_wakeups_have_no_effect_is_shown_once(self, town: Town) -> None:
         sid = town.started()
         town.client.ports.clock.at += GRACE + timedelta(minutes=10)
         for _ in range(4):
@@ -261,7 +261,7 @@ class TestOverdueAnswers:
         town.client.run(sid)
         return sid
 
-    def test_a_wait_is_listed_after_seven_days(self, town: Town) -> None:
+    def test_a_wait_is_shown_after_seven_days(self, town: Town) -> None:
         sid = town.failing(Answered(status=202, body={}), "asks", reference="o-1")
         town.client.ports.clock.at += timedelta(days=7) - timedelta(seconds=1)
         town.client.run(sid)
@@ -306,7 +306,7 @@ class TestOverdueAnswers:
         town.client.run(sid)
         assert town.client("GET", f"/execution-event/{sid}-1")[1]["event"]["status"] == "PROCESSED"
 
-    def test_it_stays_listed_during_a_pause(self, town: Town) -> None:
+    def test_it_stays_a_problem_during_a_pause(self, town: Town) -> None:
         sid = self.unanswered(town)
         town.client("POST", f"/execution-instance/{sid}/pause")
         assert town.kinds_of() == [("ANSWER_OVERDUE", sid)]

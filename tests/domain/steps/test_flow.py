@@ -190,7 +190,7 @@ class TestARuleThatCannotBeEvaluated:
 
         assert (run.at, run.executed) == ("EXHAUSTED", ["charge"])
 
-    def test_a_step_with_repeat_on_retry_is_asked_again_under_a_new_key(self) -> None:
+    def test_a_step_with_repeat_on_retry_is_called_again_under_a_new_key(self) -> None:
         run = journey(
             step("charge", nextStep="mail", nextStepRules=self.BROKEN, repeatOnRetry=True),
             step("mail"),
