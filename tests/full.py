@@ -118,6 +118,7 @@ INTENT = Intent(
     correlation_id=CorrelationId(f"{SID}-7.t0ken"),
     path=Path.BEFORE_RETRY,
     repeat=True,
+    in_doubt_since=at(3),
     not_before=at(4),
     refusal=Refusal(since=at(3), times=2),
     passed=("look", "look-again"),

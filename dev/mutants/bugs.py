@@ -140,8 +140,8 @@ BUGS = (
     Bug(
         name="each attempt has a new key, even after a 504",
         file="shared/domain/steps/cursor.py",
-        old="return (None, Certainty.DEFINITE) if entry is None else (entry.intent, entry.outcome.certainty)",
-        new="return None, Certainty.DEFINITE",
+        old="        if entry is None:\n            return None\n        outcome = entry.outcome",
+        new="        if entry is None or entry:\n            return None\n        outcome = entry.outcome",
         layers=("tests/domain/steps", "tests/application/runner/test_key_matrix.py"),
     ),
     Bug(
@@ -304,6 +304,20 @@ BUGS = (
         old="MAX_DOUBT_AGE = timedelta(days=60)",
         new="MAX_DOUBT_AGE = timedelta(days=6000)",
         layers=("tests/domain/steps/test_in_doubt.py", "tests/simulation/test_expiry.py"),
+    ),
+    Bug(
+        name="a call is sent again if a rule cannot be evaluated on its answer",
+        file="shared/domain/steps/flow.py",
+        old="    if method is not None and not method.is_safe_to_repeat:\n        return outcome",
+        new="",
+        layers=("tests/domain/steps/test_flow.py", "tests/application/runner/test_in_doubt.py"),
+    ),
+    Bug(
+        name="a retry sends a call that an operator has skipped",
+        file="shared/domain/instance/replay.py",
+        old="    return outcome.error is not None and outcome.error.kind is ErrorKind.SKIPPED",
+        new="    return False",
+        layers=("tests/application/runner/test_in_doubt.py",),
     ),
     Bug(
         name="an event whose record has expired is redriven",

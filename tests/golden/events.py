@@ -94,6 +94,8 @@ SKIPPED = replace(
     ),
 )
 
+IN_DOUBT_SINCE = replace(SUCCESS, intent=replace(SENT, repeat=True, in_doubt_since=at(7)))
+
 FAILED_RULE = replace(
     SUCCESS,
     outcome=replace(
@@ -226,6 +228,7 @@ EVENTS = (
     _entries("entry-with-next-step", BRANCHED),
     _entries("entries-failed", *FAILURES),
     _entries("entry-skipped", SKIPPED),
+    _entries("entry-in-doubt-since", IN_DOUBT_SINCE),
     _entries("entry-with-failed-rule", FAILED_RULE),
     _history(
         "answers",

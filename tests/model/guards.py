@@ -62,7 +62,7 @@ GUARDS: Final = {
     "stop_decides_again": "shared.application.runner.progress.stop_run",
     "events_in_order": "shared.domain.instance.due.next_event",
     "intent_before_call": "shared.domain.lifecycle.claim._with_new_run",
-    "key_kept_without_answer": "shared.domain.steps.cursor.FlowCursor._open_sending",
+    "key_kept_without_answer": "shared.domain.steps.cursor.FlowCursor._open_call",
     "journal_followed": "shared.domain.instance.replay.position",
     "takeover_refences": "shared.domain.instance.replay.entry_to_refence",
     "late_failures_ignored": "shared.domain.instance.replay.valid_history",

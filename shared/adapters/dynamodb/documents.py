@@ -110,6 +110,7 @@ INTENT = Shape(
         "correlation_id": Member("correlation", OWN),
         "path": Member("path", named(Path)),
         "repeat": Member("repeat", FLAG),
+        "in_doubt_since": Member("inDoubtSince", INSTANT),
         "not_before": Member("notBefore", INSTANT),
         "refusal": Member("refusal", REFUSAL),
         "passed": Member("passed", several(TEXT)),

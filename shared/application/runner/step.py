@@ -78,7 +78,7 @@ def next_step(  # noqa: PLR0911 - one return for each way a step can go
     if intent.not_before is not None and intent.not_before > now:
         return stop_run(ports, run, _wait(run, until=intent.not_before))
 
-    if call_in_doubt or intent.repeat:
+    if call_in_doubt or intent.in_doubt_since is not None:
         match decide_repeat(run.context(ports), intent, call_in_doubt=call_in_doubt):
             case AwaitOperator(end=end):
                 return replace(run, then=end)

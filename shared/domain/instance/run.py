@@ -96,7 +96,9 @@ class Intent:
 
     ``visit`` numbers the step executions of the run, from 1. ``call_key`` and ``correlation_id`` belong to the first
     sending, and every repeat keeps them until a definite answer arrives. ``repeat`` means that an earlier sending may
-    have taken effect. ``not_before`` is the end of the step's ``delay``, or of the wait after a refusal.
+    have taken effect. ``in_doubt_since`` is when the first sending without a definite answer was over at the latest, or
+    when an operator decided to repeat it. ``not_before`` is the end of the step's ``delay``, or of the wait after a
+    refusal.
 
     ``refusal`` is set if the service has refused the call in the visit before, and this visit repeats it.
 
@@ -115,6 +117,7 @@ class Intent:
     correlation_id: CorrelationId
     path: Path = Path.MAIN
     repeat: bool = False
+    in_doubt_since: datetime | None = None
     not_before: datetime | None = None
     refusal: Refusal | None = None
     passed: tuple[str, ...] = ()

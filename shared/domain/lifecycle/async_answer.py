@@ -15,6 +15,7 @@ from shared.domain.instance.due import AnswerOverdue, next_action
 from shared.domain.instance.event import AnswerMark, Event, EventPause, EventStatus, PausedFor
 from shared.domain.instance.journal import EventHistory, JournalEntry
 from shared.domain.instance.model import Instance
+from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.replay import position, valid_history
 from shared.domain.instance.run import Ending, Intent, Path, RunEnd, Then
 from shared.domain.instance.verdict import (
@@ -181,4 +182,5 @@ def _left_open(event_history: EventHistory, sending: JournalEntry) -> bool:
         (entry for entry in event_history.entries if entry.intent.step == step),
         key=lambda entry: (entry.run, entry.intent.visit),
     )
-    return last is sending and last.intent.answers_later and last.outcome.in_doubt
+    is_skipped = last.outcome.error is not None and last.outcome.error.kind is ErrorKind.SKIPPED
+    return last is sending and last.intent.answers_later and last.outcome.in_doubt and not is_skipped

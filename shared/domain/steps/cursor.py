@@ -7,6 +7,7 @@ Source: docs/contracts/core.md sections 3.5 and 3.6; docs/design.md section 5.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from shared.domain.ids import call_key, correlation_id
 from shared.domain.instance.event import Event
@@ -66,6 +67,28 @@ class StepContext:
         return scope(
             self.strategy, self.instance, now=self.now, event=self.event, intent=intent, stack=results
         )
+
+
+class _OpenCall(NamedTuple):
+    """A call whose repeat keeps the ids.
+
+    ``has_acted`` means that the service did it, and a ``callback`` rule could not be evaluated on its answer.
+    """
+
+    sent: Intent
+    certainty: Certainty
+    has_acted: bool
+    at: datetime
+
+    @property
+    def may_have_effect(self) -> bool:
+        """Return whether a repeat could have its effect twice."""
+        return self.has_acted or self.certainty is Certainty.IN_DOUBT
+
+    @property
+    def in_doubt_since(self) -> datetime | None:
+        """Return when the first sending without a definite answer was over, or None if no sending is in doubt."""
+        return self.sent.in_doubt_since or (self.at if self.certainty is Certainty.IN_DOUBT else None)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -197,6 +220,9 @@ class FlowCursor:
         self.passed += (step.key,)
         self.seen |= {step.key}
         self.reached |= {step.key}
+        if not stored.success:
+            # An operator skipped it, and its ``onError`` rules were not followed then either.
+            return self.pass_step(step, stored.error or StepError(message="skipped"))
         try:
             return self.succeeded(step)
         except EvaluationError as problem:
@@ -205,14 +231,16 @@ class FlowCursor:
     def _intent(self, step: Step) -> Intent:
         event, sid = self.context.event, self.context.instance.event_sid(self.context.event)
         resets = step.reset_attempts and step.key not in self.resets and self.path is Path.MAIN
-        sent, certainty = self._open_sending(step)
+        open_call = self._open_call(step)
+        sent = None if open_call is None else open_call.sent
         intent = Intent(
             visit=self.visit,
             step=step.key,
             call_key=sent.call_key if sent else call_key(sid, run=event.run, visit=self.visit),
             correlation_id=sent.correlation_id if sent else correlation_id(sid, self.context.token),
             path=self.path,
-            repeat=certainty is Certainty.IN_DOUBT,
+            repeat=open_call is not None and open_call.may_have_effect,
+            in_doubt_since=None if open_call is None else open_call.in_doubt_since,
             passed=self.passed,
             branches=self.branches,
             attempt=1 if resets else self.attempt,
@@ -222,13 +250,22 @@ class FlowCursor:
         )
         return replace(intent, not_before=self._not_before(step, intent))
 
-    def _open_sending(self, step: Step) -> tuple[Intent | None, Certainty]:
-        """Return the step's last call if it got no definite answer, and what is known about it."""
+    def _open_call(self, step: Step) -> _OpenCall | None:
+        """Return the step's last call if its next call keeps the ids, else None."""
+        result = self.results.get(step.key)
+        if result is not None and result.error is not None and result.error.kind is ErrorKind.SKIPPED:
+            # An operator has dealt with it in this run, so the flow means another call.
+            return None
         if self.after is not None and self.after.step == step.key:
             is_open = self.certainty is not Certainty.DEFINITE
-            return self.after if is_open else None, self.certainty
+            has_acted = result is not None and result.success and result.error is not None
+            return _OpenCall(self.after, self.certainty, has_acted, self.context.now) if is_open else None
         entry = open_sending(self.context.event_history, self.context.event, step.key)
-        return (None, Certainty.DEFINITE) if entry is None else (entry.intent, entry.outcome.certainty)
+        if entry is None:
+            return None
+        outcome = entry.outcome
+        has_acted = outcome.success and outcome.error is not None
+        return _OpenCall(entry.intent, outcome.certainty, has_acted, entry.finished_at)
 
     def _steps_executed(self) -> int:
         """Return how many steps the run has executed. A call that was refused for now counts when it is answered."""

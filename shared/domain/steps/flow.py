@@ -91,11 +91,12 @@ def _cursor_after(context: StepContext, intent: Intent, outcome: Outcome) -> Flo
 def _with_failed_rule(context: StepContext, intent: Intent, outcome: Outcome, error: StepError) -> Outcome:
     """Return the outcome of a success on which a ``callback`` rule could not be evaluated."""
     method = method_called(context.strategy, context.task.steps[intent.step])
+    # If the flow calls again all the same, it must not do so under a new key.
+    outcome = replace(outcome, error=error, certainty=outcome.certainty if method is None else Certainty.OPEN)
     if method is not None and not method.is_safe_to_repeat:
-        return replace(outcome, error=error)
+        return outcome
     # The step is executed again, and its controller, too.
-    certainty = outcome.certainty if method is None or intent.awaits else Certainty.OPEN
-    return replace(outcome, success=False, error=error, directives=None, certainty=certainty)
+    return replace(outcome, success=False, directives=None)
 
 
 def _error_of(outcome: Outcome) -> StepError:

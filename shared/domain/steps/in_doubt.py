@@ -11,7 +11,7 @@ from typing import assert_never
 from shared.domain.instance.event import Event, Resolution
 from shared.domain.instance.journal import JournalEntry
 from shared.domain.instance.reason import ErrorKind
-from shared.domain.instance.replay import has_unanswered_call
+from shared.domain.instance.replay import chain, has_unanswered_call
 from shared.domain.instance.run import Ending, Failure, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.steps.flow import StepContext, advance, fail, skip
 from shared.domain.steps.outcome import doubt_policy, in_doubt
@@ -71,8 +71,11 @@ def decide_repeat(context: StepContext, intent: Intent, *, call_in_doubt: bool) 
         case Resolution.FAIL:
             return EndStep(*fail(context, intent, in_doubt("failed by an operator", ErrorKind.OPERATOR)))
         case Resolution.RETRY | None:
-            if _is_too_old(context, intent, call_in_doubt=call_in_doubt):
-                return _await_operator(context, intent, _TOO_OLD)
+            since = _in_doubt_since(context, intent, call_in_doubt=call_in_doubt)
+            if _is_too_old(context, intent, since):
+                kind = ErrorKind.CRASH if call_in_doubt else ErrorKind.TIMEOUT
+                return _await_operator(context, intent, StepError(message=_TOO_OLD, kind=kind))
+            intent = replace(intent, in_doubt_since=since)
             if resolution is None and call_in_doubt:
                 return _by_policy(context, intent, doubt_policy(context.strategy, step))
             return Send(replace(intent, repeat=intent.repeat or call_in_doubt))
@@ -103,29 +106,24 @@ def can_be_in_doubt(strategy: Strategy, event: Event, step: str) -> bool:
     return method is not None and not method.is_safe_to_repeat
 
 
-def _is_too_old(context: StepContext, intent: Intent, *, call_in_doubt: bool) -> bool:
+def _is_too_old(context: StepContext, intent: Intent, since: datetime | None) -> bool:
     """Return whether the step's call has been in doubt for too long to be sent again without an operator."""
-    since = _in_doubt_since(context, intent, call_in_doubt=call_in_doubt)
     if since is None or context.now < since + MAX_DOUBT_AGE:
         return False
     return can_be_in_doubt(context.strategy, context.event, intent.step)
 
 
 def _in_doubt_since(context: StepContext, intent: Intent, *, call_in_doubt: bool) -> datetime | None:
-    """Return since when the call has been in doubt, or been decided upon. None if it is not in doubt."""
+    """Return since when the call has been in doubt, or when an operator decided to repeat it."""
     progress = context.event.progress
-    crashed = progress.in_doubt_since if call_in_doubt else None
-    if progress.resolution is not None and call_in_doubt:
+    if not call_in_doubt or progress.in_doubt_since is None:
+        return intent.in_doubt_since
+    if progress.resolution is not None:
         return progress.in_doubt_since
-    if intent.refusal is not None:
-        # The call that was refused for now had been let pass, and its repeat is the same sending.
-        return intent.refusal.since
-    unanswered = [
-        entry.finished_at
-        for entry in context.event_history.entries
-        if entry.intent.call_key == intent.call_key and entry.outcome.in_doubt
-    ]
-    return min(unanswered if crashed is None else [*unanswered, crashed], default=None)
+    # After a kill the doubt may be one about an earlier step, which the runner had passed by then.
+    ends = [entry.finished_at for entry in chain(context.event_history, context.event.run)]
+    crashed = max([progress.in_doubt_since, *ends[-1:]])
+    return crashed if intent.in_doubt_since is None else min(crashed, intent.in_doubt_since)
 
 
 def _by_policy(context: StepContext, intent: Intent, policy: InDoubt) -> RepeatDecision:
@@ -135,10 +133,10 @@ def _by_policy(context: StepContext, intent: Intent, policy: InDoubt) -> RepeatD
         case InDoubt.FAIL:
             return EndStep(*advance(context, intent, in_doubt(_UNKNOWN, ErrorKind.CRASH)))
         case InDoubt.PAUSE:
-            return _await_operator(context, intent, _UNKNOWN)
+            return _await_operator(context, intent, StepError(message=_UNKNOWN, kind=ErrorKind.CRASH))
         case _:
             assert_never(policy)
 
 
-def _await_operator(context: StepContext, intent: Intent, why: str) -> AwaitOperator:
-    return AwaitOperator(end_in_doubt(context, intent, StepError(message=why, kind=ErrorKind.CRASH)))
+def _await_operator(context: StepContext, intent: Intent, error: StepError) -> AwaitOperator:
+    return AwaitOperator(end_in_doubt(context, intent, error))

@@ -120,6 +120,7 @@ def begin_wait(context: StepContext, intent: Intent, outcome: Outcome) -> tuple[
     waiting = replace(
         intent,
         visit=intent.visit + 1,
+        in_doubt_since=intent.in_doubt_since or context.now,
         passed=(),
         not_before=None,
         refusal=None,

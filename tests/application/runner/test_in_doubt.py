@@ -5,13 +5,16 @@ from datetime import timedelta
 import pytest
 
 from dev.memory.world import ManualClock, MemoryPorts
+from shared.application.answer_event import SentAnswer, answer_event
 from shared.application.control import control
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
+from shared.domain.ids import CorrelationId
 from shared.domain.instance.event import Event, EventStatus, PausedFor, Resolution
 from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import Instance, InstanceStatus
-from shared.domain.instance.verdict import Actor
+from shared.domain.instance.run import Intent
+from shared.domain.instance.verdict import Actor, Applied, Refused, Verdict
 from shared.domain.lifecycle.commands import Pause, Resolve, Resume, Update
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, TimedOut
 from shared.domain.strategy.model import Json
@@ -31,7 +34,13 @@ class Charges:
     """A task whose first step charges a customer, at a service with prepared answers."""
 
     def __init__(
-        self, *answers: CallOutcome, in_doubt: str = "retry", rules: Json = (), acts: Json = CONTROLLED
+        self,
+        *answers: CallOutcome,
+        in_doubt: str = "retry",
+        rules: Json = (),
+        acts: Json = CONTROLLED,
+        more: Json = (),
+        answers_later: bool = False,
     ) -> None:
         self.answers = list(answers)
         self.sent: list[ServiceRequest] = []
@@ -41,8 +50,9 @@ class Charges:
         steps: Json = [
             {"key": "call", "action": "post", "nextStep": "next", "nextStepRules": list(rules)},
             {"key": "next", **acts},
+            *more,
         ]
-        runs = strategy(method={"inDoubt": in_doubt}, steps=steps, retry=retries(3))
+        runs = strategy(method={"inDoubt": in_doubt, "async": answers_later}, steps=steps, retry=retries(3))
         self.ports.strategies.add(runs)
         request = StartInstance(strategy_id=runs.name, attributes={}, start_date=NOON)
         self.sid = start_instance(self.ports, runs, request).instance.sid
@@ -78,6 +88,20 @@ class Charges:
         return self.ports.instances.records[self.sid, 1]
 
     @property
+    def correlation_id(self) -> str:
+        """Return the correlation id of the call at which the run is."""
+        then = self.event.progress.first_action
+        assert isinstance(then, Intent)
+        return then.correlation_id
+
+    def answer(self, correlation_id: str) -> Verdict | None:
+        """Send the answer to a call."""
+        answer = SentAnswer(
+            correlation_id=CorrelationId(correlation_id), key="k", by=ANN, body={"paid": True}
+        )
+        return answer_event(self.ports, self.sid, 1, answer)
+
+    @property
     def keys(self) -> list[str]:
         """Return the key of each sending of the first event."""
         keys = [request.call_key for request in self.sent]
@@ -105,12 +129,35 @@ class TestARuleThatCannotBeEvaluated:
         of.orders(Update(attributes={"plan": "gold"}, by=ANN)).run(after=timedelta(hours=2))
         assert (of.record.event.status, len(of.keys)) == (EventStatus.PROCESSED, 1)
 
+    def test_the_answer_of_an_asynchronous_call_is_not_asked_for_again(self) -> None:
+        rules: Json = (*self.RULES, {"if": "onError", "nextStep": "wait"})
+        wait = {"key": "wait", "delay": {"unit": "hours", "amount": 1}, "nextStep": "call"}
+        of = Charges(rules=rules, more=[wait], answers_later=True).run()
+        assert isinstance(of.answer(of.correlation_id), Applied)
+        for _ in range(4):
+            of.run(after=timedelta(hours=2))
+        assert len(of.keys) == 1
+        of.orders(Update(attributes={"plan": "gold"}, by=ANN)).run(after=timedelta(hours=2))
+        assert (of.record.event.status, len(of.keys)) == (EventStatus.PROCESSED, 1)
+
+    def test_a_flow_that_leads_back_to_the_step_repeats_its_call_under_its_key_and_marks_it(self) -> None:
+        rules: Json = (*self.RULES, {"if": "onError", "nextStep": "wait"})
+        wait = {"key": "wait", "delay": {"unit": "hours", "amount": 1}, "nextStep": "call"}
+        of = Charges(rules=rules, more=[wait]).run()
+        for _ in range(3):
+            of.run(after=timedelta(hours=2))
+        assert (len(of.keys), len(set(of.keys)), of.event.in_doubt) == (4, 1, True)
+
 
 class TestASkippedCall:
     """An operator has dealt with the call: neither the run nor its retries send it again."""
 
-    def skipped(self, *answers: CallOutcome, rules: Json = (), acts: Json = CONTROLLED) -> Charges:
-        of = Charges(TimedOut(why="late"), *answers, in_doubt="pause", rules=rules, acts=acts).run()
+    def skipped(
+        self, *answers: CallOutcome, rules: Json = (), acts: Json = CONTROLLED, more: Json = ()
+    ) -> Charges:
+        of = Charges(
+            TimedOut(why="late"), *answers, in_doubt="pause", rules=rules, acts=acts, more=more
+        ).run()
         return of.orders(Resolve(seq=1, resolution=Resolution.SKIP, by=ANN)).run()
 
     def test_the_retry_of_a_later_step_does_not_send_it(self) -> None:
@@ -126,6 +173,34 @@ class TestASkippedCall:
         for _ in range(3):
             of.run(after=timedelta(hours=2))
         assert (of.record.event.status, len(of.keys)) == (EventStatus.FAILED, 1)
+
+    def test_its_answer_is_refused(self) -> None:
+        """The run has continued without it. If it were accepted, the service would believe that it counts."""
+        acts = {"controllerCallback": '{"fail": "no"}'}
+        of = Charges(TimedOut(why="late"), in_doubt="pause", acts=acts, answers_later=True).run()
+        sent = of.correlation_id
+        of.orders(Resolve(seq=1, resolution=Resolution.SKIP, by=ANN)).run()
+        assert of.event.status is EventStatus.PENDING
+        assert of.event.date > of.clock.at
+        assert isinstance(of.answer(sent), Refused)
+
+    def test_a_retry_follows_its_error_rules_as_little_as_the_run_did(self) -> None:
+        rules: Json = (
+            {"if": "callback", "ifCallback": "stack.call.response.paid", "nextStep": "next"},
+            {"if": "onError", "nextStep": "wait"},
+        )
+        wait = {"key": "wait", "delay": {"unit": "hours", "amount": 1}, "nextStep": "call"}
+        of = self.skipped(rules=rules, more=[wait])
+        for _ in range(3):
+            of.run(after=timedelta(hours=2))
+        assert (of.record.event.status, len(of.keys)) == (EventStatus.FAILED, 1)
+
+    def test_a_flow_that_leads_back_to_the_step_means_another_call(self) -> None:
+        wait = {"key": "wait", "delay": {"unit": "hours", "amount": 1}, "nextStep": "call"}
+        rules: Json = ({"if": "callback", "ifCallback": "size(stack) < 2", "nextStep": "wait"},)
+        of = self.skipped(rules=rules, more=[wait])
+        of.run(after=timedelta(hours=2))
+        assert (of.record.event.status, len(of.keys), len(set(of.keys))) == (EventStatus.PROCESSED, 2, 2)
 
     def test_after_fail_a_retry_sends_it_under_its_key(self) -> None:
         of = Charges(TimedOut(why="late"), in_doubt="pause").run()
@@ -184,10 +259,50 @@ class TestADoubtOfSixtyDays:
         assert (len(of.keys), len(set(of.keys))) == (3, 1)
         assert of.record.event.status is EventStatus.PROCESSED
 
-    def test_further_repeats_need_further_decisions(self) -> None:
-        of = Charges(TimedOut(why="late"), TimedOut(why="late"), in_doubt="retry").run().orders(Pause(by=ANN))
+    def test_a_decision_to_repeat_counts_for_the_retries_of_the_next_sixty_days(self) -> None:
+        of = (
+            Charges(TimedOut(why="late"), TimedOut(why="late"), TimedOut(why="late"))
+            .run()
+            .orders(Pause(by=ANN))
+        )
         of.clock.at += timedelta(days=90)
         of.orders(Resume(by=ANN)).run()
         of.orders(Resolve(seq=1, resolution=Resolution.RETRY, by=ANN)).run()
-        of.run(after=timedelta(hours=2))
+        of.run(after=timedelta(hours=2)).orders(Pause(by=ANN))
+        assert (len(of.keys), len(set(of.keys)), of.event.in_doubt) == (3, 1, True)
+        of.clock.at += timedelta(days=60)
+        of.orders(Resume(by=ANN)).run()
+        assert (len(of.keys), of.event.paused_for) == (3, PausedFor.IN_DOUBT)
+
+    def test_a_repeat_that_is_refused_for_now_does_not_make_the_doubt_younger(self) -> None:
+        of = Charges(TimedOut(why="late"), Answered(status=503)).run().orders(Pause(by=ANN))
+        of.clock.at += timedelta(days=59)
+        of.orders(Resume(by=ANN)).run().orders(Pause(by=ANN))
+        assert len(of.keys) == 2
+        of.clock.at += timedelta(days=2)
+        of.orders(Resume(by=ANN)).run()
         assert (len(of.keys), of.event.paused_for) == (2, PausedFor.IN_DOUBT)
+
+    def test_a_repeat_without_an_answer_does_not_make_the_doubt_of_a_crash_younger(self) -> None:
+        of = Charges(TimedOut(why="late"))
+        of.crashes = True
+        with pytest.raises(CrashError):
+            of.run()
+        of.crashes = False
+        of.orders(Pause(by=ANN)).run(after=timedelta(hours=1))
+        of.clock.at = NOON + timedelta(days=55)
+        of.orders(Resume(by=ANN)).run().orders(Pause(by=ANN))
+        assert len(of.keys) == 2
+        of.clock.at = NOON + timedelta(days=105)
+        of.orders(Resume(by=ANN)).run()
+        assert (len(of.keys), of.event.paused_for) == (2, PausedFor.IN_DOUBT)
+
+    def test_a_young_crash_after_a_long_refusal_is_decided_by_the_method(self) -> None:
+        of = Charges(Answered(status=503)).run().orders(Pause(by=ANN))
+        of.clock.at += timedelta(days=70)
+        of.crashes = True
+        with pytest.raises(CrashError):
+            of.orders(Resume(by=ANN)).run()
+        of.crashes = False
+        of.run(after=timedelta(hours=1))
+        assert (len(of.keys), of.record.event.status) == (3, EventStatus.PROCESSED)

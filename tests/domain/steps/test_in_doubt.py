@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 import pytest
 
-from shared.domain.ids import CallKey
 from shared.domain.instance.event import Resolution
 from shared.domain.instance.reason import ErrorKind
-from shared.domain.instance.run import Ending, Intent, Refusal, RunEnd, StepError
+from shared.domain.instance.run import Ending, Intent, RunEnd, StepError
+from shared.domain.steps.call import Answered, CallOutcome, TimedOut, Unreachable
 from shared.domain.steps.flow import StepContext
 from shared.domain.steps.in_doubt import (
     MAX_DOUBT_AGE,
@@ -18,10 +19,12 @@ from shared.domain.steps.in_doubt import (
     decide_repeat,
     end_in_doubt,
 )
+from shared.domain.steps.outcome import begin_wait, judge_call
 from shared.domain.strategy.model import Json
-from tests.factories import changed
-from tests.lifecycle_factories import SILENT, at, life, retries, strategy
+from tests.factories import Journey, a_success, changed, hours, settings, step, task
+from tests.lifecycle_factories import DONE, at, life, retries, strategy
 
+NEXT: Json = {"key": "next", "action": "post"}
 NOON = at("2026-01-31T12:00")
 
 
@@ -166,23 +169,14 @@ class TestAnOldDoubt:
 
     def unanswered(self, *, days: int) -> tuple[StepContext, Intent]:
         """Return a repeat that begins some days after the first call, which had no answer."""
-        of = life(strategy(retry=retries()))
-        of.claim(of.main, NOON)
-        of.step(SILENT, NOON)
-        entry = of.event_history(1).entries[0]
-        context = StepContext(
-            strategy=of.strategy,
-            instance=of.instance,
-            event=of.running,
-            event_history=of.event_history(1),
-            now=NOON + timedelta(days=days),
-            token="t",
+        context, intent = cut_off()
+        return replace(context, now=NOON + timedelta(days=days)), replace(
+            intent, visit=2, repeat=True, in_doubt_since=NOON
         )
-        return context, replace(entry.intent, visit=2, repeat=True)
 
     def test_up_to_then_the_call_is_repeated(self) -> None:
         context, intent = self.crashed(self.LAST_MOMENT)
-        assert decide_repeat(context, intent, call_in_doubt=True) == Send(replace(intent, repeat=True))
+        assert isinstance(decide_repeat(context, intent, call_in_doubt=True), Send)
 
     @pytest.mark.parametrize("policy", ["retry", "fail", "pause"])
     @pytest.mark.parametrize("verb", ["post", "patch"])
@@ -200,7 +194,7 @@ class TestAnOldDoubt:
     @pytest.mark.parametrize("verb", ["get", "put", "delete"])
     def test_a_safe_method_is_always_repeated(self, verb: str) -> None:
         context, intent = self.crashed(self.TOO_OLD, method={"method": verb})
-        assert decide_repeat(context, intent, call_in_doubt=True) == Send(replace(intent, repeat=True))
+        assert isinstance(decide_repeat(context, intent, call_in_doubt=True), Send)
 
     def test_a_step_without_a_call_is_executed_again(self) -> None:
         context, intent = self.crashed(self.TOO_OLD, steps=[{"key": "call", "controllerCallback": "{}"}])
@@ -215,7 +209,7 @@ class TestAnOldDoubt:
     def test_a_decision_to_repeat_counts_for_sixty_days(self) -> None:
         """``resolve`` notes its own instant."""
         context, intent = self.crashed(self.LAST_MOMENT, resolution=Resolution.RETRY)
-        assert decide_repeat(context, intent, call_in_doubt=True) == Send(replace(intent, repeat=True))
+        assert isinstance(decide_repeat(context, intent, call_in_doubt=True), Send)
         context, intent = self.crashed(self.TOO_OLD, resolution=Resolution.RETRY)
         assert isinstance(decide_repeat(context, intent, call_in_doubt=True), AwaitOperator)
 
@@ -236,15 +230,85 @@ class TestAnOldDoubt:
         context = replace(context, event=replace(context.event, progress=progress))
         assert isinstance(decide_repeat(context, intent, call_in_doubt=True), AwaitOperator)
 
-    def test_a_call_with_a_new_key_is_not_in_doubt(self) -> None:
-        context, intent = self.unanswered(days=60)
-        other = replace(intent, call_key=CallKey("i-1-2-1"), repeat=False)
-        assert decide_repeat(context, other, call_in_doubt=False) == Send(other)
+    def test_a_repeat_carries_the_instant_of_the_crash(self) -> None:
+        """So the next repeat counts from the same instant."""
+        context, intent = self.crashed(self.LAST_MOMENT)
+        decided = decide_repeat(context, intent, call_in_doubt=True)
+        assert decided == Send(replace(intent, repeat=True, in_doubt_since=self.SINCE))
 
-    def test_a_repeat_that_was_refused_for_now_counts_from_its_refusal(self) -> None:
-        """An operator let it pass; the wait for the service is the same sending."""
-        context, intent = self.unanswered(days=100)
-        waiting = replace(intent, refusal=Refusal(since=context.now - timedelta(days=1), times=3))
-        assert decide_repeat(context, waiting, call_in_doubt=False) == Send(waiting)
-        waiting = replace(intent, refusal=Refusal(since=context.now - timedelta(days=60), times=3))
-        assert isinstance(decide_repeat(context, waiting, call_in_doubt=False), AwaitOperator)
+    def test_a_doubt_does_not_begin_before_the_step_before_it_has_ended(self) -> None:
+        """After a kill, an instant may be left that belongs to an earlier step."""
+        of = life(strategy(steps=[{"key": "call", "action": "post", "nextStep": "next"}, NEXT]))
+        of.claim(of.main, NOON)
+        end = NOON + timedelta(days=50)
+        then = of.step(DONE, end)
+        assert isinstance(then, Intent)
+        progress = replace(of.running.progress, call_in_doubt=True, in_doubt_since=NOON)
+        context = StepContext(
+            strategy=of.strategy,
+            instance=of.instance,
+            event=replace(of.running, progress=progress),
+            event_history=of.event_history(1),
+            now=NOON + timedelta(days=61),
+            token="t",
+        )
+        decided = decide_repeat(context, then, call_in_doubt=True)
+        assert decided == Send(replace(then, repeat=True, in_doubt_since=end))
+
+    @pytest.mark.parametrize(("is_crash", "kind"), [(True, ErrorKind.CRASH), (False, ErrorKind.TIMEOUT)])
+    def test_the_class_says_whether_a_runner_crashed(self, is_crash: bool, kind: ErrorKind) -> None:  # noqa: FBT001
+        context, intent = self.crashed(self.TOO_OLD) if is_crash else self.unanswered(days=60)
+        decided = decide_repeat(context, intent, call_in_doubt=is_crash)
+        assert isinstance(decided, AwaitOperator)
+        assert decided.end.failure is not None
+        assert decided.end.failure.error.kind is kind
+
+
+class TestTheInstantOfADoubt:
+    """An intent has the end of the first sending that got no definite answer, as long as its key stays."""
+
+    RETRY: ClassVar[Json] = {"times": 9, "retryAfter": hours(1), "jitterPercent": 0}
+
+    def journey(self, *, method: Json = None) -> Journey:
+        call = {"key": "call", "url": "/things", "method": "post", **(method or {})}
+        return Journey(
+            settings(
+                task("charge", step("charge", action="call"), retryConfig=self.RETRY),
+                services=[
+                    {
+                        "key": "api",
+                        "baseUrls": [{"environment": "dev", "url": "https://api.example.com"}],
+                        "methods": [call],
+                    }
+                ],
+                actions=[{"key": "call", "service": "api", "method": "call"}],
+            )
+        )
+
+    def goes(self, run: Journey, *calls: CallOutcome) -> Journey:
+        for call in calls:
+            run.goes(judge_call(run.context, run.intent, call)).retry()
+        return run
+
+    def test_the_first_call_has_none(self) -> None:
+        assert self.journey().intent.in_doubt_since is None
+
+    @pytest.mark.parametrize("status", [408, 500, 502, 504, 302, 520])
+    def test_repeats_keep_the_instant_of_the_first(self, status: int) -> None:
+        run = self.journey()
+        first = run.now
+        self.goes(run, Answered(status=status), TimedOut(why="late"), Answered(status=409))
+        assert (run.intent.in_doubt_since, run.intent.repeat) == (first, True)
+
+    def test_a_call_that_was_not_sent_is_in_no_doubt(self) -> None:
+        run = self.goes(self.journey(), Unreachable(why="refused"), Answered(status=409))
+        assert (run.intent.call_key, run.intent.in_doubt_since) == ("i-1-1-1", None)
+
+    def test_a_definite_answer_ends_the_doubt(self) -> None:
+        run = self.goes(self.journey(), TimedOut(why="late"), Answered(status=402))
+        assert (run.intent.call_key, run.intent.in_doubt_since) == ("i-1-3-1", None)
+
+    def test_the_wait_for_an_answer_counts_from_the_sending(self) -> None:
+        run = self.journey(method={"async": True})
+        _, waiting = begin_wait(run.context, run.intent, a_success())
+        assert waiting.in_doubt_since == run.now
