@@ -78,7 +78,9 @@ def decide_repeat(context: StepContext, intent: Intent, *, call_in_doubt: bool) 
             intent = replace(intent, in_doubt_since=since)
             if resolution is None and call_in_doubt:
                 return _by_policy(context, intent, doubt_policy(context.strategy, step))
-            return Send(replace(intent, repeat=intent.repeat or call_in_doubt))
+            # After a decision the service may refuse the call for as long as a first one.
+            refusal = intent.refusal if resolution is None else None
+            return Send(replace(intent, repeat=intent.repeat or call_in_doubt, refusal=refusal))
         case _:
             assert_never(resolution)
 

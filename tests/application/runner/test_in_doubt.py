@@ -297,6 +297,20 @@ class TestADoubtOfSixtyDays:
         of.orders(Resume(by=ANN)).run()
         assert (len(of.keys), of.event.paused_for) == (2, PausedFor.IN_DOUBT)
 
+    def test_after_a_decision_the_wait_for_a_service_that_refuses_begins_again(self) -> None:
+        of = Charges(TimedOut(why="late"), Answered(status=503), Answered(status=503)).run()
+        of.run(after=timedelta(hours=2)).orders(Pause(by=ANN))
+        of.clock.at = NOON + timedelta(days=70)
+        of.orders(Resume(by=ANN)).run()
+        of.orders(Resolve(seq=1, resolution=Resolution.RETRY, by=ANN)).run()
+        assert (len(of.keys), of.event.attempt) == (3, 2)
+        of.run(after=timedelta(hours=2))
+        assert (len(of.keys), of.record.event.status, of.record.event.attempt) == (
+            4,
+            EventStatus.PROCESSED,
+            2,
+        )
+
     def test_a_young_crash_after_a_long_refusal_is_decided_by_the_method(self) -> None:
         of = Charges(Answered(status=503)).run().orders(Pause(by=ANN))
         of.clock.at += timedelta(days=70)
