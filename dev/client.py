@@ -24,6 +24,9 @@ STACK_FOLDER = "stack"
 START_SECONDS = 180.0
 """How long a program may take to start. A first start on a busy machine compiles all of the code."""
 
+STOP_SECONDS = 90.0
+"""How long a program may take to stop. The stack first lets running calls end."""
+
 _ASK_SECONDS = 5.0
 
 
@@ -66,6 +69,7 @@ class Processes:
     """The stack and the downstream services as child processes, each in its own process group.
 
     ``on_wait`` is called again and again during a start, with the seconds that it has taken. What it raises ends it.
+    A program that has not stopped after ``stop_seconds`` is killed.
     """
 
     def __init__(
@@ -75,11 +79,12 @@ class Processes:
         downstream_port: int,
         stack_port: int,
         start_seconds: float = START_SECONDS,
+        stop_seconds: float = STOP_SECONDS,
         on_wait: Callable[[float], object] = lambda _: None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._start_seconds, self._on_wait = start_seconds, on_wait
+        self._start_seconds, self._stop_seconds, self._on_wait = start_seconds, stop_seconds, on_wait
         self.stack = Api(url=f"http://127.0.0.1:{stack_port}")
         self.downstream = Api(url=f"http://127.0.0.1:{downstream_port}")
         self._downstream_port, self._stack_port = downstream_port, stack_port
@@ -102,8 +107,13 @@ class Processes:
         for process in reversed(list(self._started.values())):
             if process.poll() is None:
                 process.terminate()
-        for process in self._started.values():
-            process.communicate(timeout=30)
+        for name, process in self._started.items():
+            try:
+                process.communicate(timeout=self._stop_seconds)
+            except subprocess.TimeoutExpired:
+                sys.stderr.write(f"{name} did not stop within {self._stop_seconds:g} s and is killed\n")
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
 
     def check(self, *names: str) -> None:
         """Raise a StartError if a program, or a named one, has ended by itself."""

@@ -126,6 +126,23 @@ class TestStarting:
         assert waited == sorted(waited)
 
 
+class TestASlowStop:
+    """A program that does not stop is killed with all that it has started, and a line says so."""
+
+    def test_it_is_killed_and_named(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        processes = Processes(tmp_path, downstream_port=free_port(), stack_port=free_port(), stop_seconds=0.5)
+        processes.start_downstream()
+        (pid,) = (process.pid for process in processes._started.values())
+        os.kill(pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, pid, os.WSTOPPED)
+
+        processes.stop()
+
+        assert capsys.readouterr().err == "downstream did not stop within 0.5 s and is killed\n"
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
 class TestASlowStart:
     """A start that takes long says so once, and Ctrl-C ends it."""
 
