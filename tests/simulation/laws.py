@@ -11,6 +11,7 @@ from shared.domain.instance.due import GRACE, answer_expected_at, next_event, sw
 from shared.domain.instance.event import EventKind, EventStatus, PausedFor
 from shared.domain.instance.journal import ClosedBy, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.replay import last_run
 from shared.domain.instance.run import Ending
 from tests.factories import stop_of
@@ -117,6 +118,17 @@ def assert_no_unmarked_double(world: Scene) -> None:
     for key, times in Counter(done).items():
         if times > 1:
             assert _is_marked(world, key), f"{key} was sent {times} times and is not marked as in doubt"
+
+
+def events_with_skipped(world: Scene, step: str) -> set[int]:
+    """Return the events in which an operator has skipped a step's call."""
+    return {
+        entry.seq
+        for entry in world.store.journal.values()
+        if entry.intent.step == step
+        and entry.outcome.error is not None
+        and entry.outcome.error.kind is ErrorKind.SKIPPED
+    }
 
 
 def assert_effect_once(world: Scene, path: str, events: list[EventRecord]) -> None:
