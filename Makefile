@@ -17,6 +17,8 @@ OTHER_ENGINE := .venv-ministack
 PEER := .venv-bench
 # Seeds of the simulation: `make sim` runs all of them, `make test` a few.
 SEEDS  ?= 300
+# Each hundred has its own report, so a long run that is ended has said what it found. One run of all slows down.
+SEEDS_AT_ONCE := 100
 
 # Prints nothing if the floor holds, so that pytest's closing line is the last one.
 floor   = $(BIN)/coverage report --fail-under=$(1) --include=$(2) > .floors || { cat .floors; exit 1; }
@@ -81,7 +83,13 @@ mutants: $(READY)  ## Put bugs in by hand: each must be noticed by a test.
 	$(BIN)/python -m dev.mutants
 
 sim: $(READY)  ## Simulate crashes, races, lost replies, and lost and doubled wakeups: SEEDS= is the last seed, FIRST= the first.
-	SIMULATION_SEEDS=$(SEEDS) SIMULATION_FIRST_SEED=$(FIRST) $(BIN)/python -m pytest tests/simulation -n 2
+	@first=$(or $(FIRST),1); failed=0; \
+	while :; do \
+	  last=$$((first + $(SEEDS_AT_ONCE) - 1)); [ $$last -lt $(SEEDS) ] || last=$(SEEDS); \
+	  echo "seeds $$first to $$last"; \
+	  SIMULATION_SEEDS=$$last SIMULATION_FIRST_SEED=$$first $(BIN)/python -m pytest tests/simulation -n 2 || failed=1; \
+	  first=$$((last + 1)); [ $$first -le $(SEEDS) ] || break; \
+	done; exit $$failed
 
 bench: $(READY) $(PEER)/.ready  ## Measure CPU time beside a peer and a bare client; about four minutes.
 	$(BIN)/python -m dev.bench
