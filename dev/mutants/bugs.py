@@ -231,8 +231,8 @@ BUGS = (
     Bug(
         name="a fresh secret is read again after a 401",
         file="shared/adapters/http/call_secrets.py",
-        old="for secret, value in self._used.items() if not value.is_fresh",
-        new="for secret, value in self._used.items()",
+        old="        if value.is_fresh:\n            self._fresh.add(whole)\n",
+        new="",
         layers=("tests/adapters/http/test_call_secrets.py",),
     ),
     Bug(
