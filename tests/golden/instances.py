@@ -253,8 +253,8 @@ def golden(
         if write is not None:
             write(stores, instance)
 
-    listed = () if any(one.startswith("strategy:") for one in by) else ("strategy:ACTIVE",)
-    found = frozenset({f"load_many:{instance.rev}", "account", *listed, *by})
+    in_lists = () if any(one.startswith("strategy:") for one in by) else ("strategy:ACTIVE",)
+    found = frozenset({f"load_many:{instance.rev}", "account", *in_lists, *by})
     return Golden(
         name=f"instances/{name}",
         value=Found(instance=instance, by=found),

@@ -150,7 +150,7 @@ COMMANDS: dict[str, BulkCommand] = {
 
 
 def _golden(
-    name: str, operation: Operation, write: Callable[[Stores], None], *, due: bool, listed: bool
+    name: str, operation: Operation, write: Callable[[Stores], None], *, due: bool, in_lists: bool
 ) -> Golden:
     """Return a golden operation, with whether the sweeper and the list of its account find it."""
 
@@ -165,7 +165,7 @@ def _golden(
     value = {
         "load": operation,
         "due": [operation.sid] if due else [],
-        "list": [operation] if listed else [],
+        "list": [operation] if in_lists else [],
     }
     return Golden(name=f"operations/{name}", value=value, write=write, read=read)
 
@@ -176,7 +176,7 @@ def _bulk(name: str, **members: Any) -> Golden:
     def write(stores: Stores) -> None:
         stores.operations.create(bulk, audit=AUDIT)
 
-    return _golden(name, bulk, write, due=bulk.sweep_at is not None, listed=True)
+    return _golden(name, bulk, write, due=bulk.sweep_at is not None, in_lists=True)
 
 
 def _postponed() -> Golden:
@@ -186,21 +186,21 @@ def _postponed() -> Golden:
         assert isinstance(entry, DueEntry)
         assert stores.operations.postpone(entry, now=at(2))
 
-    return _golden("bulk-postponed", NEW, write, due=True, listed=True)
+    return _golden("bulk-postponed", NEW, write, due=True, in_lists=True)
 
 
 def _full() -> Golden:
     def write(stores: Stores) -> None:
         stores.operations.create(FULL, audit=AUDIT)
 
-    return _golden("bulk-full", FULL, write, due=True, listed=True)
+    return _golden("bulk-full", FULL, write, due=True, in_lists=True)
 
 
 def _job(name: str, job: ReleaseJob) -> Golden:
     def write(stores: Stores) -> None:
         stores.access.set_queue_paused(ACCOUNT, paused=False, release_jobs=[job])
 
-    return _golden(name, job, write, due=True, listed=False)
+    return _golden(name, job, write, due=True, in_lists=False)
 
 
 JOB = ReleaseJob(

@@ -42,7 +42,7 @@ class Kept:
 
     head: StrategyHead | None
     named: StrategyHead | None
-    listed: tuple[object, ...]
+    in_lists: tuple[object, ...]
     in_folder: tuple[str, ...]
     versions: tuple[object, ...]
     settings: Mapping[int, tuple[Mapping[str, Json], Json]]
@@ -55,7 +55,7 @@ def kept(stores: Stores, head: StrategyHead) -> Kept:
     return Kept(
         head=strategies.head(head.sid),
         named=strategies.named(ACCOUNT, head.name),
-        listed=tuple(strategies.of_account(ACCOUNT, before=None, limit=9)),
+        in_lists=tuple(strategies.of_account(ACCOUNT, before=None, limit=9)),
         in_folder=tuple(
             entry.folder_name for entry in strategies.in_folder(ACCOUNT, head.folder, after="", limit=9)
         ),
@@ -93,7 +93,7 @@ def _new(
     value = Kept(
         head=head,
         named=head,
-        listed=(head,),
+        in_lists=(head,),
         in_folder=(f"{head.folder}#{head.name}",),
         versions=(_version(head, by=head.created_by),),
         settings={1: (settings, source)},
@@ -113,7 +113,7 @@ def _second_version() -> Golden:
     value = Kept(
         head=second,
         named=second,
-        listed=(second,),
+        in_lists=(second,),
         in_folder=("/#gym-membership",),
         versions=(_version(second, by="key-1"), _version(HEAD, by=None)),
         settings={1: (MINIMAL, None), 2: (FULL, None)},
@@ -131,7 +131,7 @@ def _deleted() -> Golden:
     value = Kept(
         head=deleted,
         named=None,
-        listed=(),
+        in_lists=(),
         in_folder=(),
         versions=(_version(HEAD, by=None),),
         settings={1: (MINIMAL, None)},

@@ -129,7 +129,7 @@ class TestARuleThatCannotBeEvaluated:
         of.orders(Update(attributes={"plan": "gold"}, by=ANN)).run(after=timedelta(hours=2))
         assert (of.record.event.status, len(of.keys)) == (EventStatus.PROCESSED, 1)
 
-    def test_the_answer_of_an_asynchronous_call_is_not_asked_for_again(self) -> None:
+    def test_an_answered_asynchronous_call_is_not_sent_again(self) -> None:
         rules: Json = (*self.RULES, {"if": "onError", "nextStep": "wait"})
         wait = {"key": "wait", "delay": {"unit": "hours", "amount": 1}, "nextStep": "call"}
         of = Charges(rules=rules, more=[wait], answers_later=True).run()
