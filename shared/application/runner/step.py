@@ -82,8 +82,8 @@ def next_step(  # noqa: PLR0911 - one return for each way a step can go
         match decide_repeat(run.context(ports), intent, call_in_doubt=call_in_doubt):
             case AwaitOperator(end=end):
                 return replace(run, then=end)
-            case EndStep(outcome=outcome, then=then):
-                return record_step(ports, run, intent, outcome, then, started_at=ports.clock.now())
+            case EndStep(intent=ended, outcome=outcome, then=then):
+                return record_step(ports, run, ended, outcome, then, started_at=ports.clock.now())
             case Send(intent=to_send):
                 intent = to_send
             case unknown:

@@ -37,8 +37,9 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class EndStep:
-    """End the step without another call: journal this outcome and continue."""
+    """End the step without another call: journal this intent with its outcome and continue."""
 
+    intent: Intent
     outcome: Outcome
     then: Then
 
@@ -65,17 +66,22 @@ def decide_repeat(context: StepContext, intent: Intent, *, call_in_doubt: bool) 
     if step.action is None:
         return Send(intent)
     resolution = context.event.progress.resolution if call_in_doubt else None
+    since = _in_doubt_since(context, intent, call_in_doubt=call_in_doubt)
+    # Whatever is decided, a later repeat counts from the same instant.
+    intent = replace(intent, in_doubt_since=since)
     match resolution:
         case Resolution.SKIP:
-            return EndStep(*skip(context, intent, in_doubt("skipped by an operator", ErrorKind.SKIPPED)))
+            return EndStep(
+                intent, *skip(context, intent, in_doubt("skipped by an operator", ErrorKind.SKIPPED))
+            )
         case Resolution.FAIL:
-            return EndStep(*fail(context, intent, in_doubt("failed by an operator", ErrorKind.OPERATOR)))
+            return EndStep(
+                intent, *fail(context, intent, in_doubt("failed by an operator", ErrorKind.OPERATOR))
+            )
         case Resolution.RETRY | None:
-            since = _in_doubt_since(context, intent, call_in_doubt=call_in_doubt)
             if _is_too_old(context, intent, since):
                 kind = ErrorKind.CRASH if call_in_doubt else ErrorKind.TIMEOUT
                 return _await_operator(context, intent, StepError(message=_TOO_OLD, kind=kind))
-            intent = replace(intent, in_doubt_since=since)
             if resolution is None and call_in_doubt:
                 return _by_policy(context, intent, doubt_policy(context.strategy, step))
             # After a decision the service may refuse the call for as long as a first one.
@@ -133,7 +139,7 @@ def _by_policy(context: StepContext, intent: Intent, policy: InDoubt) -> RepeatD
         case InDoubt.RETRY:
             return Send(replace(intent, repeat=True))
         case InDoubt.FAIL:
-            return EndStep(*advance(context, intent, in_doubt(_UNKNOWN, ErrorKind.CRASH)))
+            return EndStep(intent, *advance(context, intent, in_doubt(_UNKNOWN, ErrorKind.CRASH)))
         case InDoubt.PAUSE:
             return _await_operator(context, intent, StepError(message=_UNKNOWN, kind=ErrorKind.CRASH))
         case _:

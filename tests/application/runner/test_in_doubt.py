@@ -297,6 +297,24 @@ class TestADoubtOfSixtyDays:
         of.orders(Resume(by=ANN)).run()
         assert (len(of.keys), of.event.paused_for) == (2, PausedFor.IN_DOUBT)
 
+    @pytest.mark.parametrize(("days", "sendings"), [(59, 2), (60, 1)])
+    def test_a_failed_crash_counts_from_its_lease_too(self, days: int, sendings: int) -> None:
+        """Under ``inDoubt: fail``, too: the retry is no younger because the takeover came late."""
+        of = Charges(in_doubt="fail")
+        of.crashes = True
+        with pytest.raises(CrashError):
+            of.run()
+        of.crashes = False
+        lease = of.instance.lease
+        assert lease is not None
+        of.run(after=timedelta(days=55))
+        assert (len(of.keys), of.event.status) == (1, EventStatus.PENDING)
+        of.orders(Pause(by=ANN))
+        of.clock.at = lease.until + timedelta(days=days)
+        of.orders(Resume(by=ANN)).run()
+        assert (len(of.keys), len(set(of.keys))) == (sendings, 1)
+        assert (of.instance.status is InstanceStatus.PAUSED) is (sendings == 1)
+
     def test_after_a_decision_the_wait_for_a_service_that_refuses_begins_again(self) -> None:
         of = Charges(TimedOut(why="late"), Answered(status=503), Answered(status=503)).run()
         of.run(after=timedelta(hours=2)).orders(Pause(by=ANN))

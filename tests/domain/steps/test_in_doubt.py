@@ -236,6 +236,14 @@ class TestAnOldDoubt:
         decided = decide_repeat(context, intent, call_in_doubt=True)
         assert decided == Send(replace(intent, repeat=True, in_doubt_since=self.SINCE))
 
+    @pytest.mark.parametrize("resolution", [None, Resolution.FAIL])
+    def test_a_failure_without_another_call_does_too(self, resolution: Resolution | None) -> None:
+        """Its retry counts from the crash, however late another runner took over, or from the decision."""
+        context, intent = self.crashed(self.LAST_MOMENT, method={"inDoubt": "fail"}, resolution=resolution)
+        decided = decide_repeat(context, intent, call_in_doubt=True)
+        assert isinstance(decided, EndStep)
+        assert decided.intent == replace(intent, in_doubt_since=self.SINCE)
+
     def test_a_doubt_does_not_begin_before_the_step_before_it_has_ended(self) -> None:
         """After a kill, an instant may be left that belongs to an earlier step."""
         of = life(strategy(steps=[{"key": "call", "action": "post", "nextStep": "next"}, NEXT]))
