@@ -50,6 +50,7 @@ from shared.domain.instance.event import (
     EventStatus,
     EventTimes,
     LastClaim,
+    Move,
     PausedFor,
     RedrivenFrom,
     Resolution,
@@ -166,6 +167,7 @@ EVENT = Event(
     run=3,
     wakeup_seq=4,
     first_date=at(4),
+    move=Move(planned=at(3), why="nextCycleDateCallback of calendar plan"),
     times=EventTimes(left_onhold_at=at(6), begun_at=at(7), scheduled_at=at(8), executed_at=at(9)),
     claim=LastClaim(fence=9, job="job-9", version=5),
     progress=RunProgress(
@@ -251,6 +253,7 @@ INSTANCE = Instance(
         moment=Moment(
             at=at(31), anchor=Anchor(year=2026, month=2, day=31, hour=24, minute=5, second=6, microsecond=7)
         ),
+        moved_to=at(29),
         end_date=at(30),
         has_ended=True,
         on_late=OnResume.ALL,

@@ -263,7 +263,9 @@ class TestTimeDelta:
         ],
     )
     def test_each_part_of_a_time_span_moves_the_date(self, name: str, value: Any, due: str) -> None:
-        before, after = both(f"/schedule/calendars/0/scheduleAfter/{name}", value)
+        # A calendar that dates every cycle cannot count from an attribute.
+        of = settings_with("/schedule/calendars/0/runOnCycleCallback", "true")
+        before, after = both(f"/schedule/calendars/0/scheduleAfter/{name}", value, of=of)
         assert before.plan == ["bill PENDING 02-01 12:00"]
         assert after.plan == [f"bill PENDING {due}"]
 

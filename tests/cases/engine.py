@@ -155,9 +155,19 @@ class Engine:
     def start_another(self, attributes: Mapping[str, Any] | None = None) -> Running:
         """Return another instance of the strategy that was saved, after its first event has run."""
         body = {"strategyId": NAME, "attributes": dict(attributes or {})}
+        return self._started(body).advance()
+
+    def started_at(self, start: str, settings: Json) -> Running:
+        """Return an instance of a new strategy whose first event has run on its start date."""
+        self.save(settings)
+        clock = self.client.ports.clock
+        clock.at = datetime.fromisoformat(start) - timedelta(hours=1)
+        return self._started({"strategyId": NAME, "startDate": start}).advance(hours=1)
+
+    def _started(self, body: Json) -> Running:
         status, answer = self.client("POST", "/execution-instance", body)
         assert status == 201, answer
-        return Running(self.client, answer["executionInstance"]["sid"]).advance()
+        return Running(self.client, answer["executionInstance"]["sid"])
 
     def dates(self, settings: Json, start: str, cycles: int = 6) -> list[str]:
         """Return the dates of a simulation to the second."""

@@ -97,7 +97,7 @@ class TestCore:
         self, client: Client, sid: str
     ) -> None:
         instance = client.ports.instances.instances[InstanceSid(sid)]
-        kept = client.ports.instances.records[instance.sid, 5].event.planned_at
+        kept = client.ports.instances.records[instance.sid, 5].event.first_due_at
         reasons = {}
         for name, at in (("gone", instance.created_at + 10 * A_DAY), ("kept", kept)):
             status, answer = client("GET", f"/execution-instance/{sid}/explain?at={at:%Y-%m-%dT%H:%M:%SZ}")

@@ -159,9 +159,30 @@ CLOSED = tuple(
         closed_by=closed_by,
         why=f"closed by {closed_by.value}",
     )
-    for seq, closed_by in enumerate(ClosedBy, start=1)
+    for seq, closed_by in enumerate(
+        (
+            ClosedBy.RUN,
+            ClosedBy.CRASHES,
+            ClosedBy.INSTANCE,
+            ClosedBy.MAIN_EVENT,
+            ClosedBy.LATE_PLAN,
+            ClosedBy.END_DATE,
+            ClosedBy.OPERATOR,
+            ClosedBy.CONTROLLER,
+            ClosedBy.MIGRATION,
+        ),
+        start=1,
+    )
 )
-"""A record for each cause that closes an event."""
+"""A record for each cause that closed an event in the first schema."""
+
+COINCIDING = replace(
+    RECORD,
+    event=replace(PLANNED, status=EventStatus.CANCELED),
+    end=None,
+    closed_by=ClosedBy.COINCIDES,
+    why="skipped: its cycle coincides with the one before it",
+)
 
 FAILED = replace(
     RECORD,
@@ -252,4 +273,5 @@ EVENTS = (
     expiring(_records("record-expiring", RECORD)),
     _records("record-full", FULL_RECORD),
     _records("records-closed-by", *CLOSED),
+    _records("record-coinciding", COINCIDING),
 )

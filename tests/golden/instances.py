@@ -42,7 +42,17 @@ from shared.domain.instance.reason import Cause, EventFailure, StopReason
 from shared.domain.strategy.model import OnResume
 from tests.engines import Stores
 from tests.golden.golden import ACCOUNT, SID, STRATEGY, Golden, at
-from tests.golden.runs import DECLINED, END, EXECUTING, FULL_EVENT, FULL_INTENT, PLANNED, RETRYING, SENT
+from tests.golden.runs import (
+    DECLINED,
+    END,
+    EXECUTING,
+    FULL_EVENT,
+    FULL_INTENT,
+    MOVED,
+    PLANNED,
+    RETRYING,
+    SENT,
+)
 
 MOMENT = Moment(at=at(31), anchor=Anchor(year=2026, month=3, day=31, hour=10, minute=30))
 
@@ -409,6 +419,11 @@ def _active() -> Sequence[Golden]:
                 f"catching-up-{rule.value}", active(PLANNED, plan=Plan(moment=MOMENT, on_late=rule)), "due:13"
             )
             for rule in OnResume
+        ),
+        golden(
+            "moved-date",
+            active(MOVED, plan=Plan(moment=MOMENT, moved_to=at(30))),
+            "due:13",
         ),
         golden(
             "own-cron",

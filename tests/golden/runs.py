@@ -11,6 +11,7 @@ from shared.domain.instance.event import (
     EventStatus,
     EventTimes,
     LastClaim,
+    Move,
     PausedFor,
     RedrivenFrom,
     Resolution,
@@ -113,6 +114,14 @@ RETRYING = replace(
     wakeup_seq=2,
     failure=DECLINED,
 )
+
+MOVED = replace(
+    PLANNED,
+    date=at(30),
+    due_at=at(30),
+    move=Move(planned=at(31), why="nextCycleDateCallback of calendar plan"),
+)
+"""An event whose due date is not the date its cycle is planned for."""
 
 FULL_EVENT = Event(
     seq=7,

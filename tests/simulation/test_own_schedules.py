@@ -73,13 +73,13 @@ def assert_status(world: World, status: str) -> None:
     assert instance.status == status
     assert last is not None
     assert last.end is not None
-    assert (last.event.planned_at, last.end.outputs) == (LAST_FRIDAY, {"paid": "1"})
+    assert (last.event.first_due_at, last.end.outputs) == (LAST_FRIDAY, {"paid": "1"})
 
 
 def assert_done_right(world: World) -> None:
     charges = records_of(world, "charge")
     assert [record.event.status for record in charges] == ["PROCESSED", "FAILED", "PROCESSED"]
-    assert [record.event.planned_at.day for record in charges] == [27, 6, 13]
+    assert [record.event.first_due_at.day for record in charges] == [27, 6, 13]
     assert [record.event.attempt for record in charges] == [1, 2, 1]
     assert_status(world, "COMPLETED")
     assert_at_rest(world)

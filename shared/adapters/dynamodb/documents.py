@@ -32,6 +32,7 @@ from shared.domain.instance.event import (
     EventStatus,
     EventTimes,
     LastClaim,
+    Move,
     PausedFor,
     RedrivenFrom,
     Resolution,
@@ -202,6 +203,8 @@ REUSE = Shape(
     },
 )
 
+MOVE = Shape(Move, {"planned": Member("planned", INSTANT), "why": Member("movedBy", TEXT)})
+
 EVENT_FAILURE = Shape(
     EventFailure,
     {
@@ -243,6 +246,7 @@ EVENT = Shape(
         "progress": PROGRESS,
         "reuse": REUSE,
         "failure": EVENT_FAILURE,
+        "move": MOVE,
     },
 )
 
@@ -320,6 +324,7 @@ PLAN = Shape(
         "schedule": Member("schedule", OWN_SCHEDULE),
         "cycle": Member("cycle", WHOLE),
         "moment": Member("plan", MOMENT),
+        "moved_to": Member("movedTo", INSTANT),
         "end_date": Member("end", INSTANT),
         "has_ended": Member("planEnded", FLAG),
         "on_late": Member("onLate", named(OnResume)),

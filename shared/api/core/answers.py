@@ -110,6 +110,18 @@ class ForeseenEvent(TypedDict):
     task: str
     status: Annotated[EventStatus, Keywords({"enum": ["PENDING", "ONHOLD"]})]
     callback: NotRequired[str | None]
+    plannedDate: NotRequired[str | None]
+    movedBy: NotRequired[str | None]
+
+
+class CyclesNotRun(TypedDict):
+    """Cycles that will not run, with their first and last date, and why."""
+
+    first: int
+    last: int
+    date: str
+    until: str
+    why: str
 
 
 CycleEvents = TypedDict("CycleEvents", {"leadingUpEvents": list[ForeseenEvent], "mainEvent": ForeseenEvent})
@@ -127,6 +139,7 @@ class SimulationShape(TypedDict):
     simulatedCycles: int
     timezone: str
     cycleEvents: list[SimulatedCycle]
+    skipped: NotRequired[list[CyclesNotRun] | None]
     ended: NotRequired[str | None]
     truncated: NotRequired[bool | None]
 
@@ -137,6 +150,7 @@ class ForecastCycle(CycleEvents):
 
 class ForecastShape(TypedDict):
     cycles: list[ForecastCycle]
+    skipped: NotRequired[list[CyclesNotRun] | None]
     truncated: NotRequired[bool | None]
 
 
@@ -183,6 +197,7 @@ class InstanceMembers(TypedDict):
     endDate: NotRequired[Date | None]
     executionDate: NotRequired[Date | None]
     executionDay: NotRequired[int | None]
+    plannedDate: NotRequired[Date | None]
     nextEvent: NotRequired[NextEvent | None]
     cancelReason: NotRequired[CancelReason | None]
     reason: NotRequired[str | None]
@@ -257,7 +272,14 @@ class StepResult(TypedDict):
 TaskStatus = TypedDict("TaskStatus", {"lastStep": str | None, "taskResults": list[StepResult]})
 
 
-class EventMembers(TypedDict):
+class Moved(TypedDict):
+    """A due date that is not the date its cycle is planned for, and what moved it."""
+
+    plannedDate: NotRequired[Date | None]
+    movedBy: NotRequired[str | None]
+
+
+class EventMembers(Moved):
     sid: str
     instanceSid: str
     strategySid: str
@@ -412,7 +434,7 @@ class Evidence(TypedDict):
     why: NotRequired[str | None]
 
 
-class PlannedEvent(TypedDict):
+class PlannedEvent(Moved):
     task: str
     main: bool
     cycle: int

@@ -80,6 +80,7 @@ def simulation_shape(
         simulatedCycles=len(cycles),
         timezone=definition.timezone,
         cycleEvents=cycles,
+        skipped=_not_run(simulated.skipped, write),
         ended=simulated.ended,
         truncated=simulated.truncated or None,
     )
@@ -96,7 +97,8 @@ def forecast_shape(forecast: Forecast) -> answers.ForecastShape:
         }
         for one in forecast.cycles
     ]
-    return answers.ForecastShape(cycles=cycles, truncated=forecast.truncated or None)
+    skipped = _not_run(forecast.skipped, format_instant)
+    return answers.ForecastShape(cycles=cycles, skipped=skipped, truncated=forecast.truncated or None)
 
 
 def migration_shape(found: Migrated, sid: InstanceSid) -> answers.MigrationChanges:
@@ -144,9 +146,32 @@ def resumed_shape(
 def _foreseen(
     event: Event, shown: Callable[[datetime], str], *, callback: str | None = None
 ) -> answers.ForeseenEvent:
+    move = event.move
     return answers.ForeseenEvent(
-        date=shown(event.date), task=event.task, status=event.status, callback=callback
+        date=shown(event.date),
+        task=event.task,
+        status=event.status,
+        callback=callback,
+        plannedDate=None if move is None else shown(move.planned),
+        movedBy=None if move is None else move.why,
     )
+
+
+def _not_run(
+    skipped: Sequence[Skipped], write: Callable[[datetime], str]
+) -> list[answers.CyclesNotRun] | None:
+    """Return ranges of cycles that will not run, or None if all run."""
+    shown: list[answers.CyclesNotRun] = [
+        {
+            "first": one.first_cycle,
+            "last": one.last_cycle,
+            "date": write(one.first_at),
+            "until": write(one.last_at),
+            "why": one.why,
+        }
+        for one in skipped
+    ]
+    return shown or None
 
 
 @omit_unset
@@ -228,7 +253,8 @@ def instance_shape(instance: Instance, *, now: datetime) -> answers.InstanceShap
         cycle=instance.plan.cycle,
         startDate=format_instant(instance.start_date),
         endDate=date_text(instance.plan.end_date),
-        executionDate=None if instance.plan.moment is None else date_text(instance.plan.moment.at),
+        executionDate=date_text(instance.plan.due),
+        plannedDate=None if instance.plan.moment is None else date_text(instance.plan.moment.at),
         executionDay=None if instance.plan.moment is None else instance.plan.moment.anchor.day,
         attributes=dict(instance.attributes),
         outputs=dict(instance.outputs) or None,
@@ -364,6 +390,8 @@ def event_members(instance: Instance, event: Event, *, finished_at: datetime | N
         afterCancellation=event.after_cancellation,
         task=event.task,
         date=format_instant(event.date),
+        plannedDate=None if event.move is None else format_instant(event.move.planned),
+        movedBy=None if event.move is None else event.move.why,
         data=dict(event.data) or None,
         scheduledAt=date_text(times.scheduled_at),
         executedAt=date_text(times.executed_at),

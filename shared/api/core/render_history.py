@@ -148,6 +148,8 @@ def _planned(instance: Instance, planned: PlannedEvent) -> answers.PlannedEvent:
         task=event.task,
         main=event.is_main,
         cycle=planned.cycle,
-        date=format_instant(event.planned_at),
+        date=format_instant(event.first_due_at),
+        plannedDate=None if event.move is None else format_instant(event.move.planned),
+        movedBy=None if event.move is None else event.move.why,
         status=event.status,
     )

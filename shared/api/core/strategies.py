@@ -32,6 +32,7 @@ from shared.application.strategies import (
 )
 from shared.domain.errors import InvalidInputError, Problem, Problems
 from shared.domain.planning.forecast import simulate
+from shared.domain.planning.prospects import calendar_warnings
 from shared.domain.strategy.model import Json, StrategyHead
 from shared.domain.strategy.parse import read_definition, stored_definition
 from shared.domain.strategy.parse_limits import unreadable
@@ -61,7 +62,9 @@ def post_strategy(request: Request, body: CreateStrategy) -> Answer[answers.Save
     )
     environment = request.deployment.environment
     head, is_new = create_strategy(request.ports, request.hasher, new, environment=environment)
-    return Answer(body=_saved(head, body.settings), status=HTTPStatus.CREATED if is_new else HTTPStatus.OK)
+    return Answer(
+        body=_saved(request, head, body.settings), status=HTTPStatus.CREATED if is_new else HTTPStatus.OK
+    )
 
 
 def validate_strategy(_: Request, body: Validation) -> Answer[answers.ValidationShape]:
@@ -105,7 +108,7 @@ def patch_strategy(
     after = replace_settings(
         request.ports, request.hasher, head, new, by=request.actor, environment=request.deployment.environment
     )
-    return Answer(body=_saved(after, body.settings))
+    return Answer(body=_saved(request, after, body.settings))
 
 
 def delete_a_strategy(request: Request, head: StrategyHead) -> Answer[answers.StrategyShape]:
@@ -185,16 +188,21 @@ def read_all_problems(request: Request, model: type[BaseModel]) -> Validation:
         return Validation(unsound, ())
     _, problems = read_as(model, value)
     found = Problems((*problems, *_settings_problems(request, value))).reported()
-    return Validation(found, () if found else _warnings(value["settings"]))
+    return Validation(found, () if found else _warnings(request, value["settings"]))
 
 
-def _saved(head: StrategyHead, settings: Mapping[str, Json]) -> answers.SavedStrategyShape:
-    return {**strategy_shape(head), "warnings": [warning_shape(warning) for warning in _warnings(settings)]}
+def _saved(request: Request, head: StrategyHead, settings: Mapping[str, Json]) -> answers.SavedStrategyShape:
+    found = _warnings(request, settings)
+    return {**strategy_shape(head), "warnings": [warning_shape(warning) for warning in found]}
 
 
-def _warnings(settings: Mapping[str, Json]) -> Sequence[Problem]:
+def _warnings(request: Request, settings: Mapping[str, Json]) -> Sequence[Problem]:
     """Return the warnings about settings that were checked."""
-    return warnings_of(stored_definition(settings), pointer="/settings")
+    definition = stored_definition(settings)
+    about_dates = calendar_warnings(
+        definition, environment=request.deployment.environment, now=request.now, pointer="/settings"
+    )
+    return warnings_of(definition, pointer="/settings", more=about_dates)
 
 
 def _settings_problems(request: Request, value: Json) -> Sequence[Problem]:

@@ -75,7 +75,7 @@ def history_shape(
         controllerId=instance.account_id,
         orderId=order_id_of(instance),
         workflow=paths.path(instance.strategy_sid),
-        plannedTime=format_instant(event.planned_at),
+        plannedTime=format_instant(event.first_due_at),
         startTime=format_instant(started_at(record)),
         endTime=format_instant(record.finished_at),
         sequence=event.created_cycle,

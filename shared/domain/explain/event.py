@@ -48,7 +48,7 @@ def explain_event(question: Question, past: PastEvent) -> Finding:
     record, event = past.record, past.event
     if record is not None:
         outcome = _final_outcome(question.instance, record)
-        never_ran = outcome.reason in (Reason.SKIPPED, Reason.SUPERSEDED)
+        never_ran = outcome.reason in (Reason.SKIPPED, Reason.COINCIDES, Reason.SUPERSEDED)
         if record.finished_at <= question.at or never_ran:
             return outcome
     if event.created_at > question.at:
@@ -94,6 +94,8 @@ def _final_outcome(instance: Instance, record: EventRecord) -> Finding:
         case ClosedBy.LATE_PLAN:
             # Its author is the one whose resume skipped the date, if any.
             return Finding(reason=Reason.SKIPPED, since=since, by=record.by, why=record.reason or record.why)
+        case ClosedBy.COINCIDES:
+            return Finding(reason=Reason.COINCIDES, since=since, why=record.why)
         case ClosedBy.MIGRATION:
             why = record.reason or record.why
             return Finding(reason=Reason.SUPERSEDED, since=since, by=record.by, why=why)

@@ -226,9 +226,9 @@ def _not_forecast(evidence: Evidence, after: PlannedEvent | None) -> Finding:
 def _neighbours(evidence: Evidence, at: datetime) -> tuple[PlannedEvent | None, PlannedEvent | None]:
     """Return the planned events nearest to the minute of an instant, before it and after it."""
     minute = at.replace(second=0, microsecond=0)
-    planned = sorted(_all_planned(evidence), key=lambda planned: planned.event.planned_at)
-    before = [earlier for earlier in planned if earlier.event.planned_at < minute]
-    after = (later for later in planned if later.event.planned_at >= minute + A_MINUTE)
+    planned = sorted(_all_planned(evidence), key=lambda planned: planned.event.first_due_at)
+    before = [earlier for earlier in planned if earlier.event.first_due_at < minute]
+    after = (later for later in planned if later.event.first_due_at >= minute + A_MINUTE)
     return (before[-1] if before else None), next(after, None)
 
 
@@ -251,11 +251,11 @@ def _belongs_to(event: Event, record: EventRecord | None, minute: datetime) -> b
     """Return whether it was planned for a minute, last begun in it, or skipped with dates around it."""
     end = minute + A_MINUTE
     begun = event.times.executed_at
-    if minute <= event.planned_at < end or (begun is not None and minute <= begun < end):
+    if minute <= event.first_due_at < end or (begun is not None and minute <= begun < end):
         return True
     until = None if record is None else record.skipped_until
-    return until is not None and event.planned_at < end and minute <= until
+    return until is not None and event.first_due_at < end and minute <= until
 
 
 def _was_open(event: Event, record: EventRecord | None, at: datetime) -> bool:
-    return event.planned_at <= at and (record is None or record.finished_at > at)
+    return event.first_due_at <= at and (record is None or record.finished_at > at)

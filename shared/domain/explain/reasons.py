@@ -14,6 +14,8 @@ class Reason(StrEnum):
     """The event, its task or the whole instance was canceled."""
     SKIPPED = "SKIPPED"
     """Its date was missed, and the rule for missed dates skipped it."""
+    COINCIDES = "COINCIDES"
+    """It would have been due no later than the cycle before it, so only that one ran."""
     SUPERSEDED = "SUPERSEDED"
     """The instance was migrated to a strategy version without its task."""
     EXECUTING = "EXECUTING"

@@ -204,11 +204,20 @@ class ResultReuse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A cycle's due date differs from its planned date. ``why`` names what moved it, as text for users."""
+
+    planned: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One scheduled run of one task, stored on the instance until it closes.
 
-    ``seq`` is its number on the instance, from 1. ``date`` is when it is planned; a retry moves it. ``first_date`` is
-    the date before any retry, None if it was never retried. ``due_at`` is when it may start: the date, the end of a
+    ``seq`` is its number on the instance, from 1. ``date`` is when it is due; a retry moves it. ``first_date`` is the
+    date before any retry, None if it was never retried. ``move`` is set if that is not the date its cycle is planned
+    for. ``due_at`` is when it may start: the date, the end of a
     step's delay, the time it was queued, or ``answer_by``. ``wakeup_seq`` rises with each new ``due_at`` and is part
     of the wakeup's name.
 
@@ -233,6 +242,7 @@ class Event:
     after_cancellation: bool = False
     data: Mapping[str, str] = field(default_factory=dict)
     first_date: datetime | None = None
+    move: Move | None = None
     wakeup_seq: int = 1
     run: int = 1
     attempt: int = 1
@@ -295,9 +305,14 @@ class Event:
         return self.status is EventStatus.PENDING and has_new_run
 
     @property
-    def planned_at(self) -> datetime:
-        """Return when the event was planned before any retry."""
+    def first_due_at(self) -> datetime:
+        """Return when it was due before any retry."""
         return self.first_date or self.date
+
+    @property
+    def planned_date(self) -> datetime:
+        """Return the date its cycle is planned for, which a callback may have moved it from."""
+        return self.first_due_at if self.move is None else self.move.planned
 
     @property
     def is_main(self) -> bool:

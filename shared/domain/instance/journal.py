@@ -48,6 +48,8 @@ class ClosedBy(StrEnum):
     """It was a leading-up event, and its main event closed."""
     LATE_PLAN = "LATE_PLAN"
     """Its date had passed, and the rule for missed dates skipped it."""
+    COINCIDES = "COINCIDES"
+    """It would have been due no later than the cycle before it, which was moved or from which it was."""
     END_DATE = "END_DATE"
     """The plan ends before its date."""
     OPERATOR = "OPERATOR"

@@ -149,16 +149,27 @@ class Plan:
 
     ``schedule`` is the instance's own schedule, None if the strategy's calendars apply. ``cycle`` is the number of
     the planned cycle, from 1. ``moment`` is its planned date, with the local date and time it was computed from;
-    retries do not move it. No cycle is planned after ``end_date``. ``has_ended`` means that no further cycle follows.
+    retries do not move it. ``moved_to`` is when the last cycle that ran, or will run, is due, None if that is
+    ``moment``. No cycle is planned or due after ``end_date``. ``has_ended`` means that no further cycle follows.
     ``on_late`` is the last resume's rule for missed dates, until the plan has caught up.
     """
 
     schedule: OwnSchedule | None = None
     cycle: int = 1
     moment: Moment | None = None
+    moved_to: datetime | None = None
     end_date: datetime | None = None
     has_ended: bool = False
     on_late: OnResume | None = None
+
+    @property
+    def due(self) -> datetime | None:
+        """Return when the last cycle that ran, or will run, is due; None before the first cycle."""
+        return self.moved_to or (None if self.moment is None else self.moment.at)
+
+    def at_cycle(self, cycle: int, moment: Moment, *, due: datetime) -> "Plan":
+        """Return the plan at a cycle."""
+        return replace(self, cycle=cycle, moment=moment, moved_to=None if due == moment.at else due)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

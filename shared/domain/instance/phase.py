@@ -157,11 +157,11 @@ def planned_date(instance: Instance) -> datetime | None:
     Without a plan, return the date of its current event, or None if there is none.
     """
     if instance.main_event is not None:
-        return instance.main_event.planned_at
-    if instance.plan.moment is not None:
-        return instance.plan.moment.at
+        return instance.main_event.first_due_at
+    if instance.plan.due is not None:
+        return instance.plan.due
     event = current_event(instance)
-    return None if event is None else event.planned_at
+    return None if event is None else event.first_due_at
 
 
 def waits_for_call(instance: Instance) -> bool:

@@ -132,7 +132,7 @@ def _instance_view(instance: Instance, attributes: Json) -> dict[str, Json]:
         "cycle": instance.plan.cycle,
         "startDate": format_instant(instance.start_date),
         "endDate": None if instance.plan.end_date is None else format_instant(instance.plan.end_date),
-        "executionDate": None if instance.plan.moment is None else format_instant(instance.plan.moment.at),
+        "executionDate": None if instance.plan.due is None else format_instant(instance.plan.due),
         "executionDay": None if instance.plan.moment is None else instance.plan.moment.anchor.day,
         "attributes": attributes,
         "cancelReason": None if instance.cancel_reason is None else instance.cancel_reason.value,

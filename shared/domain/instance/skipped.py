@@ -3,13 +3,23 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.domain.calendar.dates import Moment
+from shared.domain.instance.journal import ClosedBy
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """A range of consecutive planned dates that will not run. ``task`` is the task of the first one."""
+    """A range of consecutive cycles that will not run, for one cause.
+
+    ``task`` is the task of the first one. ``first_at`` and ``last_at`` are the first and the last date, and ``moment``
+    is the last planned one. ``why`` explains the cause.
+    """
 
     task: str
     first_cycle: int
     last_cycle: int
     first_at: datetime
     last_at: datetime
+    moment: Moment
+    cause: ClosedBy
+    why: str

@@ -164,7 +164,7 @@ def _retried(instance: Instance, event: Event, failed: Failure, *, now: datetime
     at = failed.retry_at or now
     again = replace(
         event.waiting(EventStatus.PENDING, at, now=now),
-        first_date=event.planned_at,
+        first_date=event.first_due_at,
         date=at,
         attempt=event.attempt + 1,
         run=event.run + 1,

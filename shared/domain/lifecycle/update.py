@@ -13,7 +13,7 @@ from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import Actor, AlreadyThere, Change, RefusalRule, Refused, Verdict, audited
 from shared.domain.lifecycle.commands import Update
 from shared.domain.planning.closing import complete_if_done
-from shared.domain.planning.plan import Replanned, continue_plan, end_before, is_planned
+from shared.domain.planning.plan import Replanned, continue_plan, end_before, is_past_end, is_planned
 from shared.domain.planning.start import start_problems
 from shared.domain.strategy.model import Strategy
 
@@ -51,8 +51,8 @@ def _with_changes(instance: Instance, command: Update) -> Instance:
 
 def _with_end(strategy: Strategy, instance: Instance, *, by: Actor, now: datetime) -> Replanned:
     """Apply another end date: the plan ends earlier, or continues if the old date had ended it."""
-    main, end = instance.main_event, instance.plan.end_date
-    if main is not None and end is not None and main.date > end and is_planned(main):
+    main = instance.main_event
+    if main is not None and is_planned(main) and is_past_end(instance):
         change = end_before(strategy, instance, main, now=now, why="after the end date", by=by)
         return Replanned(change=change)
     if main is None and instance.plan.has_ended:

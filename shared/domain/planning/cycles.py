@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.calendar.cron import Cron, first_fire, next_fire
-from shared.domain.calendar.dates import Moment, later, moment_at
+from shared.domain.calendar.dates import Moment, format_instant, later, moment_at
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.errors import DateError, RitornelloError
 from shared.domain.instance.attributes import date_attribute
+from shared.domain.instance.event import Move
+from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import Instance
 from shared.domain.instance.scope import instant, is_true, scope, span_of
 from shared.domain.instance.skipped import Skipped
@@ -19,7 +21,10 @@ from shared.domain.strategy.model import Calendar, Definition, Delta, OnResume, 
 from shared.expressions import EvaluationError
 
 MAX_MISSED_DATES = 1000
-"""The most missed dates that are examined to find the date from which a plan continues."""
+"""The most cycles that are examined to find the one with which a plan continues."""
+
+MISSED = "skipped: its date has passed"
+"""Why a missed date does not run."""
 
 
 class CycleError(RitornelloError):
@@ -29,24 +34,37 @@ class CycleError(RitornelloError):
 
 
 class TooManyMissedError(CycleError):
-    """More dates were missed than are examined."""
+    """More dates were missed, or coincide, than are examined."""
 
     code = "TOO_MANY_MISSED_DATES"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleDate:
-    """A dated cycle. ``problem`` describes a callback that failed and was ignored."""
+    """A dated cycle.
+
+    ``moment`` is its planned date, from which the next one is computed. ``due`` is when it runs, and ``move`` is set
+    if that is another date. ``coincides`` says why it does not run at all, None if it does; it is then due as planned.
+    ``problem`` describes a callback that failed and was ignored.
+    """
 
     cycle: int
     moment: Moment
+    due: datetime
     calendar: Calendar
+    move: Move | None = None
+    coincides: str | None = None
     problem: str | None = None
+
+    @property
+    def latest(self) -> datetime:
+        """Return the later one of planned and due date, which an end date limits."""
+        return max(self.moment.at, self.due)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """How a plan continues. ``coming`` is None if it has ended. ``skipped`` are the missed dates that do not run."""
+    """How a plan continues. ``coming`` is None if it has ended. ``skipped`` are the cycles before it."""
 
     coming: CycleDate | None
     skipped: Skipped | None = None
@@ -70,36 +88,36 @@ def first_cycle(strategy: Strategy, instance: Instance, *, now: datetime) -> Cyc
         )
     if calendar.cron is not None:
         moment = _first_fire(strategy, calendar.cron, moment.at, cycle=1)
-    return CycleDate(cycle=1, moment=moment, calendar=calendar, problem=problem)
+    return CycleDate(cycle=1, moment=moment, due=moment.at, calendar=calendar, problem=problem)
 
 
-def following(
-    strategy: Strategy, instance: Instance, *, cycle: int, moment: Moment, now: datetime
-) -> CycleDate | None:
-    """Return the cycle after ``cycle``, with a date strictly after ``moment``, the planned date of ``cycle``.
+def following(strategy: Strategy, instance: Instance, *, now: datetime) -> CycleDate | None:
+    """Return the cycle after the plan's, whose planned date is strictly after that of the plan.
 
+    It does not run if it would be due no later than the last cycle that did (``coincides``).
     Return None if a cron expression, or the instance's own schedule, has no further date: the plan ends.
-    Raises: CycleError: if the cycle cannot be dated.
+    Raises: CycleError: if the cycle cannot be dated, or the plan has no date yet.
     """
-    number = cycle + 1
+    number, moment = instance.plan.cycle + 1, instance.plan.moment
+    if moment is None:
+        raise CycleError(f"cycle {number} follows no date")
     if instance.plan.schedule is not None:
         fire = _own_fire(strategy, instance, instance.plan.schedule, after=moment.at)
         if fire is None:
             return None
         calendar = calendar_for(strategy, instance, cycle=number, date=moment.at, now=now)
-        return CycleDate(cycle=number, moment=fire, calendar=calendar)
+        return CycleDate(cycle=number, moment=fire, due=fire.at, calendar=calendar)
     calendar = calendar_for(strategy, instance, cycle=number, date=moment.at, now=now)
-    dated, problem = _next_date(strategy, instance, calendar, moment, cycle=number, now=now)
-    if dated is None:
+    planned, problem = _next_date(strategy, instance, calendar, moment, cycle=number, now=now)
+    if planned is None:
         return None
-    if calendar.next_cycle_date_callback is not None:
-        dated = _date_from_callback(
-            strategy, instance, calendar.next_cycle_date_callback, dated, cycle=number, now=now
-        )
     # A plan whose dates do not rise would never end.
-    if dated.at <= moment.at:
-        raise CycleError(f"cycle {number} would be at {dated.at.isoformat()}, not after cycle {cycle}")
-    return CycleDate(cycle=number, moment=dated, calendar=calendar, problem=problem)
+    if planned.at <= moment.at:
+        raise CycleError(
+            f"cycle {number} would be at {planned.at.isoformat()}, not after cycle {instance.plan.cycle}"
+        )
+    dated = CycleDate(cycle=number, moment=planned, due=planned.at, calendar=calendar, problem=problem)
+    return _checked(instance, _moved(strategy, instance, dated, now=now))
 
 
 def coming_cycles(
@@ -107,14 +125,14 @@ def coming_cycles(
 ) -> Iterator[CycleDate]:
     """Yield ``first`` and the cycles after it, up to the instance's end date. Raises: CycleError.
 
-    Callbacks see the instance as it will be then, with its cycle and date.
+    Cycles that coincide are among them. Callbacks see the instance as it will be then, with its cycle and date.
     """
     dated = first
-    while dated is not None and (instance.plan.end_date is None or dated.moment.at <= instance.plan.end_date):
+    while dated is not None and (instance.plan.end_date is None or dated.latest <= instance.plan.end_date):
         yield dated
-        plan = replace(instance.plan, cycle=dated.cycle, moment=dated.moment)
-        instance = replace(instance, plan=plan)
-        dated = following(strategy, instance, cycle=dated.cycle, moment=dated.moment, now=now)
+        due = dated.due if dated.coincides is None else instance.plan.due or dated.due
+        instance = replace(instance, plan=instance.plan.at_cycle(dated.cycle, dated.moment, due=due))
+        dated = following(strategy, instance, now=now)
 
 
 def outlook(
@@ -132,36 +150,64 @@ def outlook(
     Raises: CycleError, TooManyMissedError.
     """
     cycles = coming_cycles(strategy, instance, coming, now=now)
-    dated = next(cycles, None)
-    if on_late is OnResume.ALL:
-        return Outlook(coming=dated)
-    missed: list[CycleDate] = []
-    while dated is not None and dated.moment.at < now:
-        if walked + len(missed) == MAX_MISSED_DATES:
-            raise TooManyMissedError(f"more than {MAX_MISSED_DATES} planned dates were missed")
-        missed.append(dated)
+    dated, passed, last_missed = next(cycles, None), list[CycleDate](), -1
+    while dated is not None and (dated.coincides or (dated.due < now and on_late is not OnResume.ALL)):
+        if walked + len(passed) == MAX_MISSED_DATES:
+            which = "coincide" if last_missed < 0 else "were missed"
+            raise TooManyMissedError(f"more than {MAX_MISSED_DATES} planned dates {which}")
+        last_missed = last_missed if dated.coincides else len(passed)
+        passed.append(dated)
         try:
             dated = next(cycles, None)
         except CycleError:
-            if on_late is OnResume.SKIP:
+            # If a missed date runs, the error recurs after it.
+            if on_late is OnResume.SKIP or last_missed < 0:
                 raise
-            # Only ``skip`` needs this date. Otherwise the one before it runs, and the error recurs after it.
             dated = None
-    if on_late is OnResume.SKIP or not missed:
-        return Outlook(coming=dated, skipped=_range(missed))
-    return Outlook(coming=missed[-1], skipped=_range(missed[:-1]))
+    if on_late is OnResume.SKIP or last_missed < 0:
+        return Outlook(coming=dated, skipped=_range(passed))
+    return Outlook(coming=passed[last_missed], skipped=_range(passed[:last_missed]))
 
 
-def _range(skipped: list[CycleDate]) -> Skipped | None:
-    if not skipped:
+def _range(passed: list[CycleDate]) -> Skipped | None:
+    """Return the cycles that do not run as one range. If any of them was missed, that is its cause."""
+    if not passed:
         return None
+    first, last, coincide = passed[0], passed[-1], [one.coincides for one in passed if one.coincides]
+    is_missed = len(coincide) < len(passed)
+    more = f"; and {len(passed) - 1} more" if len(passed) > 1 else ""
     return Skipped(
-        task=skipped[0].calendar.task,
-        first_cycle=skipped[0].cycle,
-        last_cycle=skipped[-1].cycle,
-        first_at=skipped[0].moment.at,
-        last_at=skipped[-1].moment.at,
+        task=first.calendar.task,
+        first_cycle=first.cycle,
+        last_cycle=last.cycle,
+        first_at=first.due,
+        last_at=last.due,
+        moment=last.moment,
+        cause=ClosedBy.LATE_PLAN if is_missed else ClosedBy.COINCIDES,
+        why=MISSED if is_missed else f"{coincide[0]}{more}",
     )
+
+
+def _moved(strategy: Strategy, instance: Instance, dated: CycleDate, *, now: datetime) -> CycleDate:
+    """Return a cycle with the date that its calendar's callback gives. Raises: CycleError."""
+    source = dated.calendar.next_cycle_date_callback
+    if source is None:
+        return dated
+    due = _date_from_callback(strategy, instance, source, dated, now=now)
+    if due == dated.moment.at:
+        return dated
+    move = Move(planned=dated.moment.at, why=f"nextCycleDateCallback of calendar {dated.calendar.key}")
+    return replace(dated, due=due, move=move)
+
+
+def _checked(instance: Instance, dated: CycleDate) -> CycleDate:
+    """Return a cycle, marked if it would be due no later than the last one that runs."""
+    before = instance.plan.due
+    if before is None or dated.due > before:
+        return dated
+    why = f"skipped: cycle {dated.cycle} would be due on {format_instant(dated.due)}, and one that is due on "
+    why += f"{format_instant(before)} is before it"
+    return replace(dated, due=dated.moment.at, move=None, coincides=why)
 
 
 def calendar_for(
@@ -225,7 +271,7 @@ def _own_first(
         if fire is None:
             return None
         moment = fire
-    return CycleDate(cycle=1, moment=moment, calendar=calendar)
+    return CycleDate(cycle=1, moment=moment, due=moment.at, calendar=calendar)
 
 
 def _own_fire(
@@ -288,15 +334,15 @@ def _dated(
 
 
 def _date_from_callback(
-    strategy: Strategy, instance: Instance, source: str, computed: Moment, *, cycle: int, now: datetime
-) -> Moment:
-    """Return the callback's date. The plan's anchor is kept only if the callback returns the computed date."""
-    variables = scope(strategy, instance, now=now, cycle=cycle, date=computed.at)
+    strategy: Strategy, instance: Instance, source: str, dated: CycleDate, *, now: datetime
+) -> datetime:
+    """Return the date that a calendar's callback gives a cycle. The planned date stays."""
+    variables = scope(strategy, instance, now=now, cycle=dated.cycle, date=dated.moment.at)
     try:
-        at = instant(source, variables)
+        # In the plan's zone, a date may be outside the years that exist.
+        return _moment(strategy, instant(source, variables), cycle=dated.cycle).at
     except EvaluationError as error:
-        raise CycleError(f"nextCycleDateCallback of cycle {cycle}: {error}") from error
-    return computed if at == computed.at else _moment(strategy, at, cycle=cycle)
+        raise CycleError(f"nextCycleDateCallback of cycle {dated.cycle}: {error}") from error
 
 
 def _moment(strategy: Strategy, at: datetime, *, cycle: int) -> Moment:

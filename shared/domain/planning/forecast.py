@@ -12,9 +12,11 @@ from shared.domain.errors import InvalidInputError
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.event import Event, EventKind
 from shared.domain.instance.model import CancelReason, Instance, Origin
+from shared.domain.instance.skipped import Skipped
+from shared.domain.instance.verdict import Change
 from shared.domain.planning.closing import lifecycle_events
 from shared.domain.planning.cycles import MAX_MISSED_DATES, CycleError
-from shared.domain.planning.plan import catch_up, late_rule, plan_next
+from shared.domain.planning.plan import Replanned, catch_up, late_rule, plan_next
 from shared.domain.planning.start import NewInstance, blank_instance, first_planned, start_problems
 from shared.domain.strategy.model import Json, OnResume, Strategy
 from shared.expressions import Spending, spending
@@ -35,11 +37,12 @@ class Simulated:
     """The plan of a fictitious instance.
 
     ``on_create`` has an event for every entry, because ``createIf`` is not evaluated. ``ended`` is why no further
-    cycle follows, or None if one does. ``truncated`` is as in ``Forecast``.
+    cycle follows, or None if one does. ``skipped`` and ``truncated`` are as in ``Forecast``.
     """
 
     on_create: tuple[Event, ...]
     cycles: tuple[ForeseenCycle, ...]
+    skipped: tuple[Skipped, ...] = ()
     ended: str | None = None
     truncated: bool = False
 
@@ -48,10 +51,12 @@ class Simulated:
 class Forecast:
     """The coming cycles of an instance.
 
-    ``truncated`` says that there are fewer than could be, because the expressions took too much time together.
+    ``skipped`` are the cycles before and between them that will not run. ``truncated`` says that there are fewer cycles
+    than could be, because the expressions took too much time together.
     """
 
     cycles: tuple[ForeseenCycle, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
     truncated: bool = False
 
 
@@ -81,10 +86,11 @@ def simulate(
             strategy, instance, entries, EventKind.ON_CREATE, base=start_date, now=start_date
         )
         planned = first_planned(strategy, instance, now=start_date)
-        foreseen, after = _foreseen(strategy, planned.change.instance, cycles, now=start_date, spent=spent)
+        foreseen, after = _foreseen(strategy, planned, cycles, now=start_date, spent=spent)
     return Simulated(
         on_create=with_events.events,
         cycles=foreseen.cycles,
+        skipped=foreseen.skipped,
         ended=None if foreseen.truncated else _why_ended(after),
         truncated=foreseen.truncated,
     )
@@ -116,12 +122,12 @@ def _forecast(
         return _foreseen(strategy, caught_up, most, now=now, until=until, spent=spent)[0]
 
 
-def _caught_up(strategy: Strategy, instance: Instance, *, now: datetime) -> Instance | None:
-    """Return the instance after the rule for missed dates, or None if it has no plan any more."""
+def _caught_up(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned | None:
+    """Return the plan after the rule for missed dates, or None if there is none any more."""
     if instance.status.is_final:
         return None
     try:
-        return catch_up(strategy, instance, now=now).change.instance
+        return catch_up(strategy, instance, now=now)
     except CycleError:
         return None
 
@@ -136,7 +142,8 @@ def overdue(strategy: Strategy, instance: Instance, *, now: datetime) -> tuple[E
         return ()
     most = MAX_MISSED_DATES if late_rule(strategy, instance) is OnResume.ALL else 1
     with spending() as spent:
-        foreseen, _ = _foreseen(strategy, instance, most, now=now, spent=spent)
+        planned = Replanned(change=Change(instance=instance))
+        foreseen, _ = _foreseen(strategy, planned, most, now=now, spent=spent)
     return tuple(cycle.main for cycle in foreseen.cycles if cycle.main.date < now)
 
 
@@ -149,7 +156,7 @@ def _why_ended(after: Instance) -> str | None:
 
 def _foreseen(
     strategy: Strategy,
-    instance: Instance,
+    planned: Replanned,
     cycles: int,
     *,
     now: datetime,
@@ -158,7 +165,7 @@ def _foreseen(
 ) -> tuple[Forecast, Instance]:
     """Return up to ``cycles`` cycles, the open one first, as if each ran on its date; and the instance after them."""
     foreseen: list[ForeseenCycle] = []
-    at = now
+    at, instance, skipped = now, planned.change.instance, [planned.skipped]
     # Without time, callbacks fail, and the dates that their failure leads to are not those of the plan.
     while not spent.is_exhausted and (main := instance.main_event) is not None and len(foreseen) < cycles:
         if until is not None and foreseen and foreseen[-1].main.date > until:
@@ -166,6 +173,12 @@ def _foreseen(
         leading = tuple(event for event in instance.events if event.kind is EventKind.LEADING_UP)
         foreseen.append(ForeseenCycle(cycle=instance.plan.cycle, main=main, leading_up=leading))
         at = max(at, main.date)
-        instance = plan_next(strategy, replace(instance, events=()), now=at).change.instance
+        planned = plan_next(strategy, replace(instance, events=()), now=at)
+        instance = planned.change.instance
+        skipped.append(planned.skipped)
     truncated = spent.is_exhausted and len(foreseen) < cycles
-    return Forecast(cycles=tuple(foreseen), truncated=truncated), instance
+    # What is skipped after the last cycle shown belongs to the next ones.
+    if instance.main_event is not None:
+        skipped.pop()
+    not_run = tuple(one for one in skipped if one is not None)
+    return Forecast(cycles=tuple(foreseen), skipped=not_run, truncated=truncated), instance

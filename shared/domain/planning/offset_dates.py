@@ -22,7 +22,7 @@ def leading_up_date(
     It never raises for user data: if no date results, the task runs with the main event.
     """
     zone = strategy.definition.zone
-    base = moment_at(main.moment.at, zone)
+    base = moment_at(main.due, zone)
     delta = entry.schedule_before
     try:
         if delta.from_attribute is not None:
@@ -32,7 +32,7 @@ def leading_up_date(
         )
         return earlier(base, span, zone).at, problem
     except DateError as error:
-        return main.moment.at, f"scheduleBefore: {error}"
+        return main.due, f"scheduleBefore: {error}"
 
 
 def delayed(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from shared.domain.calendar.dates import Moment, moment_at, shifted
+from shared.domain.calendar.dates import moment_at, shifted
 from shared.domain.instance.due import GRACE
 from shared.domain.instance.event import Event, EventKind, EventStatus
 from shared.domain.instance.journal import ClosedBy
@@ -17,10 +17,10 @@ from shared.domain.instance.skipped import Skipped
 from shared.domain.instance.verdict import ENGINE, Actor, Change
 from shared.domain.planning.closing import add_event, cancel_instance, close, close_all, complete_if_done
 from shared.domain.planning.cycles import (
+    MISSED,
     CycleDate,
     CycleError,
     Outlook,
-    coming_cycles,
     first_cycle,
     following,
     outlook,
@@ -49,24 +49,25 @@ def open_cycle(strategy: Strategy, instance: Instance, dated: CycleDate, *, now:
     """
     on_call = instance.plan.schedule is not None and instance.plan.schedule.on_call
     onhold = strategy.definition.manual_trigger or on_call
-    plan = replace(instance.plan, cycle=dated.cycle, moment=dated.moment)
+    plan = instance.plan.at_cycle(dated.cycle, dated.moment, due=dated.due)
     instance = replace(instance, plan=plan, updated_at=now)
     for entry in dated.calendar.leading_up_tasks:
         date, problem = leading_up_date(strategy, instance, entry, dated, now=now)
-        if date < now and dated.moment.at < now:
+        if date < now and dated.due < now:
             continue
         instance = add_event(
             instance, EventKind.LEADING_UP, entry.task, date, now=now, onhold=onhold, problem=problem
         )
-    return add_event(
+    planned = add_event(
         instance,
         EventKind.MAIN,
         dated.calendar.task,
-        dated.moment.at,
+        dated.due,
         now=now,
         onhold=onhold,
         problem=dated.problem,
     )
+    return planned.with_event(replace(planned.events[-1], move=dated.move))
 
 
 def plan_next(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
@@ -82,12 +83,9 @@ def plan_next(strategy: Strategy, instance: Instance, *, now: datetime) -> Repla
 
 def continue_plan(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
     """Plan the next cycle, or the first one, of an instance without an open cycle."""
-    moment = instance.plan.moment
+    date = first_cycle if instance.plan.moment is None else following
     try:
-        if moment is None:
-            coming: CycleDate | None = first_cycle(strategy, instance, now=now)
-        else:
-            coming = following(strategy, instance, cycle=instance.plan.cycle, moment=moment, now=now)
+        coming = date(strategy, instance, now=now)
         ahead = outlook(strategy, instance, coming, now=now, on_late=late_rule(strategy, instance))
     except CycleError as error:
         return Replanned(change=cycle_failed(strategy, instance, error, now=now))
@@ -98,7 +96,7 @@ def continue_from(strategy: Strategy, instance: Instance, ahead: Outlook, *, now
     """Continue the plan as an outlook says: record skipped dates, then open the next cycle or end the plan."""
     change = Change(instance=instance)
     if ahead.skipped is not None:
-        change = _record_skipped(strategy, instance, ahead.skipped, now=now)
+        change = _record_skipped(instance, ahead.skipped, now=now)
     opened = _opened(strategy, change.instance, ahead.coming, now=now)
     return Replanned(change=change.then(opened), skipped=ahead.skipped)
 
@@ -130,20 +128,20 @@ def catch_up(
         return unchanged
     must_go = on_late is OnResume.SKIP and while_stopped
     # Unless the event must be skipped, an error in the date after it is no reason to give it up.
-    later = _later(strategy, instance, moment, now=now, needed=must_go)
-    if later is not None and later.moment.at < now:
-        ahead = outlook(strategy, instance, later, now=now, on_late=on_late, walked=1)
-    elif must_go:
-        ahead = Outlook(coming=later)
-    else:
+    coming, later = _later(strategy, instance, now=now, needed=must_go)
+    if not must_go and (later is None or later.due >= now):
         return unchanged
+    ahead = outlook(strategy, instance, coming, now=now, on_late=on_late, walked=1)
     last = ahead.skipped
     skipped = Skipped(
         task=main.task,
         first_cycle=instance.plan.cycle,
         last_cycle=instance.plan.cycle if last is None else last.last_cycle,
-        first_at=moment.at,
-        last_at=moment.at if last is None else last.last_at,
+        first_at=main.date,
+        last_at=main.date if last is None else last.last_at,
+        moment=moment if last is None else last.moment,
+        cause=ClosedBy.LATE_PLAN,
+        why=MISSED,
     )
     return _replace_main(strategy, instance, main, skipped, ahead.coming, now=now, by=by)
 
@@ -166,12 +164,20 @@ def shift(
     if moment is None:
         return Change(instance=instance)
     events = tuple(_shifted(event, span, zone) if is_planned(event) else event for event in instance.events)
-    plan = replace(instance.plan, moment=shifted(moment, span, zone))
+    due = shifted(moment_at(instance.plan.due or moment.at, zone), span, zone).at
+    plan = instance.plan.at_cycle(instance.plan.cycle, shifted(moment, span, zone), due=due)
     moved = replace(instance, plan=plan, events=events, updated_at=now)
-    main, end = moved.main_event, moved.plan.end_date
-    if main is None or end is None or main.date <= end or not is_planned(main):
+    main = moved.main_event
+    if main is None or not is_planned(main) or not is_past_end(moved):
         return Change(instance=moved)
     return end_before(strategy, moved, main, now=now, why="shifted past the end date", by=by)
+
+
+def is_past_end(instance: Instance) -> bool:
+    """Return whether the open cycle is planned or due after the plan's end date."""
+    plan, end = instance.plan, instance.plan.end_date
+    dates = [] if plan.moment is None or plan.due is None else [plan.moment.at, plan.due]
+    return end is not None and any(date > end for date in dates)
 
 
 def end_before(
@@ -233,19 +239,19 @@ def cycle_failed(strategy: Strategy, instance: Instance, error: CycleError, *, n
 
 
 def _later(
-    strategy: Strategy, instance: Instance, moment: Moment, *, now: datetime, needed: bool
-) -> CycleDate | None:
-    """Return the cycle after the open one, or None if the plan ends before it.
+    strategy: Strategy, instance: Instance, *, now: datetime, needed: bool
+) -> tuple[CycleDate | None, CycleDate | None]:
+    """Return the cycle after the open one, and the next one that runs; None if the plan ends before it.
 
-    An error in its date is raised only if ``needed``; otherwise None is returned.
+    An error in their dates is raised only if ``needed``; otherwise None is returned.
     """
     try:
-        coming = following(strategy, instance, cycle=instance.plan.cycle, moment=moment, now=now)
-        return next(coming_cycles(strategy, instance, coming, now=now), None)
+        coming = following(strategy, instance, now=now)
+        return coming, outlook(strategy, instance, coming, now=now, on_late=OnResume.ALL).coming
     except CycleError:
         if needed:
             raise
-        return None
+        return None, None
 
 
 def _opened(strategy: Strategy, instance: Instance, coming: CycleDate | None, *, now: datetime) -> Change:
@@ -254,7 +260,7 @@ def _opened(strategy: Strategy, instance: Instance, coming: CycleDate | None, *,
     if coming is None:
         ended = replace(plan, has_ended=True, on_late=None)
         return complete_if_done(replace(instance, plan=ended, updated_at=now), now=now)
-    if coming.moment.at >= now:
+    if coming.due >= now:
         # The plan has caught up, so the last resume's rule no longer applies.
         instance = replace(instance, plan=replace(plan, on_late=None))
     return Change(instance=open_cycle(strategy, instance, coming, now=now))
@@ -271,39 +277,37 @@ def _replace_main(
     by: Actor,
 ) -> Replanned:
     """Close the open main event for the whole skipped range, and continue the plan after the range."""
-    late = ClosedBy.LATE_PLAN
-    why = "skipped: its date has passed"
-    change = close(instance, main, EventStatus.CANCELED, now=now, why=why, cause=late, by=by)
-    change = _with_range(strategy, change, skipped)
+    change = _closed_for(instance, main, skipped, now=now, by=by)
     leading = unbegun_leading_ups(change.instance)
-    why = "its main event was skipped"
-    change = change.then(close_all(change.instance, leading, now=now, why=why, cause=late, by=by))
+    why, cause = "its main event was skipped", skipped.cause
+    change = change.then(close_all(change.instance, leading, now=now, why=why, cause=cause, by=by))
     change = change.then(_opened(strategy, change.instance, coming, now=now))
     return Replanned(change=change, skipped=skipped)
 
 
-def _record_skipped(strategy: Strategy, instance: Instance, skipped: Skipped, *, now: datetime) -> Change:
+def _record_skipped(instance: Instance, skipped: Skipped, *, now: datetime) -> Change:
     """Record a range of dates that never became events, as one closed event."""
     # One record for the whole range, because a long pause may skip a thousand dates.
     reached = replace(instance, plan=replace(instance.plan, cycle=skipped.first_cycle))
     with_event = add_event(reached, EventKind.MAIN, skipped.task, skipped.first_at, now=now)
-    event = with_event.events[-1]
-    why = "skipped: its date had passed"
-    change = close(with_event, event, EventStatus.CANCELED, now=now, why=why, cause=ClosedBy.LATE_PLAN)
-    return _with_range(strategy, change, skipped)
+    return _closed_for(with_event, with_event.events[-1], skipped, now=now, by=ENGINE)
 
 
-def _with_range(strategy: Strategy, change: Change, skipped: Skipped) -> Change:
-    """Let the record of one main event represent a range of cycles."""
+def _closed_for(instance: Instance, main: Event, skipped: Skipped, *, now: datetime, by: Actor) -> Change:
+    """Close a main event, whose record represents a range of cycles that do not run."""
+    change = close(instance, main, EventStatus.CANCELED, now=now, why=skipped.why, cause=skipped.cause, by=by)
     cycles = (skipped.first_cycle, skipped.last_cycle)
     records = tuple(
         replace(record, skipped_cycles=cycles, skipped_until=skipped.last_at) for record in change.records
     )
-    moment = moment_at(skipped.last_at, strategy.definition.zone)
-    plan = replace(change.instance.plan, cycle=skipped.last_cycle, moment=moment)
+    plan = instance.plan
+    due = skipped.last_at if plan.due is None else max(plan.due, skipped.last_at)
+    plan = plan.at_cycle(skipped.last_cycle, skipped.moment, due=due)
     return Change(instance=replace(change.instance, plan=plan), records=records)
 
 
 def _shifted(event: Event, by: timedelta, zone: ZoneInfo) -> Event:
     at = shifted(moment_at(event.date, zone), by, zone).at
-    return replace(event, date=at, due_at=at, wakeup_seq=event.wakeup_seq + 1)
+    planned = None if event.move is None else shifted(moment_at(event.move.planned, zone), by, zone).at
+    move = None if event.move is None or planned is None else replace(event.move, planned=planned)
+    return replace(event, date=at, due_at=at, move=move, wakeup_seq=event.wakeup_seq + 1)

@@ -130,17 +130,32 @@ def _leading_up(reader: Reader, *, tasks: Container[str]) -> LeadingUpTask:
 def _why_not_rising(calendar: Calendar, calendars: tuple[Calendar, ...]) -> str | None:
     """Return why a cycle would not be later than the previous one, or None if that is not certain.
 
-    Two cases are certain: a delta of zero, unless it dates no cycle (cycle 1 is at the start date); and a delta that
-    follows itself and leads back to its own date, for example one day and then the 5th of the month.
+    Three cases are certain: a delta of zero, unless it dates no cycle (cycle 1 is at the start date); a delta that
+    follows itself and counts from an attribute, which gives every cycle the same date; and one that follows itself and
+    leads back to its own date, for example one day and then the 5th of the month.
     """
     distance = calendar.schedule_after
-    if distance is None or calendar.next_cycle_date_callback is not None or calendar.run_on_cycle == 1:
+    if distance is None or calendar.run_on_cycle == 1:
         return None
     if not passes_time(distance):
-        return "each cycle must be later than the one before it; a delta of 0 is not"
-    computed = distance.from_attribute is not None or distance.retry_event_callback is not None
-    if computed or not _follows_itself(calendar, calendars):
+        only = (
+            ""
+            if calendar.next_cycle_date_callback is None
+            else "; nextCycleDateCallback moves the due date only"
+        )
+        return f"each cycle must be later than the one before it; a delta of 0 is not{only}"
+    if distance.retry_event_callback is not None or not _follows_itself(calendar, calendars):
         return None
+    if distance.from_attribute is not None:
+        return (
+            "counts every cycle from the same date, so the third cycle could not be later than the second; "
+            "leave out from, or limit the calendar with runOnCycle"
+        )
+    return _why_it_returns(distance)
+
+
+def _why_it_returns(distance: Delta) -> str | None:
+    """Return why a delta that follows itself leads to no later date, or None if it does."""
     try:
         once = later(_NEW_YEAR, span := _span(distance), _UTC)
         again = later(once, span, _UTC)

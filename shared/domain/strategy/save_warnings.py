@@ -4,7 +4,7 @@ Each names a place, a rule, and the setting to use instead. Nothing is refused f
 Source: docs/contracts/core.md section 1.3; docs/concepts.md "Retries, and what happens without them".
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from shared.domain.errors import Problem
 from shared.domain.strategy.model import Definition, NextStepRule, RetryConfig, RuleKind, Step, Task
@@ -16,10 +16,12 @@ MAX_WARNINGS = 50
 _EXAMPLE = '{"times": 3, "retryAfter": {"unit": "hours", "amount": 1}}'
 
 
-def warnings_of(definition: Definition, *, pointer: str = "") -> tuple[Problem, ...]:
+def warnings_of(
+    definition: Definition, *, pointer: str = "", more: Sequence[Problem] = ()
+) -> tuple[Problem, ...]:
     """Return the warnings about a definition, at most ``MAX_WARNINGS``, in the order of the document.
 
-    ``pointer`` is the pointer of the settings in the request body.
+    ``pointer`` is the pointer of the settings in the request body. ``more`` are warnings found elsewhere.
     """
     found = [
         *_unchecked_formats(definition),
@@ -31,7 +33,7 @@ def warnings_of(definition: Definition, *, pointer: str = "") -> tuple[Problem, 
         Problem(pointer=f"{pointer}{warning.pointer}", rule=warning.rule, message=warning.message)
         for warning in found
     ]
-    return tuple(sorted(placed, key=lambda warning: warning.pointer)[:MAX_WARNINGS])
+    return tuple(sorted([*placed, *more], key=lambda warning: warning.pointer)[:MAX_WARNINGS])
 
 
 def _tasks_without_retries(definition: Definition) -> Iterator[Problem]:

@@ -121,7 +121,9 @@ CALENDAR = shape(
         "cron": text("Due times by cron, instead of `scheduleAfter`.", high=MAX_CRON_CHARACTERS),
         "runOnCycle": whole(1, MAX_CYCLE, "Use this calendar only for this cycle."),
         "runOnCycleCallback": callback("a bool", "whether to use this calendar for a cycle."),
-        "nextCycleDateCallback": callback("a timestamp", "the date of the cycle, instead of `date`."),
+        "nextCycleDateCallback": callback(
+            "a timestamp", "when the cycle is due, instead of its planned `date`."
+        ),
         "leadingUpTasks": parts(LEADING_UP_TASK, "Tasks that run before it.", high=MAX_LEADING_UP_TASKS),
     },
     any_of=("scheduleAfter", "cron"),

@@ -104,7 +104,7 @@ class TestRan:
         (answer,) = found.events
         assert (answer.planned.event.seq, answer.planned.cycle, answer.planned.event.task) == (1, 1, "bill")
         assert found.after is not None
-        assert found.after.event.planned_at == at("2026-02-28")
+        assert found.after.event.first_due_at == at("2026-02-28")
 
     def test_a_little_late_is_not_late(self) -> None:
         found = ask(begun(life(), "2026-01-31T00:03", DONE), "2026-01-31T00:00:30", now="2026-02-10")
@@ -171,7 +171,7 @@ class TestWaitingForARetry:
     def test_the_planned_minute_of_a_retried_event_is_explained(self) -> None:
         of = begun(self.of(), "2026-01-31T01:00", DONE)
         found = ask(of, "2026-01-31", now="2026-02-10")
-        assert (reason(found), found.events[0].planned.event.planned_at) == (
+        assert (reason(found), found.events[0].planned.event.first_due_at) == (
             "WAITING_FOR_RETRY",
             at("2026-01-31"),
         )
@@ -391,7 +391,7 @@ class TestCanceled:
         found = ask(of, "2026-03-31", now="2026-04-01")
         assert (reason(found), found.finding.by, found.finding.since) == ("CANCELED", "bob", at("2026-02-10"))
         assert found.before is not None
-        assert found.before.event.planned_at == at("2026-02-28")
+        assert found.before.event.first_due_at == at("2026-02-28")
         ahead = ask(of, "2026-05-31", now="2026-04-01")
         assert reason(ahead) == "CANCELED"
 
@@ -576,7 +576,7 @@ class TestCreatedLater:
         found = ask(life(now="2026-01-31"), "2026-01-30", now="2026-02-10")
         assert (reason(found), found.finding.since, found.status) == ("CREATED_LATER", at("2026-01-31"), None)
         assert found.after is not None
-        assert found.after.event.planned_at == at("2026-01-31")
+        assert found.after.event.first_due_at == at("2026-01-31")
 
     def test_an_event_added_for_a_past_date_is_explained(self) -> None:
         of = begun(life(), "2026-01-31", DONE)
@@ -594,14 +594,14 @@ class TestNotPlanned:
         assert (reason(found), found.events) == ("NOT_PLANNED", ())
         assert found.before is not None
         assert found.after is not None
-        assert (found.before.event.planned_at, found.before.cycle) == (at("2026-01-31"), 1)
-        assert (found.after.event.planned_at, found.after.cycle) == (at("2026-02-28"), 2)
+        assert (found.before.event.first_due_at, found.before.cycle) == (at("2026-01-31"), 1)
+        assert (found.after.event.first_due_at, found.after.cycle) == (at("2026-02-28"), 2)
 
     def test_a_future_instant_between_cycles_has_its_next_one(self) -> None:
         found = ask(life(), "2026-02-14", now="2026-01-31")
         assert reason(found) == "NOT_PLANNED"
         assert found.after is not None
-        assert found.after.event.planned_at == at("2026-02-28")
+        assert found.after.event.first_due_at == at("2026-02-28")
 
     def test_an_instant_after_the_end_of_the_plan_is_explained(self) -> None:
         of = life(request=new(end_date="2026-03-15"))

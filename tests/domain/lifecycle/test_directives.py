@@ -329,6 +329,7 @@ class TestCancelTasks:
     def test_a_plan_that_cannot_continue_ends_and_is_not_paused(self) -> None:
         document = settings(task("charge"), task("mail"))
         document["schedule"]["calendars"][0]["scheduleAfter"]["from"] = "missing"
+        document["schedule"]["calendars"][0]["runOnCycle"] = 2
         instance = running(mail(1, status=EventStatus.EXECUTING, begun_at=NOON), an_event(2))
         change = applied(
             instance, {"cancelTasks": ["charge"], "pauseInstance": "later"}, strategy_from(document)

@@ -108,7 +108,8 @@ class TestChecks:
 
     def test_an_attribute_that_the_plan_counts_from_must_stay_a_date(self) -> None:
         after = {"unit": "months", "amount": 1, "from": "due"}
-        of = life(strategy(calendar(after)), new(due="2026-01-31T00:00:00Z"))
+        calendars = (calendar(after, runOnCycle=2), calendar(key="others"))
+        of = life(strategy(*calendars), new(due="2026-01-31T00:00:00Z"))
 
         assert refusal(of, Update(by=ANN, attributes={"due": "soon"})) == [("/attributes/due", "date")]
 

@@ -100,7 +100,7 @@ class TestSimulation:
 
     def test_invalid_attributes_are_refused(self) -> None:
         with pytest.raises(InvalidInputError, match="the plan counts from it"):
-            simulated(strategy(calendar({**MONTHLY, "from": "due"})), "2026-01-31", cycles=1)
+            simulated(strategy(initial_delay={**MONTHLY, "from": "due"}), "2026-01-31", cycles=1)
 
     def test_a_plan_without_a_first_cycle_is_refused(self) -> None:
         with pytest.raises(InvalidInputError, match="no calendar for cycle 1"):

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from shared.domain.calendar.dates import moment_at
 from shared.domain.instance.event import EventStatus
+from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import BlockedBy, InstanceStatus
 from shared.domain.instance.run import Ending
 from shared.domain.instance.skipped import Skipped
@@ -76,7 +78,14 @@ class TestLast:
         assert of.open == [("bill", "2026-01-19T00:00")]
         assert of.instance.plan.cycle == 3
         assert verdict.skipped == Skipped(
-            task="bill", first_cycle=1, last_cycle=2, first_at=at("2026-01-05"), last_at=at("2026-01-12")
+            task="bill",
+            first_cycle=1,
+            last_cycle=2,
+            first_at=at("2026-01-05"),
+            last_at=at("2026-01-12"),
+            moment=moment_at(at("2026-01-12"), of.strategy.definition.zone),
+            cause=ClosedBy.LATE_PLAN,
+            why="skipped: its date has passed",
         )
 
     def test_the_record_of_the_replaced_event_has_the_skipped_range(self) -> None:
@@ -486,7 +495,7 @@ class TestAfterALongRun:
             2,
             at("2026-01-12"),
         )
-        assert (record.why, record.event.times.begun_at) == ("skipped: its date had passed", None)
+        assert (record.why, record.event.times.begun_at) == ("skipped: its date has passed", None)
         assert of.main.seq == record.event.seq + 1
 
     def test_too_many_missed_dates_cancel_the_instance(self) -> None:

@@ -143,8 +143,10 @@ class TestProblems:
         of = strategy(
             calendar(
                 {**MONTHLY, "from": "due"},
+                runOnCycle=2,
                 leadingUpTasks=[{"task": "remind", "scheduleBefore": {**DAILY, "from": "a/b"}}],
             ),
+            calendar(key="others"),
             initial_delay={**DAILY, "from": "due"},
             parts={
                 **JTD,

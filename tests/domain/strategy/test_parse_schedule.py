@@ -88,7 +88,6 @@ class TestRising:
     @pytest.mark.parametrize(
         "members",
         [
-            {"scheduleAfter": {"unit": "days", "amount": 0, "from": "renewal"}},
             {
                 "scheduleAfter": {
                     "unit": "days",
@@ -96,14 +95,45 @@ class TestRising:
                     "retryEventCallback": '{"unit": "days", "amount": cycle}',
                 }
             },
-            {
-                "scheduleAfter": {"unit": "days", "amount": 0},
-                "nextCycleDateCallback": 'addMonths(date, 1, "UTC")',
-            },
         ],
     )
     def test_a_delta_that_may_rise_is_allowed(self, members: dict[str, object]) -> None:
         assert problems(calendars({**calendar(), **members})) == []
+
+    def test_a_callback_is_no_rhythm(self) -> None:
+        """It moves due dates, and the planned dates must rise without it."""
+        of = calendar(
+            scheduleAfter={"unit": "days", "amount": 0},
+            nextCycleDateCallback='addMonths(date, 1, "UTC")',
+        )
+        (problem,) = problems(calendars(of))
+        assert (problem.pointer, problem.rule) == (SCHEDULE_AFTER, "not-rising")
+        assert problem.message.endswith("a delta of 0 is not; nextCycleDateCallback moves the due date only")
+
+    @pytest.mark.parametrize("members", [{}, {"nextCycleDateCallback": 'addMonths(date, cycle, "UTC")'}])
+    def test_a_date_attribute_is_no_rhythm(self, members: dict[str, object]) -> None:
+        after = {"unit": "months", "amount": 1, "from": "renewal"}
+        (problem,) = problems(calendars({**calendar(scheduleAfter=after), **members}))
+        assert (problem.pointer, problem.rule) == (SCHEDULE_AFTER, "not-rising")
+        assert problem.message.startswith("counts every cycle from the same date")
+
+    def test_a_date_attribute_may_date_single_cycles(self) -> None:
+        after = {"unit": "months", "amount": 1, "from": "renewal"}
+        others = calendar()
+        for members in ({"runOnCycle": 2}, {"runOnCycleCallback": "cycle == 2"}):
+            second = {**calendar("second", scheduleAfter=after), **members}
+            assert problems(calendars(second, others)) == []
+        later = calendar("later", runOnCycleCallback="cycle > 2")
+        assert problems(calendars(calendar(scheduleAfter=after), later)) == []
+
+    def test_a_callback_may_move_a_date_attribute_on(self) -> None:
+        after = {
+            "unit": "months",
+            "amount": 1,
+            "from": "renewal",
+            "retryEventCallback": '{"unit": "months", "amount": cycle}',
+        }
+        assert problems(calendars(calendar(scheduleAfter=after))) == []
 
     @pytest.mark.parametrize(
         ("unit", "amount", "reset_to"),
