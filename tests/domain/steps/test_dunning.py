@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.domain.instance.run import Certainty, Ending, Path
+from shared.domain.instance.reason import ErrorKind
+from shared.domain.instance.run import Certainty, Ending, Outcome, Path, StepError
 from shared.domain.steps.flow import fail, skip
 from tests.factories import (
     HOUR,
@@ -110,6 +111,13 @@ class TestStopIf:
         # The comparison of the status decides, so a body without such a member does no harm.
         assert journey(stopIf=stop_if).goes(an_error(400, "no JSON")).last.notes == ()
         assert journey(stopIf=stop_if).goes(an_error(402, HARD)).at == "hold"
+
+    def test_a_status_is_null_if_the_call_was_not_sent(self) -> None:
+        error = StepError(message="no token", kind=ErrorKind.UNREACHABLE)
+        run = journey(stopIf="stack.charge.error.status == 402 && response.error.decline_code == 'lost_card'")
+        run.goes(Outcome(success=False, error=error, certainty=Certainty.OPEN))
+
+        assert (run.at, run.last.notes) == ("warn", ())
 
     def test_the_side_path_of_a_failure_has_no_such_rule(self) -> None:
         run = journey(stopIf="attempt == 1 && stack.charge.error.status == 402")
