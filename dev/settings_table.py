@@ -86,9 +86,9 @@ def _type(field: Field) -> str:
             return ", ".join(f"`{value}`" for value in field.choices)
         case Kind.PART:
             return _link(field.shape)
-        case Kind.PARTS | Kind.NAMES:
-            entries = _link(field.shape) if field.kind is Kind.PARTS else "names"
-            return f"list of {entries}{_entries(field)}"
+        case Kind.PARTS | Kind.NAMES | Kind.TIMES:
+            lists = {Kind.NAMES: "names", Kind.TIMES: "times `HH:MM`"}
+            return f"list of {lists.get(field.kind) or _link(field.shape)}{_entries(field)}"
         case kind:
             return _PLAIN_TYPES[kind]
 

@@ -110,7 +110,15 @@ ERROR = StepError(
     data={"why": ["busy", 1.0, 2, None, True], "": ""},
 )
 
-FAILURE = Failure(step="charge", failed_at=at(2), error=ERROR, retry_at=at(3, microsecond=7), pauses=True)
+FAILURE = Failure(
+    step="charge",
+    failed_at=at(2),
+    error=ERROR,
+    retry_at=at(3, microsecond=7),
+    pauses=True,
+    attempts_left=2,
+    next_at=at(3),
+)
 
 INTENT = Intent(
     visit=3,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 STALLS = "tests/simulation/test_stalls.py"
 LOOP = "tests/application/runner/test_loop.py"
+DUNNING = "tests/application/runner/test_dunning.py"
 TAKING_OVER = "tests/application/runner/test_taking_over.py"
 
 
@@ -318,6 +319,34 @@ BUGS = (
         old="    return outcome.error is not None and outcome.error.kind is ErrorKind.SKIPPED",
         new="    return False",
         layers=("tests/application/runner/test_in_doubt.py",),
+    ),
+    Bug(
+        name="a hard decline is retried",
+        file="shared/domain/steps/retry.py",
+        old="    if stops:\n",
+        new="    if False:\n",
+        layers=("tests/domain/steps/test_retry.py", DUNNING),
+    ),
+    Bug(
+        name="a call in doubt counts as a hard decline",
+        file="shared/domain/steps/retry.py",
+        old=" or result.in_doubt:",
+        new=":",
+        layers=("tests/domain/steps/test_retry.py", DUNNING),
+    ),
+    Bug(
+        name="a retry at a time of day is before the service allows it",
+        file="shared/domain/steps/retry.py",
+        old="return next_time_of_day(at, policy.retry_at",
+        new="return next_time_of_day(max(due.at, now), policy.retry_at",
+        layers=("tests/domain/steps/test_retry.py", DUNNING),
+    ),
+    Bug(
+        name="a mail that is sent again names other dates",
+        file="shared/domain/instance/scope.py",
+        old='of_instance = {"nextDate": _text_of(failure.next_at)}',
+        new='of_instance = {"nextDate": variables["instance"]["nextDate"]}',
+        layers=("tests/domain/instance/test_scope.py", DUNNING),
     ),
     Bug(
         name="an event whose record has expired is redriven",

@@ -444,6 +444,18 @@ class TestRetryConfig:
         assert (before.instance.status, before.instance.events[0].attempt) == ("ACTIVE", 1)
         assert after.instance.status == "CANCELED"
 
+    @pytest.mark.setting("RetryConfig.stopIf")
+    def test_stop_if_ends_the_retries(self) -> None:
+        of = retried(pauseBeforeCancel=True)
+        before, after = both("/tasks/0/retryConfig/stopIf", "response.why == 'no money'", DECLINED, of=of)
+        assert (before.instance.status, before.plan) == ("ACTIVE", ["bill PENDING 01-01 13:00"])
+        assert (after.instance.status, after.plan) == ("PAUSED", ["bill PAUSED 01-01 12:00"])
+
+    @pytest.mark.setting("RetryConfig.retryAt")
+    def test_retry_at_moves_a_retry_to_a_time_of_day(self) -> None:
+        before, after = both("/tasks/0/retryConfig/retryAt", ["18:00", "09:00"], DECLINED, of=retried())
+        assert (before.plan, after.plan) == (["bill PENDING 01-01 13:00"], ["bill PENDING 01-01 18:00"])
+
     @pytest.mark.setting("RetryConfig.pauseBeforeCancel")
     def test_pause_before_cancel_pauses_instead_of_canceling(self) -> None:
         of = settings_with("/tasks/0/retryConfig", {"times": 0})

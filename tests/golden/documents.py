@@ -6,7 +6,7 @@ Schedules wait for years, messages for days. Stored settings must not change the
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from datetime import timedelta
+from datetime import time, timedelta
 from enum import Enum
 from typing import Any
 
@@ -49,8 +49,8 @@ def plain(value: object) -> Json:
         return value.text
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, timedelta):
-        return value.total_seconds()
+    if isinstance(value, timedelta | time):
+        return value.total_seconds() if isinstance(value, timedelta) else value.isoformat(timespec="minutes")
     if isinstance(value, Mapping):
         return {key: plain(member) for key, member in value.items()}
     if isinstance(value, tuple | list | frozenset):
@@ -199,6 +199,7 @@ DEFINITIONS = (
     Document(name="definitions/minimal", write=lambda: plain(stored_definition(settings.MINIMAL))),
     Document(name="definitions/full", write=lambda: plain(stored_definition(settings.FULL))),
     Document(name="definitions/sparse", write=lambda: plain(stored_definition(settings.SPARSE))),
+    Document(name="definitions/dunning", write=lambda: plain(stored_definition(settings.DUNNING))),
 )
 
 MESSAGES = (

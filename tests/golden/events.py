@@ -105,6 +105,18 @@ FAILED_RULE = replace(
 )
 """A success whose ``callback`` rule could not be evaluated."""
 
+BEFORE_RETRY = replace(
+    SUCCESS,
+    intent=replace(
+        SENT,
+        path=Path.BEFORE_RETRY,
+        failure=Failure(
+            step="charge", failed_at=at(2), error=ERROR, retry_at=at(4), attempts_left=2, next_at=at(3)
+        ),
+    ),
+)
+"""A step of a side path, with what its mail says."""
+
 BRANCHED = replace(
     SUCCESS,
     outcome=Outcome(success=True),
@@ -251,6 +263,7 @@ EVENTS = (
     _entries("entry-skipped", SKIPPED),
     _entries("entry-in-doubt-since", IN_DOUBT_SINCE),
     _entries("entry-with-failed-rule", FAILED_RULE),
+    _entries("entry-before-retry", BEFORE_RETRY),
     _history(
         "answers",
         EventHistory(

@@ -178,6 +178,22 @@ FULL: dict[str, Any] = {
 }
 """Settings with every field, each different from its default."""
 
+DUNNING: dict[str, Any] = {
+    **MINIMAL,
+    "tasks": [
+        {
+            **MINIMAL["tasks"][0],
+            "retryConfig": {
+                "times": 3,
+                "retryAfter": TWO_HOURS,
+                "stopIf": "response.decline_code == 'lost_card'",
+                "retryAt": ["18:30", "09:00"],
+            },
+        }
+    ],
+}
+"""Settings with retries that stop, at times of day."""
+
 SPARSE: dict[str, Any] = {
     **MINIMAL,
     "config": {"onResume": "all"},

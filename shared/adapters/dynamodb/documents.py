@@ -97,6 +97,8 @@ FAILURE = Shape(
         "error": Member("error", STEP_ERROR),
         "retry_at": Member("retry", INSTANT),
         "pauses": Member("pauses", FLAG),
+        "attempts_left": Member("attemptsLeft", WHOLE),
+        "next_at": Member("next", INSTANT),
     },
 )
 

@@ -8,7 +8,7 @@ from math import inf
 
 from shared.api.reference.schemas import Json, list_of, ref
 from shared.domain.strategy.settings import SETTINGS
-from shared.domain.strategy.shapes import MAX_KEY_LENGTH, Field, Kind, Shape, all_shapes
+from shared.domain.strategy.shapes import MAX_KEY_LENGTH, TIME_OF_DAY, Field, Kind, Shape, all_shapes
 
 _TYPES = {
     Kind.TEXT: "string",
@@ -60,6 +60,9 @@ def _schema_of(field: Field) -> Json:
         case Kind.NAMES:
             schema = list_of({"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH})
             schema |= {"uniqueItems": True, "maxItems": field.high}
+        case Kind.TIMES:
+            schema = list_of({"type": "string", "pattern": TIME_OF_DAY})
+            schema |= {"uniqueItems": True, "minItems": field.low, "maxItems": field.high}
         case Kind.TEXTS:
             schema = {"type": "object"} | _members(field)
         case kind:

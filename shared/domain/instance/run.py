@@ -80,7 +80,8 @@ class Failure:
     """A failed attempt and the decision about it.
 
     ``retry_at`` is when the next attempt is due, or None if the attempts are used up. ``pauses`` means that used-up
-    attempts pause the event instead of failing it.
+    attempts pause the event instead of failing it. ``attempts_left`` is how many retries are left, with the one at
+    ``retry_at``. ``next_at`` is when the instance next runs an event by itself: this one or another; None if it pauses.
     """
 
     step: str
@@ -88,6 +89,9 @@ class Failure:
     error: StepError
     retry_at: datetime | None = None
     pauses: bool = False
+    # Stored for the mails of the side path: a repeated request must be equal, whatever has changed meanwhile.
+    attempts_left: int = 0
+    next_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +168,7 @@ class Outcome:
     """The outcome of one step execution.
 
     ``directives`` are the controller's directives, applied to the instance once. ``notes`` describe expressions that
-    failed and were ignored.
+    failed and were ignored, and say if ``stopIf`` has stopped the retries.
     """
 
     success: bool

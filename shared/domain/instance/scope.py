@@ -12,10 +12,12 @@ from typing import Any, cast
 from shared.domain.calendar.dates import ResetTo, Span, Unit, format_instant
 from shared.domain.errors import DateError
 from shared.domain.ids import event_sid
+from shared.domain.instance.due import next_event
 from shared.domain.instance.event import Event
 from shared.domain.instance.journal import StepResult
 from shared.domain.instance.model import Instance
-from shared.domain.instance.run import Intent
+from shared.domain.instance.reason import Cause, StopReason
+from shared.domain.instance.run import Failure, Intent
 from shared.domain.strategy.model import Delta, Json, Strategy
 from shared.domain.strategy.variables import RESET_BOUNDS, VARIABLES
 from shared.expressions import EvaluationError, ResultType, as_data, evaluate
@@ -39,12 +41,12 @@ def scope(
 
     ``cycle`` and ``date`` are those being planned; the defaults are the instance's cycle and the event's date.
     ``intent`` is the step about to be executed or, for its rules, just executed. It provides the attempt and the
-    keys.
+    keys. On a side path, its failed attempt is visible too.
     """
     attributes = as_data(dict(instance.attributes))
     when = date or (event.date if event else now)
-    return {
-        "instance": _instance_view(instance, attributes),
+    variables = {
+        "instance": _instance_view(instance, attributes, event),
         "attributes": attributes,
         "event": {} if event is None else _event_view(instance, event, intent),
         "stack": {key: _result_view(result) for key, result in (stack or {}).items()},
@@ -54,6 +56,24 @@ def scope(
         "attempt": intent.attempt if intent else (event.attempt if event else 1),
         "response": None,
         "env": strategy.environment,
+    }
+    return variables if intent is None or intent.failure is None else with_failure(variables, intent.failure)
+
+
+def with_failure(variables: Scope, failure: Failure) -> Scope:
+    """Return the variables of an event on the side path of a failed attempt.
+
+    They depend on the stored failure alone, so that a repeated request is equal whatever has changed meanwhile.
+    """
+    reason = StopReason(cause=Cause.EXHAUSTED, detail=failure.error.error_class)
+    of_instance = {"nextDate": _text_of(failure.next_at)}
+    if failure.pauses:
+        of_instance["stoppedReason"] = reason.text
+    of_event = {"nextRetryAt": _text_of(failure.retry_at), "attemptsLeft": failure.attempts_left}
+    return {
+        **variables,
+        "instance": {**variables["instance"], **of_instance},
+        "event": {**variables["event"], **of_event},
     }
 
 
@@ -123,7 +143,7 @@ def _reset_from(value: Json) -> ResetTo:
     return ResetTo(**parts)
 
 
-def _instance_view(instance: Instance, attributes: Json) -> dict[str, Json]:
+def _instance_view(instance: Instance, attributes: Json, event: Event | None) -> dict[str, Json]:
     return {
         "sid": instance.sid,
         "strategyId": instance.origin.strategy_id,
@@ -131,12 +151,28 @@ def _instance_view(instance: Instance, attributes: Json) -> dict[str, Json]:
         "status": instance.status.value,
         "cycle": instance.plan.cycle,
         "startDate": format_instant(instance.start_date),
-        "endDate": None if instance.plan.end_date is None else format_instant(instance.plan.end_date),
-        "executionDate": None if instance.plan.due is None else format_instant(instance.plan.due),
+        "endDate": _text_of(instance.plan.end_date),
+        "executionDate": _text_of(instance.plan.due),
+        "plannedDate": None if instance.plan.moment is None else format_instant(instance.plan.moment.at),
         "executionDay": None if instance.plan.moment is None else instance.plan.moment.anchor.day,
         "attributes": attributes,
         "cancelReason": None if instance.cancel_reason is None else instance.cancel_reason.value,
+        "nextDate": _text_of(_next_date(instance, event)),
+        "stoppedReason": None if instance.stop is None else instance.stop.reason.text,
     }
+
+
+def _next_date(instance: Instance, event: Event | None) -> datetime | None:
+    """Return when the instance next runs another event by itself, or None if none is planned.
+
+    The next cycle is planned only when the main event has ended. Outside an event, dates are being planned.
+    """
+    other = None if event is None else next_event(instance.without(frozenset({event.seq})))
+    return None if other is None else other.due_at
+
+
+def _text_of(at: datetime | None) -> str | None:
+    return None if at is None else format_instant(at)
 
 
 def _event_view(instance: Instance, event: Event, intent: Intent | None) -> dict[str, Json]:
@@ -145,10 +181,13 @@ def _event_view(instance: Instance, event: Event, intent: Intent | None) -> dict
         "task": event.task,
         "main": event.is_main,
         "date": format_instant(event.date),
+        "plannedDate": format_instant(event.planned_date),
         "data": as_data(dict(event.data)),
         "createdCycle": event.created_cycle,
         "run": event.run,
         "attempt": event.attempt if intent is None else intent.attempt,
+        "nextRetryAt": None,
+        "attemptsLeft": None,
         "worker": instance.origin.worker,
         "idempotencyKey": None if intent is None else intent.call_key,
         "correlationId": None if intent is None else intent.correlation_id,

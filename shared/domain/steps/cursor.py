@@ -26,7 +26,7 @@ from shared.domain.instance.run import (
     StepError,
     Then,
 )
-from shared.domain.instance.scope import Scope, scope
+from shared.domain.instance.scope import Scope, scope, with_failure
 from shared.domain.steps.retry import FailedStep, due_after, failure, policy_of
 from shared.domain.steps.rules import first_match, next_steps
 from shared.domain.strategy.model import Json, RuleKind, Step, Strategy, Task, answers_later, json_size
@@ -178,16 +178,23 @@ class FlowCursor:
         # On a side path the attempt has already failed, so a further error ends the run.
         if self.failure is not None:
             return None
-        self.failure, note = failure(
+        is_executed = self.after is not None and self.after.step == step.key
+        self.failure, notes = failure(
             self.context.strategy,
             self.context.instance,
             self.context.event,
             policy_of(self.context.instance, self.context.task, step),
-            FailedStep(step=step, error=error, attempt=self.attempt, earliest=self.earliest),
+            FailedStep(
+                step=step,
+                error=error,
+                attempt=self.attempt,
+                result=self.results.get(step.key) if is_executed else None,
+                earliest=self.earliest,
+            ),
             variables=self._variables(),
             now=self.context.now,
         )
-        self.notes += (note,) if note else ()
+        self.notes += notes
         self.branches, self.seen = (), frozenset()
         if self.failure.retry_at is not None:
             self.path = Path.BEFORE_RETRY
@@ -320,7 +327,9 @@ class FlowCursor:
         return target
 
     def _variables(self) -> Scope:
-        return self.context.scope_at(self.after, self.results)
+        variables = self.context.scope_at(self.after, self.results)
+        # The rules that begin a side path see the failure, although the step just executed is not on that path.
+        return variables if self.failure is None else with_failure(variables, self.failure)
 
 
 def rule_failed(step: Step, problem: EvaluationError) -> StepError:

@@ -11,14 +11,21 @@ from shared.domain.calendar.dates import KEEP_ALL, Unit, later, moment_at
 from shared.domain.errors import DateError
 from shared.domain.ids import event_sid
 from shared.domain.instance.attributes import date_attribute
+from shared.domain.instance.due import next_event
 from shared.domain.instance.event import Event
+from shared.domain.instance.journal import StepResult
 from shared.domain.instance.model import Instance
 from shared.domain.instance.run import Failure, StepError
-from shared.domain.instance.scope import Scope, span_of
+from shared.domain.instance.scope import Scope, is_true, span_of, with_response
+from shared.domain.steps.times_of_day import next_time_of_day
 from shared.domain.strategy.model import Delta, RetryConfig, Step, Strategy, Task
+from shared.expressions import EvaluationError
 
 MAX_REASON = 1000
 """How many characters of an error message are kept in a ``Failure``, which every later intent repeats."""
+
+STOPPED = "retries stopped by stopIf"
+"""The note on a failed attempt that no retry follows, although attempts were left."""
 
 AT_ONCE = Delta(unit=Unit.MINUTES, amount=0)
 
@@ -30,13 +37,15 @@ NO_RETRY = RetryConfig(times=0, jitter_percent=10)
 class FailedStep:
     """The step at which an attempt failed.
 
-    ``attempt`` is the attempt counter there. ``earliest`` is the first instant at which the service wants to be called
-    again, None if it has not said so.
+    ``attempt`` is the attempt counter there. ``result`` is the step's result on the stack, None if the step was not
+    executed. ``earliest`` is the first instant at which the service wants to be called again, None if it has not said
+    so.
     """
 
     step: Step
     error: StepError
     attempt: int
+    result: StepResult | None = None
     earliest: datetime | None = None
 
 
@@ -93,11 +102,11 @@ def failure(
     *,
     variables: Scope,
     now: datetime,
-) -> tuple[Failure, str | None]:
-    """Return the failed attempt with the decision about it, and a note if an expression failed.
+) -> tuple[Failure, tuple[str, ...]]:
+    """Return the failed attempt with the decision about it, and notes: expressions that failed, and ``STOPPED``.
 
-    If the next attempt cannot be dated, the attempts are used up. An event of a final instance fails instead of
-    pausing.
+    If the next attempt cannot be dated, or ``stopIf`` is true, the attempts are used up. An event of a final instance
+    fails instead of pausing.
     """
     # Every later intent repeats the failure, so the body stays with the step's own journal entry.
     step, error = failed.step, failed.error
@@ -106,15 +115,73 @@ def failure(
     used_up = Failure(step=step.key, failed_at=now, error=short_error, pauses=pauses)
     delay = delay_of(policy, failed.attempt)
     if delay is None:
-        return used_up, None
+        return used_up, ()
+    stops, unread = _stops(policy, failed, variables)
+    if stops:
+        # In the message, because that is what an operator reads first: of the event, of the stop, and in ``explain``.
+        message = f"{error.message[: MAX_REASON - len(STOPPED) - 3]} ({STOPPED})"
+        return replace(used_up, error=replace(short_error, message=message)), (STOPPED,)
+    at, note = _retry_at(strategy, instance, event, policy, delay, failed, variables=variables, now=now)
+    notes = _given(unread, note)
+    if at is None:
+        return used_up, notes
+    others = next_event(instance.without(frozenset({event.seq})))
+    retried = Failure(
+        step=step.key,
+        failed_at=now,
+        error=short_error,
+        retry_at=at,
+        attempts_left=policy.times - failed.attempt + 1,
+        next_at=at if others is None else min(at, others.due_at),
+    )
+    return retried, notes
+
+
+def _stops(policy: RetryConfig, failed: FailedStep, variables: Scope) -> tuple[bool, str | None]:
+    """Return whether ``stopIf`` ends the retries, and a note if it cannot be evaluated.
+
+    It is not evaluated for a call in doubt: what is not known to be declined must not count as a hard decline.
+    """
+    result = failed.result
+    if policy.stop_if is None or result is None or result.success or result.in_doubt:
+        return False, None
+    # The body of an HTTP error is with the error; a controller that fails the step leaves the answer in its place.
+    error = result.error
+    response = result.response if error is None or error.data is None else error.data
+    try:
+        return is_true(policy.stop_if, with_response(variables, response)), None
+    except EvaluationError as problem:
+        return False, f"stopIf of {failed.step.key}: {problem}"
+
+
+def _retry_at(
+    strategy: Strategy,
+    instance: Instance,
+    event: Event,
+    policy: RetryConfig,
+    delay: Delta,
+    failed: FailedStep,
+    *,
+    variables: Scope,
+    now: datetime,
+) -> tuple[datetime | None, str | None]:
+    """Return when the next attempt is due, or None if there is no such date, and a note about errors."""
     due = computed_after(strategy, instance, delay, variables, now=now)
     if due.at is None:
-        return used_up, due.note
+        return None, due.note
     # Counted from the failure, so a retry never moves the plan; and never before it, whatever a callback returns.
     at = max(due.at, now, failed.earliest or now)
-    if not due.is_reset:
-        at = spread(policy, instance, event, at, now=now)
-    return Failure(step=step.key, failed_at=now, error=short_error, retry_at=at), due.note
+    if policy.retry_at:
+        # The last step, so that the service's ``Retry-After`` is heeded and the hour is one of the policy's.
+        try:
+            return next_time_of_day(at, policy.retry_at, strategy.definition.zone), due.note
+        except DateError as error:
+            return None, "; ".join(_given(due.note, f"retryAt: {error}"))
+    return at if due.is_reset else spread(policy, instance, event, at, now=now), due.note
+
+
+def _given(*notes: str | None) -> tuple[str, ...]:
+    return tuple(note for note in notes if note is not None)
 
 
 def spread(policy: RetryConfig, instance: Instance, event: Event, at: datetime, *, now: datetime) -> datetime:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from shared.domain.strategy.model import Json
-from shared.domain.strategy.shapes import MAX_KEY_LENGTH, Field, Kind, text
+from shared.domain.strategy.shapes import MAX_KEY_LENGTH, TIME_OF_DAY, Field, Kind, text
 from shared.domain.validation.pointers import escaped
 
 
@@ -83,6 +83,24 @@ def _names(field: Field, value: Json) -> Sequence[FieldFault]:
     return faults
 
 
+def _times(field: Field, value: Json) -> Sequence[FieldFault]:
+    if not isinstance(value, list):
+        return (FieldFault("type", "must be a list"),)
+    if not value:
+        return (FieldFault("empty", "must hold at least one time"),)
+    if len(value) > field.high:
+        return (FieldFault("too-many", f"must hold at most {field.high} times"),)
+    message = "must be a time of day from 00:00 to 23:59, for example 09:00"
+    faults = [
+        FieldFault("time", message, f"/{index}")
+        for index, entry in enumerate(value)
+        if not (isinstance(entry, str) and re.fullmatch(TIME_OF_DAY, entry))
+    ]
+    if not faults and len(set(value)) < len(value):
+        faults.append(FieldFault("repeated", "must hold each time once"))
+    return faults
+
+
 def _choice(field: Field, value: Json) -> Sequence[FieldFault]:
     if value in field.choices:
         return ()
@@ -143,6 +161,7 @@ _CHECKS: Mapping[Kind, Callable[[Field, Json], Sequence[FieldFault]]] = {
     Kind.WHOLE: _whole,
     Kind.WHOLES: _wholes,
     Kind.NAMES: _names,
+    Kind.TIMES: _times,
     Kind.CHOICE: _choice,
     Kind.PART: _part,
     Kind.PARTS: _parts,

@@ -7,7 +7,7 @@ Source: docs/contracts/core.md section 2.2 and 4.1.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -164,7 +164,9 @@ class RetryConfig:
     """How often and when a failed attempt is repeated: 1 + ``times`` runs in all.
 
     ``jitter_percent`` is how much of its delay may be added to a retry, to spread retries. ``refused_hours`` is how
-    long in all a service may refuse a call for now before that is an error.
+    long in all a service may refuse a call for now before that is an error. ``stop_if`` is CEL over the failed answer;
+    if it is true, no retry follows. ``retry_at`` are the times of day, in the strategy's zone and sorted, at which
+    retries run; none means at any time.
     """
 
     times: int
@@ -173,6 +175,8 @@ class RetryConfig:
     pause_before_cancel: bool = False
     jitter_percent: int = 0
     refused_hours: int = 24
+    stop_if: str | None = None
+    retry_at: tuple[time, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

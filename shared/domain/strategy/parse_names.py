@@ -1,17 +1,17 @@
-"""The names that templates and expressions use: steps on the stack, attributes, and directives.
+"""The names that templates and expressions use: steps on the stack, attributes, members of variables, and directives.
 
 A misspelled name is null at run time, or an error in the middle of a charge, so it is refused when it is saved.
 Source: docs/contracts/core.md sections 3.5 and 4.1; docs/design.md section 6.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import NamedTuple
 
 from shared.domain.errors import Problem, Problems
 from shared.domain.strategy.model import Json
-from shared.domain.strategy.variables import DIRECTIVES
+from shared.domain.strategy.variables import DIRECTIVES, MEMBERS
 from shared.domain.validation.closed import closed_members
 from shared.domain.validation.pointers import escaped
 from shared.expressions.lexer import Token, tokens
@@ -29,12 +29,14 @@ _CALLBACKS = (
     "resumeControllerCallback",
     "retryEventCallback",
     "runOnCycleCallback",
+    "stopIf",
 )
+_MACROS = ("all", "exists", "exists_one", "filter", "map")
 _OF_CONTROLLERS = ("controllerCallback", "resumeControllerCallback")
 
 
 class Use(NamedTuple):
-    """A name that a text uses: of the ``stack`` or of the ``attributes``, and its position in the text."""
+    """A name that a text uses: of the ``stack``, the ``attributes``, or a variable in ``MEMBERS``, and its position."""
 
     of: str
     name: str
@@ -50,7 +52,7 @@ class Names:
 
 
 def check_names(settings: Mapping[str, Json], problems: Problems, *, pointer: str) -> None:
-    """Note every step and attribute that does not exist, and every unknown directive, in settings as they were sent.
+    """Note each unknown step, attribute, member of a variable and directive, in settings as they were sent.
 
     The steps that an action can see are those of the tasks that call it. Attributes are only known if
     ``instanceValidation`` is closed. Parts of another form than declared are left to the other checks.
@@ -74,7 +76,7 @@ def check_names(settings: Mapping[str, Json], problems: Problems, *, pointer: st
 
 
 def uses_in_template(text: str) -> Iterator[Use]:
-    """Return the steps and attributes that a template names."""
+    """Return the steps, attributes and members of variables that a template names."""
     try:
         parts = parse(text)
     except TemplateError:
@@ -83,8 +85,8 @@ def uses_in_template(text: str) -> Iterator[Use]:
         match part:
             case Lookup(("instance", "attributes", name, *_), at) | Lookup(("attributes", name, *_), at):
                 yield Use("attributes", name, at)
-            case Lookup(("stack", name, *_), at):
-                yield Use("stack", name, at)
+            case Lookup(("stack" | "instance" | "event" as of, name, *_), at):
+                yield Use(of, name, at)
             case Computed(source):
                 begin = text.index(source)
                 yield from (Use(use.of, use.name, begin + use.at) for use in uses_in_expression(source))
@@ -93,10 +95,11 @@ def uses_in_template(text: str) -> Iterator[Use]:
 
 
 def uses_in_expression(source: str) -> Iterator[Use]:
-    """Return the steps and attributes that an expression names, as ``stack.name`` or ``stack["name"]``."""
+    """Return the names that an expression uses, as ``stack.name`` or ``stack["name"]``."""
     found = list(tokens(source))
+    variables = {"stack", "attributes", *MEMBERS} - _macro_parameters(found)
     for index, token in enumerate(found):
-        if token.kind != "name" or token.value not in ("stack", "attributes"):
+        if token.kind != "name" or token.value not in variables:
             continue
         before = [one.value for one in found[max(index - 2, 0) : index]]
         if before[-1:] == ["."] and not (token.value == "attributes" and before == ["instance", "."]):
@@ -166,17 +169,25 @@ class _Check:
 
     def _uses(self, uses: Iterator[Use] | Sequence[Use], text: str | None, pointer: str) -> None:
         for use in uses:
-            is_step = use.of == "stack"
-            known = self.names.steps if is_step else self.names.attributes
+            known, what = self._known(use.of)
             if known is None or use.name in known:
                 continue
-            what = "there is no step" if is_step else "the schema of the attributes has no"
             # Looking for a similar name takes long, and problems that are only counted are not read.
             close = [] if self.problems.is_full else get_close_matches(use.name, sorted(known), n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             caret = None if text is None else caret_at_offset(text, use.at)
             message = f"{what} {use.name!r}{hint}"
             self.problems.add(Problem(pointer=pointer, rule="reference", message=message, caret=caret))
+
+    def _known(self, of: str) -> tuple[Collection[str] | None, str]:
+        """Return the known names, None if any is allowed, and the beginning of the message about another one."""
+        match of:
+            case "stack":
+                return self.names.steps, "there is no step"
+            case "attributes":
+                return self.names.attributes, "the schema of the attributes has no"
+            case _:
+                return MEMBERS[of], f"the variable {of} has no"
 
     def _directives(self, name: str, source: str, pointer: str) -> None:
         if name not in _OF_CONTROLLERS:
@@ -185,6 +196,13 @@ class _Check:
             message = f"there is no directive {directive!r}; there are {', '.join(sorted(DIRECTIVES))}"
             caret = caret_at_offset(source, at)
             self.problems.add(Problem(pointer=pointer, rule="directive", message=message, caret=caret))
+
+
+def _macro_parameters(found: Sequence[Token]) -> set[str]:
+    """Return the names that macros declare, as in ``response.events.filter(event, event.isPaid)``."""
+    values = [token.value for token in found]
+    calls = (index for index, value in enumerate(values) if value in _MACROS)
+    return {values[index + 2] for index in calls if values[index + 1 : index + 4 : 2] == ["(", ","]}
 
 
 def _is_result(found: Sequence[Token], index: int) -> bool:

@@ -123,4 +123,6 @@ def _retry_config(reader: Reader) -> RetryConfig:
         pause_before_cancel=reader.flag("pauseBeforeCancel"),
         jitter_percent=reader.whole("jitterPercent"),
         refused_hours=reader.whole("refusedHours"),
+        stop_if=callback(reader, "stopIf", ResultType.BOOL),
+        retry_at=reader.times_of_day("retryAt"),
     )

@@ -7,6 +7,7 @@ returns a harmless value instead, so that reading continues and finds the other 
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from datetime import time
 from enum import StrEnum
 from typing import TypeVar
 
@@ -148,6 +149,10 @@ class Reader:
     def names(self, name: str) -> tuple[str, ...]:
         """Return a list of names; empty if it is missing or wrong."""
         return tuple(self._value(name) or ())
+
+    def times_of_day(self, name: str) -> tuple[time, ...]:
+        """Return a list of local times, sorted; empty if it is missing or wrong."""
+        return tuple(sorted(time.fromisoformat(text) for text in self._value(name) or ()))
 
     def choice(self, name: str, choices: type[E]) -> E:
         """Return a choice that is required or has a default; the first one if it is missing."""

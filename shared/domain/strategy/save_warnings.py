@@ -28,6 +28,7 @@ def warnings_of(
         *_tasks_without_retries(definition),
         *_retries_that_never_happen(definition),
         *_messages_sent_once(definition),
+        *_settings_of_no_retry(definition),
     ]
     placed = [
         Problem(pointer=f"{pointer}{warning.pointer}", rule=warning.rule, message=warning.message)
@@ -86,6 +87,21 @@ def _messages_sent_once(definition: Definition) -> Iterator[Problem]:
                 )
                 at = f"{place}/steps/{index}/repeatOnRetry"
                 yield Problem(pointer=at, rule="side-path-once", message=message)
+
+
+def _settings_of_no_retry(definition: Definition) -> Iterator[Problem]:
+    """Warn about each ``stopIf`` and ``retryAt`` of a configuration without retries."""
+    for place, task in _tasks(definition):
+        of_steps = (
+            (f"{place}/steps/{index}", step.retry_config) for index, step in enumerate(task.steps.values())
+        )
+        for owner, policy in [(place, task.retry_config), *of_steps]:
+            if policy is None or policy.times:
+                continue
+            given = {"stopIf": policy.stop_if is not None, "retryAt": bool(policy.retry_at)}
+            for name in (name for name, is_given in given.items() if is_given):
+                message = "has no effect, because there are no retries; give times or retryStrategy"
+                yield Problem(pointer=f"{owner}/retryConfig/{name}", rule="without-retries", message=message)
 
 
 def _unchecked_formats(definition: Definition) -> Iterator[Problem]:

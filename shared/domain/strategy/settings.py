@@ -27,6 +27,7 @@ from shared.domain.strategy.shapes import (
     shape,
     templates,
     text,
+    times_of_day,
     whole,
     wholes,
 )
@@ -39,6 +40,7 @@ MAX_CYCLE = 1_000_000_000
 MAX_AMOUNT = 1_000_000
 """The largest amount of a distance in time, in its unit."""
 MAX_RETRIES = 1000
+MAX_RETRY_TIMES = 24
 MAX_SEARCHABLE = 3
 """How many attributes of a strategy are searchable: there are as many indexes."""
 MAX_REFUSED_HOURS = 7 * 24
@@ -282,6 +284,14 @@ RETRY_CONFIG = shape(
             MAX_REFUSED_HOURS,
             "How long a service may refuse a call for now (429, 503) before that is an error.",
             default=24,
+        ),
+        "stopIf": callback(
+            "a bool",
+            "whether no retry follows although attempts are left. `response` is the body of the failed answer.",
+        ),
+        "retryAt": times_of_day(
+            "Times of day in the strategy's zone, for example `09:00`: a retry waits for the next of them.",
+            high=MAX_RETRY_TIMES,
         ),
     },
 )

@@ -12,6 +12,9 @@ from typing import NamedTuple
 MAX_TEXT_LENGTH = 4096
 MAX_KEY_LENGTH = 100
 
+TIME_OF_DAY = "^([01][0-9]|2[0-3]):[0-5][0-9]$"
+"""The pattern of a local time."""
+
 
 class Kind(StrEnum):
     """The kinds of fields."""
@@ -21,6 +24,7 @@ class Kind(StrEnum):
     WHOLE = auto()  # a whole number within the bounds
     WHOLES = auto()  # a list of whole numbers within the bounds, each once
     NAMES = auto()  # a list of names, each once; the bounds count them
+    TIMES = auto()  # a list of times of day, each once; the bounds count them
     CHOICE = auto()  # one of a few strings
     PART = auto()  # an object of a declared shape
     PARTS = auto()  # a list of objects of a declared shape; the bounds count its entries
@@ -144,6 +148,11 @@ def wholes(low: int, high: int, does: str) -> Field:
 def names(does: str, *, high: int) -> Field:
     """Declare a list of names."""
     return Field(Kind.NAMES, does, high=high)
+
+
+def times_of_day(does: str, *, high: int) -> Field:
+    """Declare a list of local times, from ``00:00`` to ``23:59``. If it is given, it must not be empty."""
+    return Field(Kind.TIMES, does, low=1, high=high)
 
 
 def choice(

@@ -17,6 +17,42 @@ VARIABLES: Mapping[str, VariableType] = {
     "env": VariableType.STRING,
 }
 
+MEMBERS: Mapping[str, tuple[str, ...]] = {
+    "instance": (
+        "sid",
+        "strategyId",
+        "description",
+        "status",
+        "cycle",
+        "startDate",
+        "endDate",
+        "executionDate",
+        "plannedDate",
+        "executionDay",
+        "attributes",
+        "cancelReason",
+        "nextDate",
+        "stoppedReason",
+    ),
+    "event": (
+        "sid",
+        "task",
+        "main",
+        "date",
+        "plannedDate",
+        "data",
+        "createdCycle",
+        "run",
+        "attempt",
+        "nextRetryAt",
+        "attemptsLeft",
+        "worker",
+        "idempotencyKey",
+        "correlationId",
+    ),
+}
+"""The members of the variables whose members are the same for all strategies."""
+
 DIRECTIVES = frozenset(
     {"response", "attributes", "cancelInstance", "pauseInstance", "createEvents", "cancelTasks", "fail"}
 )

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from shared.domain.steps.call import Answered, CallOutcome, TimedOut, Unreachable
+from tests.application.lives import Life
 from tests.dialects.core.client import Client
 from tests.dialects.wire import ROOT
 
@@ -99,3 +101,53 @@ class TestReadmeStrategy:
             # Summer time has begun, and the local time is still 10:00.
             ("2026-03-31T08:00:00.000Z", ["2026-03-28T09:00:00.000Z"]),
         ]
+
+
+class TestHardDecline:
+    """The recipe about hard declines does what its text says."""
+
+    SETTINGS = next(recipe.settings for recipe in RECIPES if recipe.title == "A hard decline stops at once")
+
+    def life(self, answer: CallOutcome) -> Life:
+        """Return four days of a subscription whose first charge, at 13:00 in Paris on 1 January, has this answer."""
+        attributes = {"customer": "ann", "price": 20}
+        return Life(self.SETTINGS, answer, attributes=attributes, to="2026-01-05T12:00")
+
+    def declined(self, **error: str) -> Life:
+        return self.life(Answered(status=402, body={"error": {"code": "card_declined", **error}}))
+
+    def test_a_soft_decline_is_retried_at_a_time_of_day(self) -> None:
+        of = self.declined(decline_code="insufficient_funds")
+
+        assert of.requests[1].body["text"] == (
+            "Your card was declined. We try again on 3 January, 18:00; 3 attempts left."
+        )
+        assert [call[:11] for call in of.calls] == ["01-01 12:00", "01-01 12:00", "01-03 17:00"]
+
+    @pytest.mark.parametrize(
+        "code", ["lost_card", "stolen_card", "pickup_card", "revocation_of_authorization"]
+    )
+    def test_a_hard_decline_pauses_after_one_charge(self, code: str) -> None:
+        of = self.declined(decline_code=code)
+
+        assert [request.url.rsplit("/", 1)[1] for request in of.requests] == ["charges", "mails"]
+        assert of.requests[1].body["reason"] == "exhausted:http-402"
+        assert of.instance.status == "PAUSED"
+        assert of.instance.stop_note == ("charge: shop/charge returned HTTP 402 (retries stopped by stopIf)")
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            TimedOut(why="late"),
+            Answered(status=500),
+            Answered(status=402, body="<html>"),
+            Unreachable(why="no"),
+        ],
+    )
+    def test_any_other_failure_is_retried(self, answer: CallOutcome) -> None:
+        of = self.life(answer)
+
+        assert [request.url.rsplit("/", 1)[1] for request in of.requests] == ["charges", "mails", "charges"]
+
+    def test_a_decline_without_a_code_is_retried(self) -> None:
+        assert len(self.declined().requests) == 3

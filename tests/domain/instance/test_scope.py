@@ -1,21 +1,30 @@
 import re
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shared.domain.calendar.dates import ResetTo, Span, Unit, moment_at
-from shared.domain.instance.event import EventKind
+from shared.domain.instance.event import Event, EventKind, EventStatus, Move
 from shared.domain.instance.journal import StepResult
 from shared.domain.instance.model import CancelReason, InstanceStatus
 from shared.domain.instance.reason import ErrorKind
-from shared.domain.instance.run import StepError
-from shared.domain.instance.scope import directives, instant, is_true, scope, span_of, with_response
+from shared.domain.instance.run import Failure, StepError
+from shared.domain.instance.scope import (
+    directives,
+    instant,
+    is_true,
+    scope,
+    span_of,
+    with_failure,
+    with_response,
+)
 from shared.domain.strategy.model import Delta
-from shared.domain.strategy.variables import VARIABLES
+from shared.domain.strategy.variables import MEMBERS, VARIABLES
 from shared.expressions import EvaluationError
-from tests.factories import NOON, a_definition, a_stop, a_strategy, an_event, an_instance, an_intent
+from tests.factories import HOUR, NOON, a_definition, a_stop, a_strategy, an_event, an_instance, an_intent
 
 STRATEGY = a_strategy()
 PAGE = Path(__file__).parents[3] / "docs" / "expressions.md"
@@ -45,6 +54,20 @@ class TestScope:
         assert told["instance"][1] == list(seen["instance"])
         assert sorted(told["event"][1]) == sorted(seen["event"])
         assert sorted(told["stack"][1]) == sorted([*result, *result["error"]])
+
+    def test_the_names_that_are_checked_when_saved_are_those_that_are_seen(self) -> None:
+        seen = variables(event=an_event())
+
+        assert {name: tuple(seen[name]) for name in MEMBERS} == MEMBERS
+
+    def test_the_planned_date_is_the_one_before_a_move(self) -> None:
+        moved = an_event(date=NOON, move=Move(planned=NOON - timedelta(days=2), why="a callback"))
+        seen = variables(event=moved)["event"]
+        assert (seen["date"], seen["plannedDate"]) == ("2026-01-31T12:00:00.000Z", "2026-01-29T12:00:00.000Z")
+
+    def test_a_retry_does_not_move_the_planned_date(self) -> None:
+        retried = an_event(date=NOON, first_date=NOON - timedelta(days=1))
+        assert variables(event=retried)["event"]["plannedDate"] == "2026-01-30T12:00:00.000Z"
 
     def test_the_event_is_empty_outside_an_event(self) -> None:
         bare = variables()
@@ -76,9 +99,12 @@ class TestScope:
             "startDate": "2026-01-31T12:00:00.000Z",
             "endDate": "2026-12-31T00:00:00.000Z",
             "executionDate": "2026-02-28T23:30:00.000Z",
+            "plannedDate": "2026-02-28T23:30:00.000Z",
             "executionDay": 1,
             "attributes": attributes,
             "cancelReason": "MAX_ATTEMPTS",
+            "nextDate": None,
+            "stoppedReason": "operator:ann",
         }
 
     def test_the_instance_variable_without_a_plan_has_nulls(self) -> None:
@@ -100,10 +126,13 @@ class TestScope:
             "task": "charge",
             "main": False,
             "date": "2026-01-31T12:00:00.000Z",
+            "plannedDate": "2026-01-31T12:00:00.000Z",
             "data": {"invoice": "A-1"},
             "createdCycle": 5,
             "run": 3,
             "attempt": 2,
+            "nextRetryAt": None,
+            "attemptsLeft": None,
             "worker": None,
             "idempotencyKey": None,
             "correlationId": None,
@@ -163,6 +192,105 @@ class TestScope:
 
     def test_a_controller_sees_the_response(self) -> None:
         assert with_response(variables(), {"n": 1})["response"] == {"n": 1.0}
+
+
+class TestSidePaths:
+    """A mail can say when the next attempt is, how many are left, and why the instance is stopped. All come from the
+    stored failure, so that a repeated request is equal.
+    """
+
+    BEFORE_RETRY = Failure(
+        step="charge",
+        failed_at=NOON,
+        error=StepError(message="HTTP 402", kind=ErrorKind.HTTP, status=402),
+        retry_at=NOON + 48 * HOUR,
+        attempts_left=2,
+        next_at=NOON + HOUR,
+    )
+    BEFORE_PAUSE = replace(BEFORE_RETRY, retry_at=None, attempts_left=0, next_at=None, pauses=True)
+
+    def seen(self, failure: Failure | None, *others: Event, **members: Any) -> tuple[Any, ...]:
+        event = an_event()
+        instance = an_instance(event, *others, **members)
+        intent = an_intent(failure=failure)
+        found = scope(STRATEGY, instance, now=NOON, event=event, intent=intent)
+        return (
+            found["event"]["nextRetryAt"],
+            found["event"]["attemptsLeft"],
+            found["instance"]["nextDate"],
+            found["instance"]["stoppedReason"],
+        )
+
+    def test_before_a_retry(self) -> None:
+        assert self.seen(self.BEFORE_RETRY) == (
+            "2026-02-02T12:00:00.000Z",
+            2,
+            "2026-01-31T13:00:00.000Z",
+            None,
+        )
+
+    def test_before_a_pause(self) -> None:
+        assert self.seen(self.BEFORE_PAUSE) == (None, 0, None, "exhausted:http-402")
+
+    def test_the_reason_has_the_class_of_any_error(self) -> None:
+        crashed = replace(self.BEFORE_PAUSE, error=StepError(message="no answer", kind=ErrorKind.TIMEOUT))
+
+        assert self.seen(crashed)[3] == "exhausted:timeout"
+
+    def test_they_are_null_on_the_main_path(self) -> None:
+        assert self.seen(None) == (None, None, None, None)
+
+    def test_other_events_change_nothing_after_the_failure(self) -> None:
+        sooner = an_event(9, kind=EventKind.ADDED, date=NOON, due_at=NOON)
+
+        for failure in (self.BEFORE_RETRY, self.BEFORE_PAUSE):
+            assert self.seen(failure, sooner) == self.seen(failure)
+
+    def test_a_pause_by_an_operator_is_no_reason_before_a_pause(self) -> None:
+        paused: dict[str, Any] = {"status": InstanceStatus.PAUSED, "stop": a_stop()}
+
+        assert self.seen(self.BEFORE_PAUSE, **paused)[3] == "exhausted:http-402"
+        assert self.seen(self.BEFORE_RETRY, **paused)[3] == "operator:ann"
+
+    def test_a_failure_can_be_added_for_the_rules_that_begin_the_path(self) -> None:
+        bare = variables(event=an_event())
+        found = with_failure(bare, self.BEFORE_RETRY)
+
+        assert (found["event"]["attemptsLeft"], bare["event"]["attemptsLeft"]) == (2, None)
+        assert found["event"]["task"] == "charge"
+        assert found["instance"]["attributes"] == {"fee": 39.0}
+
+
+class TestNextDate:
+    """On the main path the next date is that of the other event that comes first, and null if there is none."""
+
+    def next_date(self, *others: Event, **members: Any) -> str | None:
+        event = an_event(due_at=NOON)
+        found = scope(STRATEGY, an_instance(event, *others, **members), now=NOON, event=event)
+        date: str | None = found["instance"]["nextDate"]
+        return date
+
+    def test_the_first_of_the_others_counts(self) -> None:
+        later = an_event(2, due_at=NOON + 3 * HOUR)
+        first = an_event(3, kind=EventKind.ADDED, date=NOON + 5 * HOUR, due_at=NOON + 2 * HOUR)
+
+        assert self.next_date(later, first) == "2026-01-31T14:00:00.000Z"
+
+    def test_the_running_event_does_not_count(self) -> None:
+        assert self.next_date() is None
+
+    def test_an_event_on_hold_does_not_start_by_itself(self) -> None:
+        assert self.next_date(an_event(2, status=EventStatus.ONHOLD)) is None
+
+    def test_a_stopped_instance_has_none(self) -> None:
+        pending = an_event(2, due_at=NOON + HOUR)
+
+        assert self.next_date(pending, status=InstanceStatus.PAUSED, stop=a_stop()) is None
+
+    def test_it_is_null_while_dates_are_planned(self) -> None:
+        instance = an_instance(an_event(due_at=NOON + HOUR))
+
+        assert scope(STRATEGY, instance, now=NOON, date=NOON)["instance"]["nextDate"] is None
 
 
 class TestNumbers:

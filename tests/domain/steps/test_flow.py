@@ -355,6 +355,8 @@ class TestBeforeARetry:
             failed_at=NOON,
             error=StepError(message="api/call returned HTTP 402", kind=ErrorKind.HTTP, status=402),
             retry_at=NOON + HOUR,
+            attempts_left=2,
+            next_at=NOON + HOUR,
         )
         assert (run.at, run.intent.path, run.intent.failure) == ("mail", Path.BEFORE_RETRY, failure)
         run.now += timedelta(minutes=5)

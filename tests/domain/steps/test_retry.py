@@ -1,10 +1,12 @@
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
 
 from shared.domain.calendar.dates import DATE_FORMS, ResetTo, Unit
 from shared.domain.calendar.instance_schedule import OwnSchedule
+from shared.domain.instance.journal import StepResult
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.run import Failure, StepError
@@ -31,7 +33,8 @@ def decided(
     instance, event = instance or an_instance(), an_event(attempt=attempt)
     variables = scope(MADRID, instance, now=now, event=event)
     failed = FailedStep(step=a_step(), error=ERROR, attempt=attempt)
-    return failure(MADRID, instance, event, policy, failed, variables=variables, now=now)
+    found, notes = failure(MADRID, instance, event, policy, failed, variables=variables, now=now)
+    return found, "; ".join(notes) or None
 
 
 def retry_at(policy: RetryConfig, **members: Any) -> datetime | None:
@@ -115,7 +118,14 @@ class TestFailure:
         late = NOON + timedelta(minutes=17)
 
         assert decided(RetryConfig(times=2, retry_after=hours(1)), now=late) == (
-            Failure(step="only", failed_at=late, error=ERROR, retry_at=late + HOUR),
+            Failure(
+                step="only",
+                failed_at=late,
+                error=ERROR,
+                retry_at=late + HOUR,
+                attempts_left=2,
+                next_at=late + HOUR,
+            ),
             None,
         )
 
@@ -166,10 +176,9 @@ class TestDate:
         policy = RetryConfig(times=1, retry_after=days(2, from_attribute="payday"))
         paid = an_instance(attributes={"payday": "2026-02-05T09:00:00Z"})
 
-        assert decided(policy, instance=paid) == (
-            Failure(step="only", failed_at=NOON, error=ERROR, retry_at=datetime(2026, 2, 7, 9, tzinfo=UTC)),
-            None,
-        )
+        failed, note = decided(policy, instance=paid)
+
+        assert (failed.retry_at, note) == (datetime(2026, 2, 7, 9, tzinfo=UTC), None)
 
     def test_an_attribute_without_a_date_counts_as_now_and_gets_a_note(self) -> None:
         failed, note = decided(RetryConfig(times=1, retry_after=days(2, from_attribute="payday")))
@@ -307,3 +316,213 @@ class TestEarliest:
         found, _ = failure(MADRID, instance, event, policy, failed, variables=variables, now=NOON)
 
         assert found.retry_at == expected
+
+
+class TestAttemptsLeft:
+    """Before a retry, so many attempts are left, with that one. None are left once they are used up."""
+
+    @pytest.mark.parametrize(("attempt", "left"), [(1, 3), (2, 2), (3, 1), (4, 0)])
+    def test_they_count_down_to_zero(self, attempt: int, left: int) -> None:
+        failed, _ = decided(RetryConfig(times=3, retry_after=hours(1)), attempt=attempt)
+
+        assert failed.attempts_left == left
+        assert (failed.retry_at is None) == (left == 0)
+
+    def test_the_number_of_an_own_schedule_counts(self) -> None:
+        instance = an_instance(schedule=OwnSchedule(retry_times=5))
+        task = a_task(retry_config=RetryConfig(times=1, retry_after=hours(1)))
+        policy = policy_of(instance, task, a_step())
+
+        assert decided(policy, instance=instance)[0].attempts_left == 5
+
+
+class TestNextAt:
+    """The instance next acts at the retry, or at another event before it. An instance that pauses does not."""
+
+    POLICY = RetryConfig(times=1, retry_after=hours(2), pause_before_cancel=True)
+
+    @pytest.mark.parametrize(("due", "expected"), [(1, 1), (2, 2), (3, 2)])
+    def test_the_earlier_of_retry_and_other_event_counts(self, due: int, expected: int) -> None:
+        other = an_event(2, due_at=NOON + due * HOUR)
+
+        assert (
+            decided(self.POLICY, instance=an_instance(an_event(), other))[0].next_at == NOON + expected * HOUR
+        )
+
+    def test_the_failed_event_itself_does_not_count(self) -> None:
+        assert decided(self.POLICY, instance=an_instance(an_event(due_at=NOON)))[0].next_at == NOON + 2 * HOUR
+
+    def test_there_is_none_before_a_pause(self) -> None:
+        other = an_event(2, due_at=NOON + HOUR)
+        failed, _ = decided(self.POLICY, attempt=2, instance=an_instance(an_event(), other))
+
+        assert (failed.pauses, failed.next_at) == (True, None)
+
+
+class TestStopIf:
+    """``stopIf`` is asked about a definite failure. If it is true, the attempts are used up."""
+
+    HARD = "response.code == 'lost_card'"
+
+    def asked(
+        self, result: StepResult | None, source: str = HARD, *, attempt: int = 1, pause: bool = False
+    ) -> tuple[Failure, tuple[str, ...]]:
+        policy = RetryConfig(times=2, retry_after=hours(1), stop_if=source, pause_before_cancel=pause)
+        event = an_event(attempt=attempt)
+        stack = {} if result is None else {"only": result}
+        variables = scope(MADRID, an_instance(), now=NOON, event=event, stack=stack)
+        failed = FailedStep(step=a_step(), error=ERROR, attempt=attempt, result=result)
+        return failure(MADRID, an_instance(), event, policy, failed, variables=variables, now=NOON)
+
+    def declined(self, data: Any, **members: Any) -> StepResult:
+        error = StepError(message="HTTP 402", kind=ErrorKind.HTTP, status=402, data=data)
+        return StepResult(success=False, error=error, **members)
+
+    @pytest.mark.parametrize("pause", [False, True])
+    def test_a_hard_decline_uses_up_the_attempts(self, pause: bool) -> None:  # noqa: FBT001 - a case
+        failed, notes = self.asked(self.declined({"code": "lost_card"}), pause=pause)
+
+        assert failed == Failure(
+            step="only",
+            failed_at=NOON,
+            error=replace(ERROR, message="shop/charge returned HTTP 503 (retries stopped by stopIf)"),
+            pauses=pause,
+        )
+        assert failed.error.error_class == "http-503"
+        assert notes == ("retries stopped by stopIf",)
+
+    def test_a_soft_decline_is_retried(self) -> None:
+        failed, notes = self.asked(self.declined({"code": "insufficient_funds"}))
+
+        assert (failed.retry_at, failed.error, notes) == (NOON + HOUR, ERROR, ())
+
+    def test_a_call_in_doubt_is_no_hard_decline(self) -> None:
+        failed, notes = self.asked(self.declined({"code": "lost_card"}, in_doubt=True), source="true")
+
+        assert (failed.retry_at, notes) == (NOON + HOUR, ())
+
+    def test_a_step_that_was_not_executed_has_no_answer(self) -> None:
+        assert self.asked(None, source="true")[0].retry_at == NOON + HOUR
+
+    def test_a_success_with_a_broken_rule_is_no_decline(self) -> None:
+        broken = StepResult(success=True, response={"code": "lost_card"}, error=StepError(message="rule"))
+
+        assert self.asked(broken, source="true")[0].retry_at == NOON + HOUR
+
+    def test_the_answer_is_the_response_if_a_controller_failed_the_step(self) -> None:
+        error = StepError(message="declined", kind=ErrorKind.CONTROLLER)
+        result = StepResult(success=False, response={"code": "lost_card"}, error=error)
+
+        assert self.asked(result)[0].retry_at is None
+
+    def test_an_empty_body_of_an_error_is_a_body(self) -> None:
+        result = self.declined("", response={"code": "lost_card"})
+
+        assert self.asked(result, source="response == ''")[0].retry_at is None
+
+    def test_the_status_is_on_the_stack(self) -> None:
+        result = self.declined(None)
+
+        assert self.asked(result, source="stack.only.error.status == 402")[0].retry_at is None
+        assert self.asked(result, source="stack.only.error.status == 400")[0].retry_at == NOON + HOUR
+
+    def test_the_answer_is_null_without_one(self) -> None:
+        unreachable = StepResult(
+            success=False, error=StepError(message="no token", kind=ErrorKind.UNREACHABLE)
+        )
+
+        assert self.asked(unreachable, source="response == null")[0].retry_at is None
+
+    @pytest.mark.parametrize("source", [HARD, "response"])
+    def test_the_retries_go_on_if_it_cannot_be_evaluated(self, source: str) -> None:
+        failed, notes = self.asked(self.declined({"other": 1}), source=source)
+
+        assert failed.retry_at == NOON + HOUR
+        (note,) = notes
+        assert note.startswith("stopIf of only: ")
+
+    def test_it_is_not_asked_about_the_last_attempt(self) -> None:
+        failed, notes = self.asked(self.declined({"code": "lost_card"}), attempt=3)
+
+        assert (failed.retry_at, failed.error, notes) == (None, ERROR, ())
+
+    def test_a_long_message_keeps_the_note(self) -> None:
+        policy = RetryConfig(times=2, retry_after=hours(1), stop_if="true")
+        long = replace(ERROR, message="x" * 2000)
+        failed = FailedStep(step=a_step(), error=long, attempt=1, result=self.declined(None))
+        variables = scope(MADRID, an_instance(), now=NOON, event=an_event())
+        found, _ = failure(MADRID, an_instance(), an_event(), policy, failed, variables=variables, now=NOON)
+
+        assert len(found.error.message) == 1000
+        assert found.error.message.endswith("x (retries stopped by stopIf)")
+
+    def test_an_own_schedule_keeps_it(self) -> None:
+        policy = RetryConfig(times=0, stop_if="true", retry_at=(time(9),))
+        instance = an_instance(schedule=OwnSchedule(retry_times=5))
+        of_schedule = policy_of(instance, a_task(retry_config=policy), a_step())
+
+        assert (of_schedule.times, of_schedule.stop_if, of_schedule.retry_at) == (5, "true", (time(9),))
+
+
+class TestRetryAt:
+    """A retry waits for the next time of day of ``retryAt`` in the strategy's zone. No jitter is added."""
+
+    TIMES = (time(9), time(18))
+
+    def policy(self, delay: Delta | None = None, **members: Any) -> RetryConfig:
+        return RetryConfig(
+            times=3, retry_after=delay or hours(1), retry_at=self.TIMES, **{"jitter_percent": 100, **members}
+        )
+
+    @pytest.mark.parametrize(
+        ("amount", "day", "hour"),
+        [
+            (0, 31, 17),  # it is 13:00 in Madrid
+            (4, 31, 17),
+            (5, 31, 17),  # 18:00 in Madrid exactly
+            (6, 32, 8),
+            (20, 32, 8),
+        ],
+    )
+    def test_a_delay_ends_at_the_next_time(self, amount: int, day: int, hour: int) -> None:
+        expected = datetime(2026, 1, 31, hour, tzinfo=UTC) + timedelta(days=day - 31)
+
+        assert retry_at(self.policy(hours(amount))) == expected
+
+    def test_a_date_that_was_reset_moves_too(self) -> None:
+        policy = self.policy(days(1, reset_to=ResetTo(hour=10, minute=30)))
+
+        assert retry_at(policy) == datetime(2026, 2, 1, 17, tzinfo=UTC)
+
+    def test_the_date_of_a_callback_moves_too(self) -> None:
+        policy = self.policy(hours(1, retry_event_callback='{"unit": "days", "amount": 2}'))
+
+        assert retry_at(policy) == datetime(2026, 2, 2, 17, tzinfo=UTC)
+
+    @pytest.mark.parametrize(
+        ("earliest", "expected"),
+        [
+            (datetime(2026, 1, 31, 17, tzinfo=UTC), datetime(2026, 1, 31, 17, tzinfo=UTC)),
+            (datetime(2026, 1, 31, 17, 0, 1, tzinfo=UTC), datetime(2026, 2, 1, 8, tzinfo=UTC)),
+            (datetime(2026, 2, 3, 12, tzinfo=UTC), datetime(2026, 2, 3, 17, tzinfo=UTC)),
+            (datetime(2026, 1, 31, 12, tzinfo=UTC), datetime(2026, 1, 31, 17, tzinfo=UTC)),
+        ],
+    )
+    def test_it_is_the_first_time_that_the_service_allows(
+        self, earliest: datetime, expected: datetime
+    ) -> None:
+        failed = FailedStep(step=a_step(), error=ERROR, attempt=1, earliest=earliest)
+        variables = scope(MADRID, an_instance(), now=NOON, event=an_event())
+        found, _ = failure(
+            MADRID, an_instance(), an_event(), self.policy(), failed, variables=variables, now=NOON
+        )
+
+        assert found.retry_at == expected
+
+    def test_attempts_are_used_up_if_there_is_no_such_time(self) -> None:
+        last_day = datetime(9999, 12, 31, 17, tzinfo=UTC)
+        failed, note = decided(self.policy(hours(1), pause_before_cancel=True), now=last_day)
+
+        assert (failed.retry_at, failed.pauses) == (None, True)
+        assert note is not None
+        assert note.startswith("retryAt: no such date")

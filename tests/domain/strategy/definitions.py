@@ -152,6 +152,8 @@ def full() -> dict[str, Any]:
                             "pauseBeforeCancel": True,
                             "jitterPercent": 25,
                             "refusedHours": 6,
+                            "stopIf": "response.code == 'lost_card'",
+                            "retryAt": ["18:30", "09:00"],
                         },
                         "resetAttempts": True,
                         "optional": True,

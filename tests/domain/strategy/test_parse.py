@@ -1,6 +1,6 @@
 """Parsing a whole definition, when it is saved and when it is loaded."""
 
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 import pytest
@@ -262,6 +262,8 @@ class TestEveryField:
                                 pause_before_cancel=True,
                                 jitter_percent=25,
                                 refused_hours=6,
+                                stop_if="response.code == 'lost_card'",
+                                retry_at=(time(9), time(18, 30)),
                             ),
                             reset_attempts=True,
                             optional=True,

@@ -130,6 +130,7 @@ class TestTexts:
             ("/services/0/methods/0/url", 1000),
             ("/schedule/calendars/1/cron", 512),
             ("/onCreateTasks/0/createIf", 4096),
+            ("/tasks/0/steps/0/retryConfig/stopIf", 4096),
         ],
     )
     def test_texts_beyond_their_bounds_are_reported(self, pointer: str, longest: int) -> None:
@@ -147,6 +148,56 @@ class TestTexts:
         assert problems(changed(pointer, "")) == []
         assert problems(changed(pointer, "x" * 4096)) == []
         assert broken_rules(changed(pointer, "x" * 4097)) == [(pointer, "too-long")]
+
+
+class TestTimesOfDay:
+    """``retryAt`` holds 1 to 24 times, each once, in any order. Source: docs/contracts/core.md section 3.6."""
+
+    POINTER = "/tasks/0/steps/0/retryConfig/retryAt"
+
+    def of(self, value: Any) -> list[tuple[str, str, str]]:
+        found = problems(changed(self.POINTER, value, of=full()))
+        return [(one.pointer.removeprefix(self.POINTER), one.rule, one.message) for one in found]
+
+    @pytest.mark.parametrize(
+        "value", [["00:00"], ["23:59", "09:00"], [f"{hour:02}:30" for hour in range(24)]]
+    )
+    def test_times_are_accepted(self, value: list[str]) -> None:
+        assert self.of(value) == []
+
+    @pytest.mark.parametrize(
+        ("value", "below", "rule", "message"),
+        [
+            ("09:00", "", "type", "must be a list"),
+            ({"hour": 9}, "", "type", "must be a list"),
+            ([], "", "empty", "must hold at least one time"),
+            ([f"{n % 24:02}:{n:02}" for n in range(25)], "", "too-many", "must hold at most 24 times"),
+            (["09:00", "18:00", "09:00"], "", "repeated", "must hold each time once"),
+        ],
+    )
+    def test_a_faulty_list_is_reported(self, value: Any, below: str, rule: str, message: str) -> None:
+        assert self.of(value) == [(below, rule, message)]
+
+    @pytest.mark.parametrize(
+        "entry",
+        [
+            "9:00",
+            "24:00",
+            "23:60",
+            "09:00:00",
+            "0900",
+            "\u0660\u0669:\u0660\u0660",
+            " 09:00",
+            "09:00\n",
+            "",
+            9,
+            None,
+            {},
+        ],
+    )
+    def test_a_faulty_time_is_reported_at_its_place(self, entry: Any) -> None:
+        message = "must be a time of day from 00:00 to 23:59, for example 09:00"
+        assert self.of(["18:00", entry]) == [("/1", "time", message)]
 
 
 class TestKeys:

@@ -181,6 +181,40 @@ class TestAttributes:
         assert [one.pointer for one in problems(whole)] == ["/services/0/methods/0/requestValidation"]
 
 
+class TestMembers:
+    """``instance`` and ``event`` have the members that the documentation lists."""
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            (
+                "{{event.attemptLeft}}",
+                "the variable event has no 'attemptLeft'; did you mean 'attemptsLeft'?",
+            ),
+            (
+                '${event["attempts_left"]}',
+                "the variable event has no 'attempts_left'; did you mean 'attemptsLeft'?",
+            ),
+            ("{{instance.nextdate}}", "the variable instance has no 'nextdate'; did you mean 'nextDate'?"),
+            ("{{instance.zip}}", "the variable instance has no 'zip'"),
+        ],
+    )
+    def test_a_misspelled_member_is_reported(self, text: str, message: str) -> None:
+        assert [(one.rule, one.message) for one in problems(with_data(text))] == [("reference", message)]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "{{event.attemptsLeft}} until {{event.nextRetryAt}}",
+            "{{instance.nextDate}} {{instance.stoppedReason}} {{instance.attributes.zip}}",
+            "{{event.data.anything}}",
+            '${response.filter(event, event.kind == "paid")}',
+        ],
+    )
+    def test_known_members_are_accepted(self, text: str) -> None:
+        assert problems(with_data(text)) == []
+
+
 class TestDirectives:
     """The names in a map that a controller's expression returns are directives."""
 
@@ -237,8 +271,12 @@ class TestUses:
             ("response.stack.a", []),
             (
                 "instance.attributes.a == attributes.b",
-                [Use("attributes", "a", 9), Use("attributes", "b", 25)],
+                [Use("instance", "attributes", 0), Use("attributes", "a", 9), Use("attributes", "b", 25)],
             ),
+            ("event.run + instance['cycle']", [Use("event", "run", 0), Use("instance", "cycle", 12)]),
+            ("response.filter(event, event.kind == 'paid')", []),
+            ("response.all(stack, stack.a) && event.run > 1", [Use("event", "run", 32)]),
+            ("event.map", [Use("event", "map", 0)]),
             ("response.instance.x.attributes.b", []),
         ],
     )

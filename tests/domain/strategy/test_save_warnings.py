@@ -1,6 +1,6 @@
 """Warnings about valid settings. Source: docs/contracts/core.md section 1.3; docs/concepts.md."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -146,6 +146,28 @@ class TestSidePathOnce:
     )
     def test_other_steps_are_not(self, members: dict[str, Any]) -> None:
         assert warned(self.dunning(**members)) == []
+
+
+class TestSettingsOfNoRetry:
+    """``stopIf`` and ``retryAt`` have no effect without retries."""
+
+    BOTH: ClassVar[dict[str, Any]] = {"stopIf": "true", "retryAt": ["09:00"]}
+
+    def test_each_is_warned_about_where_it_stands(self) -> None:
+        pay = step("pay", retryConfig={**PAUSE, "stopIf": "true"}, nextStep="mail")
+        one = task("charge", pay, step("mail"), retryConfig={"pauseBeforeCancel": True, **self.BOTH})
+        found = warnings_of(strategy_from(settings(one)).definition)
+
+        message = "has no effect, because there are no retries; give times or retryStrategy"
+        assert [(warning.pointer, warning.rule, warning.message) for warning in found] == [
+            ("/tasks/0/retryConfig/retryAt", "without-retries", message),
+            ("/tasks/0/retryConfig/stopIf", "without-retries", message),
+            ("/tasks/0/steps/0/retryConfig/stopIf", "without-retries", message),
+        ]
+
+    @pytest.mark.parametrize("retry", [{**RETRY, **BOTH}, {"retryStrategy": [hours(1)], **BOTH}, PAUSE])
+    def test_retries_are_enough(self, retry: dict[str, Any]) -> None:
+        assert warned(task("charge", step("pay", retryConfig=retry), retryConfig=retry)) == []
 
 
 class TestFormats:
