@@ -6,6 +6,7 @@ from datetime import datetime
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.journal import JournalEntry
 from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.replay import is_sent
 from shared.domain.instance.run import Certainty
 from shared.domain.steps.call import ServiceRequest
@@ -122,8 +123,9 @@ class OneKeyAtATime:
     """Objects to a step that is sent under a new key while the result of an older key is unknown.
 
     The result of a key is known when a definite answer to it is stored: a usable 2xx, or a 4xx that does not ask to
-    call again. This is judged by status, not by the engine's conclusion. A runner that lost its event may still send
-    calls that others have sent since: services do not repeat them.
+    call again; or when an operator has skipped the call. An answer is judged by status, not by the engine's
+    conclusion. A runner that lost its event may still send calls that others have sent since: services do not repeat
+    them.
     """
 
     world: World
@@ -159,6 +161,9 @@ class OneKeyAtATime:
 
 
 def _is_settled(entry: JournalEntry) -> bool:
+    error = entry.outcome.error
+    if error is not None and error.kind is ErrorKind.SKIPPED:
+        return True
     if entry.intent.awaits:
         return entry.outcome.certainty is Certainty.DEFINITE
     status = entry.answered
