@@ -83,14 +83,27 @@ def _type(field: Field) -> str:
             what = "whole number" if field.kind is Kind.WHOLE else "list of whole numbers"
             return f"{what}, {field.low} to {field.high}"
         case Kind.CHOICE:
-            return ", ".join(f"`{value}`" for value in field.choices)
+            return _values(field)
         case Kind.PART:
             return _link(field.shape)
-        case Kind.PARTS | Kind.NAMES:
-            entries = _link(field.shape) if field.kind is Kind.PARTS else "names"
-            return f"list of {entries}{_entries(field)}"
+        case Kind.PARTS | Kind.NAMES | Kind.CHOICES | Kind.DATES:
+            return f"list of {_entry_types(field)}{_entries(field)}"
         case kind:
             return _PLAIN_TYPES[kind]
+
+
+def _entry_types(field: Field) -> str:
+    match field.kind:
+        case Kind.PARTS:
+            return _link(field.shape)
+        case Kind.CHOICES:
+            return _values(field)
+        case kind:
+            return kind.value
+
+
+def _values(field: Field) -> str:
+    return ", ".join(f"`{value}`" for value in field.choices)
 
 
 def _link(shape: Shape) -> str:

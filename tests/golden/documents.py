@@ -6,7 +6,7 @@ Schedules wait for years, messages for days. Stored settings must not change the
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import Enum
 from typing import Any
 
@@ -45,12 +45,8 @@ class Document:
 
 def plain(value: object) -> Json:
     """Return a value of the domain as JSON, with every field, also those with their defaults."""
-    if isinstance(value, Cron):
-        return value.text
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, timedelta):
-        return value.total_seconds()
+    if isinstance(value, Cron | Enum | date | timedelta):
+        return _plain_scalar(value)
     if isinstance(value, Mapping):
         return {key: plain(member) for key, member in value.items()}
     if isinstance(value, tuple | list | frozenset):
@@ -61,6 +57,18 @@ def plain(value: object) -> Json:
         if is_dataclass(value)
         else value
     )
+
+
+def _plain_scalar(value: Cron | Enum | date | timedelta) -> Json:
+    match value:
+        case Cron():
+            return value.text
+        case Enum():
+            return value.value
+        case date():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
 
 
 def changes(golden: Json, today: Json, place: str = "") -> list[str]:
@@ -199,6 +207,9 @@ DEFINITIONS = (
     Document(name="definitions/minimal", write=lambda: plain(stored_definition(settings.MINIMAL))),
     Document(name="definitions/full", write=lambda: plain(stored_definition(settings.FULL))),
     Document(name="definitions/sparse", write=lambda: plain(stored_definition(settings.SPARSE))),
+    Document(
+        name="definitions/business-days", write=lambda: plain(stored_definition(settings.BUSINESS_DAYS))
+    ),
 )
 
 MESSAGES = (

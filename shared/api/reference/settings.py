@@ -60,11 +60,17 @@ def _schema_of(field: Field) -> Json:
         case Kind.NAMES:
             schema = list_of({"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH})
             schema |= {"uniqueItems": True, "maxItems": field.high}
+        case Kind.CHOICES:
+            schema = list_of({"type": "string", "enum": list(field.choices)})
+            schema |= {"uniqueItems": True, "maxItems": field.high}
+        case Kind.DATES:
+            schema = list_of({"type": "string", "format": "date"})
+            schema |= {"uniqueItems": True, "maxItems": field.high}
         case Kind.TEXTS:
             schema = {"type": "object"} | _members(field)
         case kind:
             schema = {"type": _TYPES[kind]} | ({"pattern": field.pattern} if field.pattern else {})
-    if field.choices:
+    if field.kind is Kind.CHOICE:
         schema["enum"] = list(field.choices)
     if field.default is not None:
         schema["default"] = field.default

@@ -6,12 +6,17 @@ Source: docs/contracts/core.md section 1.3; docs/concepts.md "Retries, and what 
 
 from collections.abc import Iterator, Mapping
 
+from shared.domain.calendar.business_days import BusinessDays
+from shared.domain.calendar.public_holidays import last_year_of
 from shared.domain.errors import Problem
 from shared.domain.strategy.model import Definition, NextStepRule, RetryConfig, RuleKind, Step, Task
 from shared.domain.validation.formats import unchecked_formats
 
 MAX_WARNINGS = 50
 """The maximum number of warnings in one answer."""
+
+KNOWN_LONG = 2050
+"""Public holidays that are known until this year or longer cause no warning."""
 
 _EXAMPLE = '{"times": 3, "retryAfter": {"unit": "hours", "amount": 1}}'
 
@@ -26,6 +31,7 @@ def warnings_of(definition: Definition, *, pointer: str = "") -> tuple[Problem, 
         *_tasks_without_retries(definition),
         *_retries_that_never_happen(definition),
         *_messages_sent_once(definition),
+        *_holidays_that_end(definition),
     ]
     placed = [
         Problem(pointer=f"{pointer}{warning.pointer}", rule=warning.rule, message=warning.message)
@@ -84,6 +90,38 @@ def _messages_sent_once(definition: Definition) -> Iterator[Problem]:
                 )
                 at = f"{place}/steps/{index}/repeatOnRetry"
                 yield Problem(pointer=at, rule="side-path-once", message=message)
+
+
+def _holidays_that_end(definition: Definition) -> Iterator[Problem]:
+    """Warn about each country whose public holidays are known for a few years only."""
+    for place, days in _business_days(definition):
+        if days is None or days.country is None:
+            continue
+        last = last_year_of(days.country)
+        if last is not None and last < KNOWN_LONG:
+            message = (
+                f"the public holidays of {days.country} are known until {last}; "
+                "after that, list them in holidays or deploy newer holiday data"
+            )
+            yield Problem(pointer=f"{place}/businessDays/country", rule="holidays-end", message=message)
+
+
+def _business_days(definition: Definition) -> Iterator[tuple[str, BusinessDays | None]]:
+    """Yield the business days of each calendar, leading-up task and retry, with its place."""
+    for index, calendar in enumerate(definition.calendars):
+        place = f"/schedule/calendars/{index}"
+        yield place, calendar.business_days
+        for number, entry in enumerate(calendar.leading_up_tasks):
+            yield f"{place}/leadingUpTasks/{number}/scheduleBefore", entry.schedule_before.business_days
+    for place, task in _tasks(definition):
+        steps = ((f"{place}/steps/{index}", step) for index, step in enumerate(task.steps.values()))
+        for owner, policy in ((place, task.retry_config), *((at, step.retry_config) for at, step in steps)):
+            if policy is None:
+                continue
+            if policy.retry_after is not None:
+                yield f"{owner}/retryConfig/retryAfter", policy.retry_after.business_days
+            for number, delta in enumerate(policy.retry_strategy):
+                yield f"{owner}/retryConfig/retryStrategy/{number}", delta.business_days
 
 
 def _unchecked_formats(definition: Definition) -> Iterator[Problem]:
