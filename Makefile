@@ -142,14 +142,18 @@ build: $(LIBRARIES).ready  ## Build what is deployed: a layer with the libraries
 	@$(PYTHON) -m dev.artifacts .aws-sam/build
 
 # The locked libraries for the target, without what no function reads. The stubs and sources that the CEL wheel has
-# outside its package, and the CEL extensions that are not loaded, are a third of the whole.
+# outside its package, and the CEL extensions that are not loaded, are a third of the whole. Of the holidays' names only
+# the English ones are read, and the holidays of stock exchanges not at all. holidays.countries only imports all 250
+# countries, for which the first date of a country would wait.
 $(LIBRARIES).ready: requirements/runtime.txt Makefile $(SAM_READY)
 	rm -rf $(LIBRARIES)
 	$(SAM_BIN)/uv pip install --quiet --require-hashes --only-binary :all: --link-mode copy --python $(SAM_BIN)/python \
 	  --python-version $(TARGET_PYTHON) --python-platform $(TARGET_PLATFORM) --target $(LIBRARIES) -r requirements/runtime.txt
-	cd $(LIBRARIES) && rm -rf .lock bin bazel-project cel_expr_python/ext boto3/examples
+	cd $(LIBRARIES) && rm -rf .lock bin bazel-project cel_expr_python/ext boto3/examples holidays/financial
 	find $(LIBRARIES) -type d -name tests -prune -exec rm -rf {} +
 	find $(LIBRARIES) -type f -name '*.pyi' -exec rm -f {} +
+	find $(LIBRARIES)/holidays/locale -mindepth 1 -maxdepth 1 -type d ! -name en_US -exec rm -rf {} +
+	: > $(LIBRARIES)/holidays/countries/__init__.py
 	find $(LIBRARIES)/botocore/data -mindepth 1 -maxdepth 1 -type d $(AWS_SERVICES:%=! -name %) -exec rm -rf {} +
 	touch $@
 

@@ -83,14 +83,29 @@ def _type(field: Field) -> str:
             what = "whole number" if field.kind is Kind.WHOLE else "list of whole numbers"
             return f"{what}, {field.low} to {field.high}"
         case Kind.CHOICE:
-            return ", ".join(f"`{value}`" for value in field.choices)
+            return _values(field)
         case Kind.PART:
             return _link(field.shape)
-        case Kind.PARTS | Kind.NAMES | Kind.TIMES:
-            lists = {Kind.NAMES: "names", Kind.TIMES: "times `HH:MM`"}
-            return f"list of {lists.get(field.kind) or _link(field.shape)}{_entries(field)}"
+        case Kind.PARTS | Kind.NAMES | Kind.CHOICES | Kind.DATES | Kind.TIMES:
+            return f"list of {_entry_types(field)}{_entries(field)}"
         case kind:
             return _PLAIN_TYPES[kind]
+
+
+def _entry_types(field: Field) -> str:
+    match field.kind:
+        case Kind.PARTS:
+            return _link(field.shape)
+        case Kind.CHOICES:
+            return _values(field)
+        case Kind.TIMES:
+            return "times `HH:MM`"
+        case kind:
+            return kind.value
+
+
+def _values(field: Field) -> str:
+    return ", ".join(f"`{value}`" for value in field.choices)
 
 
 def _link(shape: Shape) -> str:

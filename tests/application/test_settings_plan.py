@@ -283,3 +283,101 @@ class TestTimeDelta:
         )
         assert before.plan == ["bill PENDING 01-01 13:00"]
         assert after.plan == ["bill PENDING 01-01 15:00"]
+
+
+class TestBusinessDays:
+    """``businessDays``: a due date that is no business day moves. 1 February 2026 is a Sunday."""
+
+    @staticmethod
+    def on_the_first(**more: Any) -> dict[str, Any]:
+        return settings_with("/schedule/calendars/0/businessDays", {"convention": "following", **more})
+
+    @staticmethod
+    def daily(**more: Any) -> dict[str, Any]:
+        """Return settings with a cycle on Monday 5 January, then one a day. 6 January is Epiphany."""
+        of = settings_with("/schedule/initialDelay", {"unit": "days", "amount": 4})
+        of["schedule"]["calendars"][0] |= {
+            "scheduleAfter": DAY,
+            "businessDays": {"convention": "following", **more},
+        }
+        return of
+
+    @pytest.mark.setting("Calendar.businessDays")
+    def test_business_days_of_a_calendar_move_its_cycles(self) -> None:
+        before, after = both("/schedule/calendars/0/businessDays", {"convention": "following"})
+        assert before.plan == ["bill PENDING 02-01 12:00"]
+        assert after.plan == ["bill PENDING 02-02 12:00"]
+
+    @pytest.mark.setting("BusinessDays.convention")
+    @pytest.mark.parametrize(
+        ("convention", "due"), [("preceding", "01-30"), ("modifiedFollowing", "01-30"), ("skip", "04-01")]
+    )
+    def test_convention_is_where_a_date_moves_to(self, convention: str, due: str) -> None:
+        # Closed for the whole of February but its Sunday the 1st: only a date in January or March is left.
+        closed = [f"2026-02-{day:02}" for day in range(2, 29)]
+        before, after = both(
+            "/schedule/calendars/0/businessDays/convention", convention, of=self.on_the_first(holidays=closed)
+        )
+        assert before.plan == ["bill PENDING 03-02 12:00"]
+        assert after.plan == [f"bill PENDING {due} 12:00"]
+
+    @pytest.mark.setting("BusinessDays.weekend")
+    def test_weekend_days_are_no_business_days(self) -> None:
+        before, after = both("/schedule/calendars/0/businessDays/weekend", [], of=self.on_the_first())
+        assert (before.plan, after.plan) == (["bill PENDING 02-02 12:00"], ["bill PENDING 02-01 12:00"])
+
+    @pytest.mark.setting("BusinessDays.country")
+    def test_public_holidays_of_the_country_are_no_business_days(self) -> None:
+        before, after = both(
+            "/schedule/calendars/0/businessDays/country", "AT", of=self.daily(), to="2026-01-05T12:00"
+        )
+        assert (before.plan, after.plan) == (["bill PENDING 01-06 12:00"], ["bill PENDING 01-07 12:00"])
+
+    @pytest.mark.setting("BusinessDays.subdivision")
+    def test_public_holidays_of_the_subdivision_are_no_business_days(self) -> None:
+        before, after = both(
+            "/schedule/calendars/0/businessDays/subdivision",
+            "BY",
+            of=self.daily(country="DE"),
+            to="2026-01-05T12:00",
+        )
+        assert (before.plan, after.plan) == (["bill PENDING 01-06 12:00"], ["bill PENDING 01-07 12:00"])
+
+    @pytest.mark.setting("BusinessDays.holidays")
+    def test_holidays_are_no_business_days(self) -> None:
+        before, after = both(
+            "/schedule/calendars/0/businessDays/holidays", ["2026-02-02"], of=self.on_the_first()
+        )
+        assert (before.plan, after.plan) == (["bill PENDING 02-02 12:00"], ["bill PENDING 02-03 12:00"])
+
+    @pytest.mark.setting("BusinessDays.closed")
+    def test_closed_days_of_the_instance_are_no_business_days(self) -> None:
+        attributes = {**ATTRIBUTES, "closedOn": "2026-02-02, 2026-02-03"}
+        before = Life(self.on_the_first(), attributes=attributes)
+        after = Life(self.on_the_first(closed="closedOn"), attributes=attributes)
+        assert (before.plan, after.plan) == (["bill PENDING 02-02 12:00"], ["bill PENDING 02-04 12:00"])
+
+    @pytest.mark.setting("TimeDelta.businessDays")
+    def test_business_days_of_schedule_before_move_a_leading_up_event(self) -> None:
+        of = settings_with(
+            "/schedule/calendars/0/leadingUpTasks", [{"task": "refund", "scheduleBefore": DAY}]
+        )
+        before, after = both(
+            "/schedule/calendars/0/leadingUpTasks/0/scheduleBefore/businessDays",
+            {"convention": "preceding"},
+            of=of,
+        )
+        assert before.plan == ["refund PENDING 01-31 12:00", "bill PENDING 02-01 12:00"]
+        assert after.plan == ["refund PENDING 01-30 12:00", "bill PENDING 02-01 12:00"]
+
+    @pytest.mark.setting("TimeDelta.businessDays", "BareDelta.businessDays")
+    @pytest.mark.parametrize("place", ["retryAfter", "retryStrategy/0"])
+    def test_business_days_of_a_delay_move_a_retry(self, place: str) -> None:
+        two_days = {"unit": "days", "amount": 2}
+        name, *entry = place.split("/")
+        of = settings_with("/tasks/0/retryConfig", {"times": 1, name: [two_days] if entry else two_days})
+        before, after = both(
+            f"/tasks/0/retryConfig/{place}/businessDays", {"convention": "following"}, DECLINED, of=of
+        )
+        # Saturday and Monday
+        assert (before.plan, after.plan) == (["bill PENDING 01-03 12:00"], ["bill PENDING 01-05 12:00"])

@@ -6,7 +6,7 @@ Schedules wait for years, messages for days. Stored settings must not change the
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from datetime import time, timedelta
+from datetime import date, time, timedelta
 from enum import Enum
 from typing import Any
 
@@ -45,12 +45,8 @@ class Document:
 
 def plain(value: object) -> Json:
     """Return a value of the domain as JSON, with every field, also those with their defaults."""
-    if isinstance(value, Cron):
-        return value.text
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, timedelta | time):
-        return value.total_seconds() if isinstance(value, timedelta) else value.isoformat(timespec="minutes")
+    if isinstance(value, Cron | Enum | date | time | timedelta):
+        return _plain_scalar(value)
     if isinstance(value, Mapping):
         return {key: plain(member) for key, member in value.items()}
     if isinstance(value, tuple | list | frozenset):
@@ -61,6 +57,20 @@ def plain(value: object) -> Json:
         if is_dataclass(value)
         else value
     )
+
+
+def _plain_scalar(value: Cron | Enum | date | time | timedelta) -> Json:
+    match value:
+        case Cron():
+            return value.text
+        case Enum():
+            return value.value
+        case date():
+            return value.isoformat()
+        case time():
+            return value.isoformat(timespec="minutes")
+        case timedelta():
+            return value.total_seconds()
 
 
 def changes(golden: Json, today: Json, place: str = "") -> list[str]:
@@ -200,6 +210,9 @@ DEFINITIONS = (
     Document(name="definitions/full", write=lambda: plain(stored_definition(settings.FULL))),
     Document(name="definitions/sparse", write=lambda: plain(stored_definition(settings.SPARSE))),
     Document(name="definitions/dunning", write=lambda: plain(stored_definition(settings.DUNNING))),
+    Document(
+        name="definitions/business-days", write=lambda: plain(stored_definition(settings.BUSINESS_DAYS))
+    ),
 )
 
 MESSAGES = (

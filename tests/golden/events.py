@@ -196,6 +196,10 @@ COINCIDING = replace(
     why="skipped: its cycle coincides with the one before it",
 )
 
+NO_BUSINESS_DAY = replace(
+    COINCIDING, closed_by=ClosedBy.NO_BUSINESS_DAY, why="skipped: Sunday 1 February 2026 is a weekend day"
+)
+
 FAILED = replace(
     RECORD,
     event=replace(EXECUTING, status=EventStatus.FAILED, failure=DECLINED, attempt=3, run=3),
@@ -287,4 +291,5 @@ EVENTS = (
     _records("record-full", FULL_RECORD),
     _records("records-closed-by", *CLOSED),
     _records("record-coinciding", COINCIDING),
+    _records("record-no-business-day", NO_BUSINESS_DAY),
 )

@@ -426,6 +426,11 @@ def _active() -> Sequence[Golden]:
             "due:13",
         ),
         golden(
+            "of-several-calendars",
+            active(PLANNED, plan=Plan(moment=MOMENT, calendar="monthly")),
+            "due:13",
+        ),
+        golden(
             "own-cron",
             active(
                 PLANNED,

@@ -209,3 +209,64 @@ SPARSE: dict[str, Any] = {
     ],
 }
 """Settings with parts that have their required fields only."""
+
+BUSINESS_DAYS: dict[str, Any] = {
+    **MINIMAL,
+    "schedule": {
+        "calendars": [
+            {
+                "key": "first",
+                "task": "bill",
+                "runOnCycle": 1,
+                "scheduleAfter": {"unit": "months", "amount": 1},
+                "businessDays": {"convention": "preceding", "weekend": []},
+            },
+            {
+                "key": "second",
+                "task": "bill",
+                "runOnCycle": 2,
+                "scheduleAfter": {"unit": "months", "amount": 1},
+                "businessDays": {"convention": "skip", "weekend": ["friday", "saturday"]},
+            },
+            {
+                "key": "monthly",
+                "task": "bill",
+                "scheduleAfter": {"unit": "months", "amount": 1},
+                "businessDays": {
+                    "convention": "modifiedFollowing",
+                    "weekend": ["monday", "tuesday", "wednesday", "thursday", "sunday"],
+                    "country": "DE",
+                    "subdivision": "BY",
+                    "holidays": ["2026-12-24", "2026-12-31"],
+                    "closed": "closedOn",
+                },
+                "leadingUpTasks": [
+                    {
+                        "task": "bill",
+                        "scheduleBefore": {
+                            "unit": "days",
+                            "amount": 3,
+                            "businessDays": {"convention": "preceding", "country": "US"},
+                        },
+                    }
+                ],
+            },
+        ]
+    },
+    "tasks": [
+        {
+            **MINIMAL["tasks"][0],
+            "retryConfig": {
+                "times": 3,
+                "retryStrategy": [{"unit": "days", "amount": 1, "businessDays": {"convention": "following"}}],
+                "retryAfter": {
+                    "unit": "days",
+                    "amount": 1,
+                    "resetTo": {"hour": 9},
+                    "businessDays": {"convention": "following", "country": "DE"},
+                },
+            },
+        }
+    ],
+}
+"""Settings with business days, each convention and each day of the week."""

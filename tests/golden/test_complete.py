@@ -52,7 +52,13 @@ def stored() -> Stored:
     known = [golden for golden in GOLDENS if golden.name in names_in(SCHEMA)]
     # test_items.py proves that the items are read as these values.
     values = [golden.value for golden in known]
-    plain = (settings.MINIMAL, settings.FULL, settings.SPARSE, settings.DUNNING)
+    plain = (
+        settings.MINIMAL,
+        settings.FULL,
+        settings.SPARSE,
+        settings.DUNNING,
+        settings.BUSINESS_DAYS,
+    )
     definitions = [stored_definition(each) for each in plain]
     items = [
         (table, item)

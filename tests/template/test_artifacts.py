@@ -40,6 +40,16 @@ sys.addaudithook(refuse)
 sys.path[:0] = [artifact, layer]
 module, _, name = handler.rpartition(".")
 assert callable(getattr(importlib.import_module(module), name))
+assert "holidays" not in sys.modules
+
+# The layer has the holidays' English names, in every country.
+from datetime import date
+from shared.domain.calendar.public_holidays import holiday_data_version, holiday_name
+assert holiday_name("DE", "BY", date(2026, 12, 25)) == "Christmas Day"
+assert "holidays.countries.japan" not in sys.modules
+assert holiday_name("JP", None, date(2027, 1, 1)) == "New Year's Day"
+assert holiday_name("NZ", None, date(2026, 2, 6)) == "Waitangi Day"
+assert holiday_data_version()
 
 # Only the evaluator is a process of its own, with the layer's library.
 started.clear()

@@ -140,6 +140,7 @@ class SimulationShape(TypedDict):
     timezone: str
     cycleEvents: list[SimulatedCycle]
     skipped: NotRequired[list[CyclesNotRun] | None]
+    holidayData: NotRequired[str | None]
     ended: NotRequired[str | None]
     truncated: NotRequired[bool | None]
 
@@ -151,6 +152,7 @@ class ForecastCycle(CycleEvents):
 class ForecastShape(TypedDict):
     cycles: list[ForecastCycle]
     skipped: NotRequired[list[CyclesNotRun] | None]
+    holidayData: NotRequired[str | None]
     truncated: NotRequired[bool | None]
 
 

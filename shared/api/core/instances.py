@@ -151,10 +151,9 @@ def get_forecast(
     request: Request, named: NamedInstance, query: ForecastQuery
 ) -> Answer[answers.ForecastShape]:
     """Return the coming cycles of an instance as the engine will plan them, the open cycle first."""
-    foreseen = forecast(
-        _strategy_of(request, named.instance), named.instance, cycles=query.cycles, now=request.now
-    )
-    return Answer(body=forecast_shape(foreseen))
+    strategy = _strategy_of(request, named.instance)
+    foreseen = forecast(strategy, named.instance, cycles=query.cycles, now=request.now)
+    return Answer(body=forecast_shape(strategy, foreseen))
 
 
 def get_tasks(request: Request, named: NamedInstance) -> Answer[answers.EventsShape]:

@@ -14,6 +14,7 @@ from shared.application.ports import SavedSettings
 from shared.domain.access import AccessKey
 from shared.domain.calendar.dates import format_instant
 from shared.domain.calendar.instance_schedule import OwnSchedule
+from shared.domain.calendar.public_holidays import holiday_data_version
 from shared.domain.ids import InstanceSid, event_sid
 from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
@@ -26,6 +27,7 @@ from shared.domain.instance.verdict import AuditEntry
 from shared.domain.lifecycle.migrate import PlannedDate
 from shared.domain.notifications.webhook import Webhook
 from shared.domain.planning.forecast import Forecast, Simulated
+from shared.domain.strategy.business_day_rules import uses_public_holidays
 from shared.domain.strategy.model import Strategy, StrategyHead, StrategyVersion
 from shared.domain.strategy.redaction import without_credentials
 
@@ -81,13 +83,14 @@ def simulation_shape(
         timezone=definition.timezone,
         cycleEvents=cycles,
         skipped=_not_run(simulated.skipped, write),
+        holidayData=_holiday_data(strategy),
         ended=simulated.ended,
         truncated=simulated.truncated or None,
     )
 
 
 @omit_unset
-def forecast_shape(forecast: Forecast) -> answers.ForecastShape:
+def forecast_shape(strategy: Strategy, forecast: Forecast) -> answers.ForecastShape:
     """Return the coming cycles of an instance."""
     cycles: list[answers.ForecastCycle] = [
         {
@@ -97,8 +100,12 @@ def forecast_shape(forecast: Forecast) -> answers.ForecastShape:
         }
         for one in forecast.cycles
     ]
-    skipped = _not_run(forecast.skipped, format_instant)
-    return answers.ForecastShape(cycles=cycles, skipped=skipped, truncated=forecast.truncated or None)
+    return answers.ForecastShape(
+        cycles=cycles,
+        skipped=_not_run(forecast.skipped, format_instant),
+        holidayData=_holiday_data(strategy),
+        truncated=forecast.truncated or None,
+    )
 
 
 def migration_shape(found: Migrated, sid: InstanceSid) -> answers.MigrationChanges:
@@ -155,6 +162,11 @@ def _foreseen(
         plannedDate=None if move is None else shown(move.planned),
         movedBy=None if move is None else move.why,
     )
+
+
+def _holiday_data(strategy: Strategy) -> str | None:
+    """Return the version of the holiday data, or None if no date depends on it."""
+    return f"holidays {holiday_data_version()}" if uses_public_holidays(strategy.definition) else None
 
 
 def _not_run(

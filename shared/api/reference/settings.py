@@ -57,21 +57,32 @@ def _schema_of(field: Field) -> Json:
         case Kind.WHOLES:
             schema = list_of({"type": "integer", "minimum": field.low, "maximum": field.high})
             schema |= {"uniqueItems": True}
-        case Kind.NAMES:
-            schema = list_of({"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH})
-            schema |= {"uniqueItems": True, "maxItems": field.high}
-        case Kind.TIMES:
-            schema = list_of({"type": "string", "pattern": TIME_OF_DAY})
-            schema |= {"uniqueItems": True, "minItems": field.low, "maxItems": field.high}
+        case Kind.NAMES | Kind.TIMES | Kind.CHOICES | Kind.DATES:
+            schema = list_of({"type": "string"} | _entry(field)) | {"uniqueItems": True}
+            schema |= {"minItems": field.low} if field.low else {}
+            schema |= {"maxItems": field.high}
         case Kind.TEXTS:
             schema = {"type": "object"} | _members(field)
         case kind:
             schema = {"type": _TYPES[kind]} | ({"pattern": field.pattern} if field.pattern else {})
-    if field.choices:
+    if field.kind is Kind.CHOICE:
         schema["enum"] = list(field.choices)
     if field.default is not None:
         schema["default"] = field.default
     return schema | _bounds(field) | {"description": field.does}
+
+
+def _entry(field: Field) -> Json:
+    """Return what the texts in a list must be."""
+    match field.kind:
+        case Kind.TIMES:
+            return {"pattern": TIME_OF_DAY}
+        case Kind.CHOICES:
+            return {"enum": list(field.choices)}
+        case Kind.DATES:
+            return {"format": "date"}
+        case _:
+            return {"minLength": 1, "maxLength": MAX_KEY_LENGTH}
 
 
 def _members(field: Field) -> Json:

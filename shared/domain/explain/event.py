@@ -43,12 +43,15 @@ class Question:
     unread: str | None = None
 
 
+_NEVER_RAN = (Reason.SKIPPED, Reason.COINCIDES, Reason.NO_BUSINESS_DAY, Reason.SUPERSEDED)
+
+
 def explain_event(question: Question, past: PastEvent) -> Finding:
     """Return why the event had, or had not, run at the instant."""
     record, event = past.record, past.event
     if record is not None:
         outcome = _final_outcome(question.instance, record)
-        never_ran = outcome.reason in (Reason.SKIPPED, Reason.COINCIDES, Reason.SUPERSEDED)
+        never_ran = outcome.reason in _NEVER_RAN
         if record.finished_at <= question.at or never_ran:
             return outcome
     if event.created_at > question.at:
@@ -94,8 +97,8 @@ def _final_outcome(instance: Instance, record: EventRecord) -> Finding:
         case ClosedBy.LATE_PLAN:
             # Its author is the one whose resume skipped the date, if any.
             return Finding(reason=Reason.SKIPPED, since=since, by=record.by, why=record.reason or record.why)
-        case ClosedBy.COINCIDES:
-            return Finding(reason=Reason.COINCIDES, since=since, why=record.why)
+        case ClosedBy.COINCIDES | ClosedBy.NO_BUSINESS_DAY:
+            return Finding(reason=Reason(record.closed_by.value), since=since, why=record.why)
         case ClosedBy.MIGRATION:
             why = record.reason or record.why
             return Finding(reason=Reason.SUPERSEDED, since=since, by=record.by, why=why)

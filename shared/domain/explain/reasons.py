@@ -16,6 +16,8 @@ class Reason(StrEnum):
     """Its date was missed, and the rule for missed dates skipped it."""
     COINCIDES = "COINCIDES"
     """It would have been due no later than the cycle before it, so only that one ran."""
+    NO_BUSINESS_DAY = "NO_BUSINESS_DAY"
+    """Its date was no business day, and its calendar or task skips those."""
     SUPERSEDED = "SUPERSEDED"
     """The instance was migrated to a strategy version without its task."""
     EXECUTING = "EXECUTING"

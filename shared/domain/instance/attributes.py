@@ -4,10 +4,11 @@ Source: docs/design.md section 6; docs/contracts/core.md section 2.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from shared.domain.calendar.dates import DATE_FORMS, parse_date
+from shared.domain.calendar.business_days import Adjusted, BusinessDays, adjust, closed_dates
+from shared.domain.calendar.dates import DATE_FORMS, Moment, parse_date
 from shared.domain.errors import DateError, shortened
 from shared.domain.instance.model import Instance
 from shared.domain.strategy.model import Json, Strategy, json_size
@@ -49,6 +50,30 @@ def attribute_problem(strategy: Strategy, attributes: Mapping[str, Json]) -> str
         for problem in violations(rule, dict(attributes)):
             return f"{problem.pointer or '/'}: {problem.message}"
     return None
+
+
+def closed_days(instance: Instance, rule: BusinessDays) -> frozenset[date]:
+    """Return the dates in the attribute that ``closed`` of a business-day rule names; none if there is no attribute.
+
+    Raises: DateError: if the attribute is not a text of dates.
+    """
+    value = None if rule.closed is None else instance.attributes.get(rule.closed)
+    if value is None:
+        return frozenset()
+    if not isinstance(value, str):
+        raise DateError(f"attribute {rule.closed!r} is not a text of dates such as 2026-12-24, 2026-12-31")
+    try:
+        return closed_dates(value)
+    except DateError as error:
+        raise DateError(f"attribute {rule.closed!r}: {error}") from error
+
+
+def adjusted(instance: Instance, rule: BusinessDays, moment: Moment, zone: ZoneInfo) -> Adjusted:
+    """Return a moment's date on a business day of an instance.
+
+    Raises: DateError: if there is none, or the attribute with the closed days is not valid.
+    """
+    return adjust(rule, moment, zone, closed=closed_days(instance, rule))
 
 
 def date_attribute(instance: Instance, name: str, zone: ZoneInfo) -> datetime:

@@ -50,6 +50,8 @@ class ClosedBy(StrEnum):
     """Its date had passed, and the rule for missed dates skipped it."""
     COINCIDES = "COINCIDES"
     """It would have been due no later than the cycle before it, which was moved or from which it was."""
+    NO_BUSINESS_DAY = "NO_BUSINESS_DAY"
+    """Its date was no business day, and the convention of its calendar skips those."""
     END_DATE = "END_DATE"
     """The plan ends before its date."""
     OPERATOR = "OPERATOR"

@@ -147,7 +147,8 @@ class FailedEvent:
 class Plan:
     """The plan of an instance, and how far it has advanced.
 
-    ``schedule`` is the instance's own schedule, None if the strategy's calendars apply. ``cycle`` is the number of
+    ``schedule`` is the instance's own schedule, None if the strategy's calendars apply. ``calendar`` is the key of the
+    calendar of the open cycle, None if the strategy has only one. ``cycle`` is the number of
     the planned cycle, from 1. ``moment`` is its planned date, with the local date and time it was computed from;
     retries do not move it. ``moved_to`` is when the last cycle that ran, or will run, is due, None if that is
     ``moment``. No cycle is planned or due after ``end_date``. ``has_ended`` means that no further cycle follows.
@@ -158,6 +159,7 @@ class Plan:
     cycle: int = 1
     moment: Moment | None = None
     moved_to: datetime | None = None
+    calendar: str | None = None
     end_date: datetime | None = None
     has_ended: bool = False
     on_late: OnResume | None = None

@@ -11,7 +11,7 @@ from shared.domain.calendar.cron import Cron, first_fire, next_fire
 from shared.domain.calendar.dates import Moment, format_instant, later, moment_at
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.errors import DateError, RitornelloError
-from shared.domain.instance.attributes import date_attribute
+from shared.domain.instance.attributes import adjusted, date_attribute
 from shared.domain.instance.event import Move
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import Instance
@@ -40,11 +40,19 @@ class TooManyMissedError(CycleError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """Why a cycle does not run: it coincides with another, or its date is no business day."""
+
+    cause: ClosedBy
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CycleDate:
     """A dated cycle.
 
     ``moment`` is its planned date, from which the next one is computed. ``due`` is when it runs, and ``move`` is set
-    if that is another date. ``coincides`` says why it does not run at all, None if it does; it is then due as planned.
+    if that is another date. ``left_out`` says why it does not run at all, None if it does; it is then due as planned.
     ``problem`` describes a callback that failed and was ignored.
     """
 
@@ -53,7 +61,7 @@ class CycleDate:
     due: datetime
     calendar: Calendar
     move: Move | None = None
-    coincides: str | None = None
+    left_out: LeftOut | None = None
     problem: str | None = None
 
     @property
@@ -88,13 +96,14 @@ def first_cycle(strategy: Strategy, instance: Instance, *, now: datetime) -> Cyc
         )
     if calendar.cron is not None:
         moment = _first_fire(strategy, calendar.cron, moment.at, cycle=1)
-    return CycleDate(cycle=1, moment=moment, due=moment.at, calendar=calendar, problem=problem)
+    dated = CycleDate(cycle=1, moment=moment, due=moment.at, calendar=calendar, problem=problem)
+    return _on_business_day(strategy, instance, dated)
 
 
 def following(strategy: Strategy, instance: Instance, *, now: datetime) -> CycleDate | None:
     """Return the cycle after the plan's, whose planned date is strictly after that of the plan.
 
-    It does not run if it would be due no later than the last cycle that did (``coincides``).
+    It is left out if it would be due no later than the last cycle that runs.
     Return None if a cron expression, or the instance's own schedule, has no further date: the plan ends.
     Raises: CycleError: if the cycle cannot be dated, or the plan has no date yet.
     """
@@ -117,7 +126,8 @@ def following(strategy: Strategy, instance: Instance, *, now: datetime) -> Cycle
             f"cycle {number} would be at {planned.at.isoformat()}, not after cycle {instance.plan.cycle}"
         )
     dated = CycleDate(cycle=number, moment=planned, due=planned.at, calendar=calendar, problem=problem)
-    return _checked(instance, _moved(strategy, instance, dated, now=now))
+    dated = _on_business_day(strategy, instance, _moved(strategy, instance, dated, now=now))
+    return _checked(instance, dated)
 
 
 def coming_cycles(
@@ -125,12 +135,12 @@ def coming_cycles(
 ) -> Iterator[CycleDate]:
     """Yield ``first`` and the cycles after it, up to the instance's end date. Raises: CycleError.
 
-    Cycles that coincide are among them. Callbacks see the instance as it will be then, with its cycle and date.
+    Cycles that are left out are among them. Callbacks see the instance as it will be then, with its cycle and date.
     """
     dated = first
     while dated is not None and (instance.plan.end_date is None or dated.latest <= instance.plan.end_date):
         yield dated
-        due = dated.due if dated.coincides is None else instance.plan.due or dated.due
+        due = dated.due if dated.left_out is None else instance.plan.due or dated.due
         instance = replace(instance, plan=instance.plan.at_cycle(dated.cycle, dated.moment, due=due))
         dated = following(strategy, instance, now=now)
 
@@ -151,11 +161,11 @@ def outlook(
     """
     cycles = coming_cycles(strategy, instance, coming, now=now)
     dated, passed, last_missed = next(cycles, None), list[CycleDate](), -1
-    while dated is not None and (dated.coincides or (dated.due < now and on_late is not OnResume.ALL)):
+    while dated is not None and (dated.left_out or (dated.due < now and on_late is not OnResume.ALL)):
         if walked + len(passed) == MAX_MISSED_DATES:
-            which = "coincide" if last_missed < 0 else "were missed"
+            which = "do not run" if last_missed < 0 else "were missed"
             raise TooManyMissedError(f"more than {MAX_MISSED_DATES} planned dates {which}")
-        last_missed = last_missed if dated.coincides else len(passed)
+        last_missed = last_missed if dated.left_out else len(passed)
         passed.append(dated)
         try:
             dated = next(cycles, None)
@@ -173,8 +183,8 @@ def _range(passed: list[CycleDate]) -> Skipped | None:
     """Return the cycles that do not run as one range. If any of them was missed, that is its cause."""
     if not passed:
         return None
-    first, last, coincide = passed[0], passed[-1], [one.coincides for one in passed if one.coincides]
-    is_missed = len(coincide) < len(passed)
+    first, last, left_out = passed[0], passed[-1], [one.left_out for one in passed if one.left_out]
+    is_missed = len(left_out) < len(passed)
     more = f"; and {len(passed) - 1} more" if len(passed) > 1 else ""
     return Skipped(
         task=first.calendar.task,
@@ -183,8 +193,8 @@ def _range(passed: list[CycleDate]) -> Skipped | None:
         first_at=first.due,
         last_at=last.due,
         moment=last.moment,
-        cause=ClosedBy.LATE_PLAN if is_missed else ClosedBy.COINCIDES,
-        why=MISSED if is_missed else f"{coincide[0]}{more}",
+        cause=ClosedBy.LATE_PLAN if is_missed else left_out[0].cause,
+        why=MISSED if is_missed else f"{left_out[0].why}{more}",
     )
 
 
@@ -200,14 +210,35 @@ def _moved(strategy: Strategy, instance: Instance, dated: CycleDate, *, now: dat
     return replace(dated, due=due, move=move)
 
 
+def _on_business_day(strategy: Strategy, instance: Instance, dated: CycleDate) -> CycleDate:
+    """Return a cycle on a business day of its calendar, or left out. Raises: CycleError."""
+    rule, zone = dated.calendar.business_days, strategy.definition.zone
+    if rule is None:
+        return dated
+    try:
+        # The planned moment keeps a time of day that its own day does not have.
+        due = moment_at(dated.due, zone) if dated.move else dated.moment
+        day = adjusted(instance, rule, due, zone)
+    except DateError as error:
+        raise CycleError(f"businessDays of cycle {dated.cycle}: {error}") from error
+    if day.why is None:
+        return dated
+    if day.at is None:
+        left_out = LeftOut(cause=ClosedBy.NO_BUSINESS_DAY, why=f"skipped: {day.why}")
+        return replace(dated, due=dated.moment.at, move=None, left_out=left_out)
+    why = day.why if dated.move is None else f"{dated.move.why}; {day.why}"
+    return replace(dated, due=day.at, move=Move(planned=dated.moment.at, why=why))
+
+
 def _checked(instance: Instance, dated: CycleDate) -> CycleDate:
-    """Return a cycle, marked if it would be due no later than the last one that runs."""
+    """Return a cycle, left out if it would be due no later than the last one that runs."""
     before = instance.plan.due
-    if before is None or dated.due > before:
+    if before is None or dated.left_out or dated.due > before:
         return dated
     why = f"skipped: cycle {dated.cycle} would be due on {format_instant(dated.due)}, and one that is due on "
     why += f"{format_instant(before)} is before it"
-    return replace(dated, due=dated.moment.at, move=None, coincides=why)
+    left_out = LeftOut(cause=ClosedBy.COINCIDES, why=why)
+    return replace(dated, due=dated.moment.at, move=None, left_out=left_out)
 
 
 def calendar_for(

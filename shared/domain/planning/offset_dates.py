@@ -3,23 +3,40 @@
 Source: docs/design.md section 4; docs/contracts/core.md sections 3.1 to 3.3.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 
+from shared.domain.calendar.business_days import Adjusted
 from shared.domain.calendar.dates import earlier, later, moment_at
 from shared.domain.errors import DateError
-from shared.domain.instance.attributes import date_attribute
+from shared.domain.instance.attributes import adjusted, date_attribute
+from shared.domain.instance.event import Move
 from shared.domain.instance.model import Instance
 from shared.domain.instance.scope import span_of
 from shared.domain.planning.cycles import CycleDate, scope_for
 from shared.domain.strategy.model import Delta, LeadingUpTask, Strategy
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeadingUpDate:
+    """The date of a leading-up task.
+
+    ``move`` is set if a business-day rule has moved it. ``left_out`` says why the task does not run, None if it does.
+    ``problem`` describes an error; the task then runs with the main event.
+    """
+
+    at: datetime
+    move: Move | None = None
+    left_out: str | None = None
+    problem: str | None = None
+
+
 def leading_up_date(
     strategy: Strategy, instance: Instance, entry: LeadingUpTask, main: CycleDate, *, now: datetime
-) -> tuple[datetime, str | None]:
-    """Return the date of a leading-up task, ``scheduleBefore`` ahead of the main event, and a note about errors.
+) -> LeadingUpDate:
+    """Return the date of a leading-up task: ``scheduleBefore`` ahead of the main event, on a business day.
 
-    It never raises for user data: if no date results, the task runs with the main event.
+    It is never after the main event, and nothing is raised for user data.
     """
     zone = strategy.definition.zone
     base = moment_at(main.due, zone)
@@ -30,9 +47,18 @@ def leading_up_date(
         span, problem = span_of(
             delta, scope_for(delta, strategy, instance, cycle=main.cycle, date=base.at, now=now)
         )
-        return earlier(base, span, zone).at, problem
+        planned = earlier(base, span, zone)
+        rule = delta.business_days
+        day = Adjusted(at=planned.at) if rule is None else adjusted(instance, rule, planned, zone)
     except DateError as error:
-        return main.due, f"scheduleBefore: {error}"
+        return LeadingUpDate(at=main.due, problem=f"scheduleBefore: {error}")
+    if day.at is None:
+        return LeadingUpDate(at=planned.at, left_out=f"skipped: {day.why}", problem=problem)
+    if day.why is None:
+        return LeadingUpDate(at=planned.at, problem=problem)
+    # After its main event it would not run at all.
+    at = min(day.at, max(planned.at, main.due))
+    return LeadingUpDate(at=at, move=Move(planned=planned.at, why=day.why), problem=problem)
 
 
 def delayed(

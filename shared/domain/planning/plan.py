@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from shared.domain.calendar.business_days import Convention
 from shared.domain.calendar.dates import moment_at, shifted
+from shared.domain.instance.attributes import adjusted
 from shared.domain.instance.due import GRACE
-from shared.domain.instance.event import Event, EventKind, EventStatus
+from shared.domain.instance.event import Event, EventKind, EventStatus, Move
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import CancelReason, Instance
 from shared.domain.instance.skipped import Skipped
@@ -25,8 +27,8 @@ from shared.domain.planning.cycles import (
     following,
     outlook,
 )
-from shared.domain.planning.offset_dates import leading_up_date
-from shared.domain.strategy.model import OnResume, Strategy
+from shared.domain.planning.offset_dates import LeadingUpDate, leading_up_date
+from shared.domain.strategy.model import Calendar, OnResume, Strategy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,31 +44,47 @@ def late_rule(strategy: Strategy, instance: Instance) -> OnResume:
     return instance.plan.on_late or strategy.definition.on_resume
 
 
-def open_cycle(strategy: Strategy, instance: Instance, dated: CycleDate, *, now: datetime) -> Instance:
-    """Return the instance with a cycle's main event and its leading-up events.
+def open_cycle(strategy: Strategy, instance: Instance, dated: CycleDate, *, now: datetime) -> Change:
+    """Open a cycle: add its main event and its leading-up events.
 
     A leading-up event whose date has passed runs at once, unless the main date has passed too: then it is left out.
+    One whose date is no business day may be skipped, which is recorded.
     """
     on_call = instance.plan.schedule is not None and instance.plan.schedule.on_call
     onhold = strategy.definition.manual_trigger or on_call
-    plan = instance.plan.at_cycle(dated.cycle, dated.moment, due=dated.due)
-    instance = replace(instance, plan=plan, updated_at=now)
+    key = dated.calendar.key if len(strategy.definition.calendars) > 1 else None
+    plan = replace(instance.plan.at_cycle(dated.cycle, dated.moment, due=dated.due), calendar=key)
+    change = Change(instance=replace(instance, plan=plan, updated_at=now))
     for entry in dated.calendar.leading_up_tasks:
-        date, problem = leading_up_date(strategy, instance, entry, dated, now=now)
-        if date < now and dated.due < now:
+        ahead = leading_up_date(strategy, change.instance, entry, dated, now=now)
+        if ahead.at < now and dated.due < now:
             continue
-        instance = add_event(
-            instance, EventKind.LEADING_UP, entry.task, date, now=now, onhold=onhold, problem=problem
+        with_event = _with_event(
+            change.instance, EventKind.LEADING_UP, entry.task, ahead, now=now, onhold=onhold
         )
-    planned = add_event(
-        instance,
-        EventKind.MAIN,
-        dated.calendar.task,
-        dated.due,
-        now=now,
-        onhold=onhold,
-        problem=dated.problem,
-    )
+        change = change.then(Change(instance=with_event))
+        if ahead.left_out is not None:
+            skipped, cause = with_event.events[-1], ClosedBy.NO_BUSINESS_DAY
+            closed = close(
+                with_event, skipped, EventStatus.CANCELED, now=now, why=ahead.left_out, cause=cause
+            )
+            change = change.then(closed)
+    main = _with_event(change.instance, EventKind.MAIN, dated.calendar.task, dated, now=now, onhold=onhold)
+    return change.then(Change(instance=main))
+
+
+def _with_event(
+    instance: Instance,
+    kind: EventKind,
+    task: str,
+    dated: CycleDate | LeadingUpDate,
+    *,
+    now: datetime,
+    onhold: bool,
+) -> Instance:
+    """Return the instance with one more event of its plan."""
+    at = dated.due if isinstance(dated, CycleDate) else dated.at
+    planned = add_event(instance, kind, task, at, now=now, onhold=onhold, problem=dated.problem)
     return planned.with_event(replace(planned.events[-1], move=dated.move))
 
 
@@ -158,7 +176,9 @@ def shift(
 ) -> Change:
     """Move the plan and the planned events of its open cycle by elapsed time.
 
-    A cycle that is moved past the end date is closed. Raises: DateError: if a date cannot be represented.
+    A main event that would be on no business day moves to the next one; there is always one, also under ``skip``.
+    A cycle that is moved past the end date is closed. Raises: DateError: if a date cannot be represented, or there is
+    no business day.
     """
     moment, zone = instance.plan.moment, strategy.definition.zone
     if moment is None:
@@ -167,10 +187,43 @@ def shift(
     due = shifted(moment_at(instance.plan.due or moment.at, zone), span, zone).at
     plan = instance.plan.at_cycle(instance.plan.cycle, shifted(moment, span, zone), due=due)
     moved = replace(instance, plan=plan, events=events, updated_at=now)
+    moved = _on_next_business_day(strategy, moved)
     main = moved.main_event
     if main is None or not is_planned(main) or not is_past_end(moved):
         return Change(instance=moved)
     return end_before(strategy, moved, main, now=now, why="shifted past the end date", by=by)
+
+
+def _on_next_business_day(strategy: Strategy, instance: Instance) -> Instance:
+    """Return the instance with its planned main event on a business day, not before its date. Raises: DateError."""
+    main, zone, moment = instance.main_event, strategy.definition.zone, instance.plan.moment
+    calendar = calendar_of(strategy, instance)
+    if (
+        main is None
+        or moment is None
+        or not is_planned(main)
+        or calendar is None
+        or not calendar.business_days
+    ):
+        return instance
+    rule = replace(calendar.business_days, convention=Convention.FOLLOWING)
+    day = adjusted(instance, rule, moment_at(main.date, zone), zone)
+    if day.at is None or day.why is None:
+        return instance
+    move = Move(planned=moment.at, why=day.why)
+    main = replace(main, date=day.at, due_at=day.at, move=move)
+    plan = instance.plan.at_cycle(instance.plan.cycle, moment, due=day.at)
+    return replace(instance.with_event(main), plan=plan)
+
+
+def calendar_of(strategy: Strategy, instance: Instance) -> Calendar | None:
+    """Return the calendar of the open cycle; None if it has an own schedule, or the version has no such calendar."""
+    calendars, key = strategy.definition.calendars, instance.plan.calendar
+    if instance.plan.schedule is not None:
+        return None
+    if key is None:
+        return calendars[0] if len(calendars) == 1 else None
+    return next((calendar for calendar in calendars if calendar.key == key), None)
 
 
 def is_past_end(instance: Instance) -> bool:
@@ -263,7 +316,7 @@ def _opened(strategy: Strategy, instance: Instance, coming: CycleDate | None, *,
     if coming.due >= now:
         # The plan has caught up, so the last resume's rule no longer applies.
         instance = replace(instance, plan=replace(plan, on_late=None))
-    return Change(instance=open_cycle(strategy, instance, coming, now=now))
+    return open_cycle(strategy, instance, coming, now=now)
 
 
 def _replace_main(

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from shared.domain.calendar.dates import Unit, moment_at
 from shared.domain.errors import Problem
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
+from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import Instance, Origin
 from shared.domain.planning.cycles import CycleDate, CycleError, calendar_for, coming_cycles
 from shared.domain.planning.start import NewInstance, blank_instance
@@ -96,7 +97,7 @@ def _of_calendar(scan: _Scan, calendar: Calendar, place: str) -> Iterator[Proble
     if scan.error is not None:
         message = f"{scan.error}: the instance is canceled then (CREATE_CYCLE_ERROR)"
         yield Problem(pointer=place, rule="ends-early", message=message)
-    coinciding = [one for one in scan.cycles if one.coincides]
+    coinciding = [one for one in scan.cycles if one.left_out and one.left_out.cause is ClosedBy.COINCIDES]
     if coinciding:
         message = (
             f"{len(coinciding)} of {len(scan.cycles)} cycles would be due no later than the one before them and do "
@@ -150,7 +151,7 @@ def _moved_too_far(cycles: list[CycleDate]) -> CycleDate | None:
     for before, one in pairwise(cycles):
         if one.due < before.moment.at:
             return one
-        if before.due > one.moment.at and before.coincides is None:
+        if before.due > one.moment.at and before.left_out is None:
             return before
     return None
 

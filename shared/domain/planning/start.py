@@ -11,7 +11,12 @@ from shared.domain.calendar.dates import DATE_FORMS
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.errors import DateError, InvalidInputError, Problem
 from shared.domain.ids import InstanceSid
-from shared.domain.instance.attributes import MAX_ATTRIBUTES_BYTES, date_attribute, invalid_attributes
+from shared.domain.instance.attributes import (
+    MAX_ATTRIBUTES_BYTES,
+    closed_days,
+    date_attribute,
+    invalid_attributes,
+)
 from shared.domain.instance.due import beyond_horizon
 from shared.domain.instance.event import EventKind
 from shared.domain.instance.model import Instance, Origin, Plan, Sweep
@@ -19,6 +24,7 @@ from shared.domain.instance.verdict import Applied
 from shared.domain.planning.closing import lifecycle_events
 from shared.domain.planning.cycles import CycleError, TooManyMissedError, first_cycle, outlook
 from shared.domain.planning.plan import Replanned, continue_from
+from shared.domain.strategy.business_day_rules import business_day_rules
 from shared.domain.strategy.model import Delta, Json, Strategy, json_size
 from shared.domain.validation.pointers import escaped
 from shared.domain.validation.schema import violations
@@ -87,6 +93,7 @@ def start_problems(strategy: Strategy, instance: Instance) -> list[Problem]:
     problems = attribute_problems(strategy, instance.attributes)
     if instance.plan.schedule is None:
         problems += _from_problems(strategy, instance)
+    problems += _closed_problems(strategy, instance)
     if instance.plan.end_date is not None and instance.plan.end_date < instance.start_date:
         problems.append(Problem(pointer="/endDate", rule="range", message="must not be before startDate"))
     return problems
@@ -148,6 +155,20 @@ def _from_problems(strategy: Strategy, instance: Instance) -> list[Problem]:
                 )
             )
     return problems
+
+
+def _closed_problems(strategy: Strategy, instance: Instance) -> list[Problem]:
+    """Return a problem for each attribute that must list closed days and does not."""
+    problems: dict[str, Problem] = {}
+    for _, rule in business_day_rules(strategy.definition):
+        if rule.closed is None:
+            continue
+        try:
+            closed_days(instance, rule)
+        except DateError as error:
+            pointer = f"/attributes/{escaped(rule.closed)}"
+            problems[pointer] = Problem(pointer=pointer, rule="dates", message=str(error))
+    return list(problems.values())
 
 
 def _deltas(strategy: Strategy) -> list[Delta]:

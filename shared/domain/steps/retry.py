@@ -10,7 +10,7 @@ from hashlib import sha256
 from shared.domain.calendar.dates import KEEP_ALL, Unit, later, moment_at
 from shared.domain.errors import DateError
 from shared.domain.ids import event_sid
-from shared.domain.instance.attributes import date_attribute
+from shared.domain.instance.attributes import adjusted, date_attribute
 from shared.domain.instance.due import next_event
 from shared.domain.instance.event import Event
 from shared.domain.instance.journal import StepResult
@@ -171,13 +171,24 @@ def _retry_at(
         return None, due.note
     # Counted from the failure, so a retry never moves the plan; and never before it, whatever a callback returns.
     at = max(due.at, now, failed.earliest or now)
+    zone = strategy.definition.zone
     if policy.retry_at:
-        # The last step, so that the service's ``Retry-After`` is heeded and the hour is one of the policy's.
+        # After the service's ``Retry-After``, so that it is heeded and the hour is one of the policy's.
         try:
-            return next_time_of_day(at, policy.retry_at, strategy.definition.zone), due.note
+            at = next_time_of_day(at, policy.retry_at, zone)
         except DateError as error:
             return None, "; ".join(_given(due.note, f"retryAt: {error}"))
-    return at if due.is_reset else spread(policy, instance, event, at, now=now), due.note
+    elif not due.is_reset:
+        at = spread(policy, instance, event, at, now=now)
+    if delay.business_days is None:
+        return at, due.note
+    # The last step, so that nothing moves the date off its business day; the time of day stays.
+    try:
+        day = adjusted(instance, delay.business_days, moment_at(at, zone), zone)
+    except DateError as error:
+        return at, "; ".join(_given(due.note, f"businessDays: {error}"))
+    moved = None if day.why is None else f"the retry is moved: {day.why}"
+    return day.at or at, "; ".join(_given(due.note, moved)) or None
 
 
 def _given(*notes: str | None) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from shared.domain.calendar.business_days import read_day
+from shared.domain.errors import DateError
 from shared.domain.strategy.model import Json
 from shared.domain.strategy.shapes import MAX_KEY_LENGTH, TIME_OF_DAY, Field, Kind, text
 from shared.domain.validation.pointers import escaped
@@ -107,6 +109,43 @@ def _choice(field: Field, value: Json) -> Sequence[FieldFault]:
     return (FieldFault("enum", f"must be one of {', '.join(field.choices)}{field.hint}"),)
 
 
+def _choices(field: Field, value: Json) -> Sequence[FieldFault]:
+    if not isinstance(value, list):
+        return (FieldFault("type", "must be a list"),)
+    one = field._replace(hint="")
+    faults = [
+        FieldFault(fault.rule, fault.message, f"/{index}")
+        for index, entry in enumerate(value)
+        for fault in _choice(one, entry)
+    ]
+    if not faults and len(set(value)) < len(value):
+        return (FieldFault("repeated", "must hold each value once"),)
+    if not faults and len(value) > field.high:
+        return (FieldFault("too-many", f"must hold at most {field.high} values{field.hint}"),)
+    return faults
+
+
+def _dates(field: Field, value: Json) -> Sequence[FieldFault]:
+    if not isinstance(value, list):
+        return (FieldFault("type", "must be a list"),)
+    if len(value) > field.high:
+        return (FieldFault("too-many", f"must hold at most {field.high} dates"),)
+    faults = [fault for index, entry in enumerate(value) for fault in _date(entry, f"/{index}")]
+    if not faults and len(set(value)) < len(value):
+        faults.append(FieldFault("repeated", "must hold each date once"))
+    return faults
+
+
+def _date(value: Json, below: str) -> Sequence[FieldFault]:
+    if not isinstance(value, str):
+        return (FieldFault("type", "must be a string", below),)
+    try:
+        read_day(value)
+    except DateError as error:
+        return (FieldFault("date", str(error), below),)
+    return ()
+
+
 def _part(_: Field, value: Json) -> Sequence[FieldFault]:  # noqa: ARG001 - its own reader checks it
     return ()
 
@@ -163,6 +202,8 @@ _CHECKS: Mapping[Kind, Callable[[Field, Json], Sequence[FieldFault]]] = {
     Kind.NAMES: _names,
     Kind.TIMES: _times,
     Kind.CHOICE: _choice,
+    Kind.CHOICES: _choices,
+    Kind.DATES: _dates,
     Kind.PART: _part,
     Kind.PARTS: _parts,
     Kind.TEXTS: _texts,

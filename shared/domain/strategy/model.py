@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from shared.domain.calendar.business_days import BusinessDays
 from shared.domain.calendar.cron import Cron
 from shared.domain.calendar.dates import KEEP_ALL, ResetTo, Unit, zone_named
 from shared.domain.ids import AccountId, StrategySid
@@ -63,7 +64,8 @@ class Delta:
     """A distance in time as settings declare it; ``amount`` >= 0.
 
     ``from_attribute`` is the instance attribute to count from, instead of the usual base date.
-    ``retry_event_callback`` is CEL that returns unit and amount (and resetTo) instead.
+    ``retry_event_callback`` is CEL that returns unit and amount (and resetTo) instead. ``business_days`` are the days
+    that the resulting date may be on, None for all; only a leading-up task and a retry have them.
     """
 
     unit: Unit
@@ -71,6 +73,7 @@ class Delta:
     from_attribute: str | None = None
     reset_to: ResetTo = KEEP_ALL
     retry_event_callback: str | None = None
+    business_days: BusinessDays | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +86,11 @@ class LeadingUpTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calendar:
-    """The task of a cycle, and its date: either ``schedule_after`` the previous cycle, or by ``cron``."""
+    """The task of a cycle, and its date: either ``schedule_after`` the previous cycle, or by ``cron``.
+
+    ``business_days`` are the days that the cycle may be due on, None for all. Only its due date moves: the next cycle
+    is counted from the unadjusted date.
+    """
 
     key: str
     task: str
@@ -92,6 +99,7 @@ class Calendar:
     run_on_cycle: int | None = None
     run_on_cycle_callback: str | None = None
     next_cycle_date_callback: str | None = None
+    business_days: BusinessDays | None = None
     leading_up_tasks: tuple[LeadingUpTask, ...] = ()
 
 

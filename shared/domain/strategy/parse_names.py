@@ -32,6 +32,7 @@ _CALLBACKS = (
     "stopIf",
 )
 _MACROS = ("all", "exists", "exists_one", "filter", "map")
+_OF_ATTRIBUTES = ("from", "closed")
 _OF_CONTROLLERS = ("controllerCallback", "resumeControllerCallback")
 
 
@@ -152,7 +153,7 @@ class _Check:
             elif name in _CALLBACKS and isinstance(member, str):
                 self._uses(uses_in_expression(member), member, below)
                 self._directives(name, member, below)
-            elif name == "from" and isinstance(member, str):
+            elif name in _OF_ATTRIBUTES and isinstance(member, str):
                 self._uses([Use("attributes", member, 0)], None, below)
             elif not name.endswith("Validation"):
                 self.examine(member, below)

@@ -7,11 +7,13 @@ from collections.abc import Container
 from datetime import UTC, datetime
 from functools import partial
 
+from shared.domain.calendar.business_days import BusinessDays
 from shared.domain.calendar.cron import Cron, read_cron
 from shared.domain.calendar.cron_fields import CronError
 from shared.domain.calendar.dates import KEEP_ALL, ResetTo, Span, Unit, later, moment_at, zone_named
 from shared.domain.errors import DateError
 from shared.domain.strategy.model import Calendar, Delta, LeadingUpTask, LifecycleTask
+from shared.domain.strategy.parse_business_days import business_days, business_days_of_retry
 from shared.domain.strategy.parse_texts import callback
 from shared.domain.strategy.reader import Reader
 from shared.domain.strategy.variables import RESET_BOUNDS
@@ -51,23 +53,25 @@ def lifecycle_task(reader: Reader, *, tasks: Container[str]) -> LifecycleTask:
 
 
 def delta(reader: Reader) -> Delta:
-    """Read a distance in time, or return a harmless one if anything in it is wrong.
+    """Read a distance in time that leads to any day, or return a harmless one if anything in it is wrong."""
+    if reader.has("businessDays"):
+        message = "is only for scheduleBefore and retryAfter; cycles have the businessDays of their calendar"
+        reader.problem("businessDays", "exclusive", message)
+    return _delta(reader, None)
 
-    Unit and amount are required even with a callback, because they are used if the callback fails.
-    """
-    distance = Delta(
+
+def retry_delta(reader: Reader) -> Delta:
+    """Read the delay of a retry; otherwise like ``delta``."""
+    return _delta(reader, reader.part("businessDays", business_days_of_retry))
+
+
+def bare_retry_delta(reader: Reader) -> Delta:
+    """Read the delay of a retry that has only unit, amount and business days."""
+    return Delta(
         unit=reader.choice("unit", Unit),
         amount=reader.whole("amount"),
-        from_attribute=reader.optional_text("from"),
-        reset_to=reader.part("resetTo", _reset_to) or KEEP_ALL,
-        retry_event_callback=callback(reader, "retryEventCallback", ResultType.MAP),
+        business_days=reader.part("businessDays", business_days_of_retry),
     )
-    return distance if reader.is_sound else _PLACEHOLDER
-
-
-def bare_delta(reader: Reader) -> Delta:
-    """Read a distance in time that has only unit and amount."""
-    return Delta(unit=reader.choice("unit", Unit), amount=reader.whole("amount"))
 
 
 def passes_time(distance: Delta) -> bool:
@@ -78,6 +82,19 @@ def passes_time(distance: Delta) -> bool:
         or distance.from_attribute is not None
         or distance.retry_event_callback is not None
     )
+
+
+def _delta(reader: Reader, days: BusinessDays | None) -> Delta:
+    # Unit and amount are required even with a callback, because they are used if the callback fails.
+    distance = Delta(
+        unit=reader.choice("unit", Unit),
+        amount=reader.whole("amount"),
+        from_attribute=reader.optional_text("from"),
+        reset_to=reader.part("resetTo", _reset_to) or KEEP_ALL,
+        retry_event_callback=callback(reader, "retryEventCallback", ResultType.MAP),
+        business_days=days,
+    )
+    return distance if reader.is_sound else _PLACEHOLDER
 
 
 def _reset_to(reader: Reader) -> ResetTo:
@@ -94,6 +111,7 @@ def _calendar(reader: Reader, *, tasks: Container[str], now: datetime | None) ->
         run_on_cycle=reader.optional_whole("runOnCycle"),
         run_on_cycle_callback=callback(reader, "runOnCycleCallback", ResultType.BOOL),
         next_cycle_date_callback=callback(reader, "nextCycleDateCallback", ResultType.TIMESTAMP),
+        business_days=reader.part("businessDays", business_days),
         leading_up_tasks=reader.parts("leadingUpTasks", partial(_leading_up, tasks=tasks)),
     )
 
@@ -123,8 +141,12 @@ def _check_fires(reader: Reader, cron: Cron, now: datetime | None) -> None:
 def _leading_up(reader: Reader, *, tasks: Container[str]) -> LeadingUpTask:
     return LeadingUpTask(
         task=reader.reference("task", tasks, "there is no task"),
-        schedule_before=reader.part("scheduleBefore", delta) or _PLACEHOLDER,
+        schedule_before=reader.part("scheduleBefore", _leading_up_delta) or _PLACEHOLDER,
     )
+
+
+def _leading_up_delta(reader: Reader) -> Delta:
+    return _delta(reader, reader.part("businessDays", business_days))
 
 
 def _why_not_rising(calendar: Calendar, calendars: tuple[Calendar, ...]) -> str | None:

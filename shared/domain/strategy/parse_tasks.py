@@ -8,7 +8,7 @@ from functools import partial
 
 from shared.domain.strategy.model import NextStepRule, RetryConfig, RuleKind, Step, Task
 from shared.domain.strategy.parse_flow import check_flow
-from shared.domain.strategy.parse_schedule import bare_delta, delta
+from shared.domain.strategy.parse_schedule import bare_retry_delta, delta, retry_delta
 from shared.domain.strategy.parse_texts import callback, templates
 from shared.domain.strategy.reader import Reader
 from shared.expressions import ResultType
@@ -108,7 +108,7 @@ def _retry_config(reader: Reader) -> RetryConfig:
     The k-th retry has the k-th delay of ``retryStrategy``, or ``retryAfter`` if the list is shorter. If ``times`` is
     left out, it is the length of ``retryStrategy``.
     """
-    strategy = reader.parts("retryStrategy", bare_delta)
+    strategy = reader.parts("retryStrategy", bare_retry_delta)
     times = reader.optional_whole("times")
     if times and not reader.has("retryAfter"):
         if not reader.has("retryStrategy"):
@@ -118,7 +118,7 @@ def _retry_config(reader: Reader) -> RetryConfig:
             reader.problem("retryStrategy", "no-delay", message)
     return RetryConfig(
         times=len(strategy) if times is None else times,
-        retry_after=reader.part("retryAfter", delta),
+        retry_after=reader.part("retryAfter", retry_delta),
         retry_strategy=strategy,
         pause_before_cancel=reader.flag("pauseBeforeCancel"),
         jitter_percent=reader.whole("jitterPercent"),

@@ -7,7 +7,7 @@ returns a harmless value instead, so that reading continues and finds the other 
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from datetime import time
+from datetime import date, time
 from enum import StrEnum
 from typing import TypeVar
 
@@ -158,6 +158,15 @@ class Reader:
         """Return a choice that is required or has a default; the first one if it is missing."""
         value = self._value(name)
         return next(iter(choices)) if value is None else choices(value)
+
+    def optional_choices(self, name: str, choices: type[E]) -> frozenset[E] | None:
+        """Return a list of choices, or None if it is missing or wrong."""
+        value = self._value(name)
+        return None if value is None else frozenset(choices(entry) for entry in value)
+
+    def dates(self, name: str) -> frozenset[date]:
+        """Return a list of plain dates; empty if it is missing or wrong."""
+        return frozenset(date.fromisoformat(entry) for entry in self._value(name) or ())
 
     def part(self, name: str, read: Callable[["Reader"], T]) -> T | None:
         """Return a nested object as ``read`` returns it, or None."""

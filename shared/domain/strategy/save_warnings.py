@@ -6,12 +6,17 @@ Source: docs/contracts/core.md section 1.3; docs/concepts.md "Retries, and what 
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from shared.domain.calendar.public_holidays import last_year_of
 from shared.domain.errors import Problem
+from shared.domain.strategy.business_day_rules import business_day_rules
 from shared.domain.strategy.model import Definition, NextStepRule, RetryConfig, RuleKind, Step, Task
 from shared.domain.validation.formats import unchecked_formats
 
 MAX_WARNINGS = 50
 """The maximum number of warnings in one answer."""
+
+KNOWN_LONG = 2050
+"""Public holidays that are known until this year or longer cause no warning."""
 
 _EXAMPLE = '{"times": 3, "retryAfter": {"unit": "hours", "amount": 1}}'
 
@@ -29,6 +34,7 @@ def warnings_of(
         *_retries_that_never_happen(definition),
         *_messages_sent_once(definition),
         *_settings_of_no_retry(definition),
+        *_holidays_that_end(definition),
     ]
     placed = [
         Problem(pointer=f"{pointer}{warning.pointer}", rule=warning.rule, message=warning.message)
@@ -102,6 +108,20 @@ def _settings_of_no_retry(definition: Definition) -> Iterator[Problem]:
             for name in (name for name, is_given in given.items() if is_given):
                 message = "has no effect, because there are no retries; give times or retryStrategy"
                 yield Problem(pointer=f"{owner}/retryConfig/{name}", rule="without-retries", message=message)
+
+
+def _holidays_that_end(definition: Definition) -> Iterator[Problem]:
+    """Warn about each country whose public holidays are known for a few years only."""
+    for place, days in business_day_rules(definition):
+        if days.country is None:
+            continue
+        last = last_year_of(days.country)
+        if last is not None and last < KNOWN_LONG:
+            message = (
+                f"the public holidays of {days.country} are known until {last}; "
+                "after that, list them in holidays or deploy newer holiday data"
+            )
+            yield Problem(pointer=f"{place}/businessDays/country", rule="holidays-end", message=message)
 
 
 def _unchecked_formats(definition: Definition) -> Iterator[Problem]:

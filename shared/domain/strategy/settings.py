@@ -8,15 +8,19 @@ Source: docs/contracts/core.md sections 2.2 and 4.1; the bounds are ours.
 
 from enum import StrEnum
 
+from shared.domain.calendar.business_days import MAX_DATES, MAX_DAYS_MOVED, Convention, Weekday
 from shared.domain.calendar.cron import MAX_CRON_CHARACTERS
 from shared.domain.calendar.dates import Unit
 from shared.domain.strategy.model import InDoubt, OnResume, RuleKind
 from shared.domain.strategy.shapes import (
+    MAX_KEY_LENGTH,
     Exclusive,
     Field,
     Kind,
     callback,
     choice,
+    choices,
+    dates,
     flag,
     json,
     key,
@@ -88,6 +92,36 @@ RESET_TO = shape(
     {name: whole(low, high, f"The {name} of the result.") for name, (low, high) in RESET_BOUNDS.items()},
 )
 
+BUSINESS_DAYS = shape(
+    "BusinessDays",
+    "Which days are business days, and what happens to a date on another day: its time of day stays, its day moves"
+    f" by at most {MAX_DAYS_MOVED} days, and later dates are computed from the unmoved one.",
+    {
+        "convention": choice(
+            Convention,
+            "To the next business day; to the one before; to the next, or to the one before if the next is in another"
+            " month; or no date at all.",
+        ).required,
+        "weekend": choices(
+            Weekday,
+            "Days of the week that are no business days; Saturday and Sunday if it is left out.",
+            high=len(Weekday) - 1,
+            hint=": one day must be left",
+        ),
+        "country": text(
+            "Code of ISO 3166-1 (`DE`): its public holidays are no business days.",
+            high=MAX_KEY_LENGTH,
+            pattern="^[A-Z]{2}$",
+        ),
+        "subdivision": key("Code of a part of the country (`BY`), for its own holidays too."),
+        "holidays": dates("Further dates that are no business days.", high=MAX_DATES),
+        "closed": key(
+            "The instance attribute with further dates that are no business days: a text such as"
+            f" `2026-12-24, 2026-12-31`, {MAX_DATES} dates at most."
+        ),
+    },
+)
+
 TIME_DELTA = shape(
     "TimeDelta",
     "A distance in time, computed in the strategy's zone.",
@@ -98,10 +132,19 @@ TIME_DELTA = shape(
         ),
         "resetTo": part(RESET_TO, "Parts of the date that are set after the distance was added."),
         "retryEventCallback": callback("a map", "`unit`, `amount` and `resetTo` instead of these."),
+        "businessDays": part(
+            BUSINESS_DAYS,
+            "The days that the result may be on; only for `scheduleBefore` and, with `following`, `retryAfter`.",
+        ),
     },
 )
 
-BARE_DELTA = shape("BareDelta", "A distance in time.", _BARE_DELTA)
+BARE_DELTA = shape(
+    "BareDelta",
+    "A distance in time.",
+    _BARE_DELTA
+    | {"businessDays": part(BUSINESS_DAYS, "The days that the result may be on; only with `following`.")},
+)
 
 LEADING_UP_TASK = shape(
     "LeadingUpTask",
@@ -126,6 +169,7 @@ CALENDAR = shape(
         "nextCycleDateCallback": callback(
             "a timestamp", "when the cycle is due, instead of its planned `date`."
         ),
+        "businessDays": part(BUSINESS_DAYS, "The days that a cycle may be due on."),
         "leadingUpTasks": parts(LEADING_UP_TASK, "Tasks that run before it.", high=MAX_LEADING_UP_TASKS),
     },
     any_of=("scheduleAfter", "cron"),

@@ -26,6 +26,8 @@ class Kind(StrEnum):
     NAMES = auto()  # a list of names, each once; the bounds count them
     TIMES = auto()  # a list of times of day, each once; the bounds count them
     CHOICE = auto()  # one of a few strings
+    CHOICES = auto()  # a list of a few strings, each once; the bounds count them
+    DATES = auto()  # a list of dates without time, each once; the bounds count them
     PART = auto()  # an object of a declared shape
     PARTS = auto()  # a list of objects of a declared shape; the bounds count its entries
     TEXTS = auto()  # an object with strings under any names
@@ -64,8 +66,8 @@ class Field(NamedTuple):
     """One member of an object.
 
     ``does`` describes it to users. ``low`` and ``high`` are inclusive bounds. ``hint`` is appended to the message
-    about an unknown choice. ``shape`` is the shape of a part, or of the entries of a list. ``unique`` is the member
-    that identifies each entry of a list.
+    about an unknown choice, or about too many choices. ``shape`` is the shape of a part, or of the entries of a list.
+    ``unique`` is the member that identifies each entry of a list.
 
     ``pattern`` applies to the names in an object of strings, or to a string. Of a string it is only used in the JSON
     Schema, because the reader explains problems of a URL in more detail.
@@ -166,6 +168,16 @@ def choice(
         hint=hint,
         default=None if default is None else default.value,
     )
+
+
+def choices(values: type[StrEnum], does: str, *, high: int, hint: str) -> Field:
+    """Declare a list of values of an enumeration. ``hint`` says why there must not be more than ``high``."""
+    return Field(Kind.CHOICES, does, high=high, choices=tuple(value.value for value in values), hint=hint)
+
+
+def dates(does: str, *, high: int) -> Field:
+    """Declare a list of dates without time."""
+    return Field(Kind.DATES, does, high=high)
 
 
 def part(of: Shape, does: str) -> Field:

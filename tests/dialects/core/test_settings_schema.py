@@ -75,6 +75,31 @@ class TestFields:
                 "onResume",
                 {"type": ["string", "null"], "enum": ["last", "all", "skip", None], "default": "last"},
             ),
+            (
+                "BusinessDays",
+                "weekend",
+                {
+                    "type": ["array", "null"],
+                    "items": {
+                        "type": "string",
+                        "enum": [
+                            *("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+                        ],
+                    },
+                    "uniqueItems": True,
+                    "maxItems": 6,
+                },
+            ),
+            (
+                "BusinessDays",
+                "holidays",
+                {
+                    "type": ["array", "null"],
+                    "items": {"type": "string", "format": "date"},
+                    "uniqueItems": True,
+                    "maxItems": 400,
+                },
+            ),
             ("Settings", "schedule", {"$ref": "#/components/schemas/Schedule"}),
             (
                 "Settings",

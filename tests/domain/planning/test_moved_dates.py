@@ -46,7 +46,7 @@ def cycles_of(of: Strategy, start: str, *, cycles: int, **attributes: Json) -> l
 
 def due(of: Strategy, start: str, *, cycles: int) -> list[str]:
     """Return when the first cycles are due, without those that do not run."""
-    return shown(*(one.due for one in cycles_of(of, start, cycles=cycles) if one.coincides is None))
+    return shown(*(one.due for one in cycles_of(of, start, cycles=cycles) if one.left_out is None))
 
 
 def days(dated: list[CycleDate]) -> set[int]:
@@ -86,7 +86,7 @@ class TestTheAnchorStays:
     def test_the_working_day_before_the_first_is_twelve_times_a_year(self) -> None:
         of = strategy(by_cron("0 9 1 * *", nextCycleDateCallback=TO_FRIDAY))
         planned = cycles_of(of, "2026-01-01T09:00", cycles=121)
-        assert all(one.coincides is None for one in planned)
+        assert all(one.left_out is None for one in planned)
         assert planned[-1].moment.at == at("2036-01-01T09:00")
         assert all(earlier.due < later.due for earlier, later in pairwise(planned))
 
@@ -258,7 +258,7 @@ class TestCyclesThatCoincide:
         assert of.open == [("bill", "2026-01-03T00:00")]
         of.run(of.main, at("2026-01-03"))
         assert of.instance.cancel_reason is CancelReason.CREATE_CYCLE_ERROR
-        assert of.instance.stop_note == f"more than {MAX_MISSED_DATES} planned dates coincide"
+        assert of.instance.stop_note == f"more than {MAX_MISSED_DATES} planned dates do not run"
 
     def test_missed_ones_are_skipped_with_the_rest(self) -> None:
         of = life(self.daily(), new("2026-01-02"), now="2026-01-02")

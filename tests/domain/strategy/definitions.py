@@ -73,7 +73,20 @@ def full() -> dict[str, Any]:
                     "scheduleAfter": {"unit": "years", "amount": 1},
                     "runOnCycleCallback": "cycle % 12 == 0",
                     "nextCycleDateCallback": "date",
-                    "leadingUpTasks": [{"task": "bill", "scheduleBefore": _two_hours()}],
+                    "businessDays": {
+                        "convention": "modifiedFollowing",
+                        "weekend": ["friday", "saturday"],
+                        "country": "DE",
+                        "subdivision": "BY",
+                        "holidays": ["2026-12-24", "2026-12-31"],
+                        "closed": "closedOn",
+                    },
+                    "leadingUpTasks": [
+                        {
+                            "task": "bill",
+                            "scheduleBefore": _two_hours(businessDays={"convention": "preceding"}),
+                        }
+                    ],
                 },
                 {"key": "mondays", "task": "bill", "cron": "0 9 * * MON"},
             ],
@@ -147,8 +160,12 @@ def full() -> dict[str, Any]:
                         "resumeControllerCallback": '{"response": response}',
                         "retryConfig": {
                             "times": 4,
-                            "retryAfter": _two_hours(),
-                            "retryStrategy": [_two_hours()],
+                            "retryAfter": _two_hours(
+                                businessDays={"convention": "following", "country": "US"}
+                            ),
+                            "retryStrategy": [
+                                _two_hours(businessDays={"convention": "following", "weekend": []})
+                            ],
                             "pauseBeforeCancel": True,
                             "jitterPercent": 25,
                             "refusedHours": 6,
@@ -183,8 +200,8 @@ def full() -> dict[str, Any]:
     }
 
 
-def _two_hours() -> dict[str, Any]:
-    return {"unit": "hours", "amount": 2}
+def _two_hours(**more: Any) -> dict[str, Any]:
+    return {"unit": "hours", "amount": 2, **more}
 
 
 def changed(pointer: str, value: object, of: dict[str, Any] | None = None) -> dict[str, Any]:

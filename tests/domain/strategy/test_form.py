@@ -12,6 +12,8 @@ from shared.domain.strategy.shapes import (
     Kind,
     all_shapes,
     choice,
+    choices,
+    dates,
     flag,
     json,
     key,
@@ -133,6 +135,70 @@ class TestChoice:
     def test_a_hint_ends_the_message(self) -> None:
         field = choice(iter([Colour.RED]), "", hint="; blue is sold out")
         assert list(faults_of(field, "blue")) == [FieldFault("enum", "must be one of red; blue is sold out")]
+
+
+class TestChoices:
+    """A list of declared values, each once."""
+
+    ONE_LEFT = choices(Colour, "", high=1, hint=": one must be left")
+
+    @pytest.mark.parametrize("value", [[], ["red"], ["blue"]])
+    def test_declared_values_are_valid(self, value: list[str]) -> None:
+        assert list(faults_of(self.ONE_LEFT, value)) == []
+
+    @pytest.mark.parametrize("value", ["red", {"red": True}, 1])
+    def test_anything_but_a_list_is_refused(self, value: object) -> None:
+        assert list(faults_of(self.ONE_LEFT, value)) == [FieldFault("type", "must be a list")]
+
+    @pytest.mark.parametrize("entry", ["Red", "", None, 1, ["red"], {}])
+    def test_another_value_is_refused_at_its_place(self, entry: object) -> None:
+        assert list(faults_of(self.ONE_LEFT, ["red", entry])) == [
+            FieldFault("enum", "must be one of red, blue", "/1")
+        ]
+
+    def test_a_value_must_not_be_repeated(self) -> None:
+        assert list(faults_of(self.ONE_LEFT, ["red", "red"])) == [
+            FieldFault("repeated", "must hold each value once")
+        ]
+
+    def test_more_values_than_the_bound_are_refused_with_the_reason(self) -> None:
+        assert list(faults_of(self.ONE_LEFT, ["red", "blue"])) == [
+            FieldFault("too-many", "must hold at most 1 values: one must be left")
+        ]
+
+
+class TestDates:
+    """A list of dates without time, each once."""
+
+    TWO = dates("", high=2)
+
+    @pytest.mark.parametrize("value", [[], ["2028-02-29"], ["2026-12-24", "2026-12-31"]])
+    def test_dates_are_valid(self, value: list[str]) -> None:
+        assert list(faults_of(self.TWO, value)) == []
+
+    @pytest.mark.parametrize("value", ["2026-12-24", {"2026-12-24": True}, 1])
+    def test_anything_but_a_list_is_refused(self, value: object) -> None:
+        assert list(faults_of(self.TWO, value)) == [FieldFault("type", "must be a list")]
+
+    @pytest.mark.parametrize("entry", ["2027-02-29", "24.12.2026", "20261224", "2026-12-24T00:00:00Z", ""])
+    def test_a_text_that_is_no_date_is_refused_at_its_place(self, entry: str) -> None:
+        assert list(faults_of(self.TWO, ["2026-12-24", entry])) == [
+            FieldFault("date", f"{entry!r} is not a date such as 2026-12-24", "/1")
+        ]
+
+    @pytest.mark.parametrize("entry", [None, 20261224, ["2026-12-24"], {}])
+    def test_an_entry_that_is_no_text_is_refused(self, entry: object) -> None:
+        assert list(faults_of(self.TWO, [entry])) == [FieldFault("type", "must be a string", "/0")]
+
+    def test_a_date_must_not_be_repeated(self) -> None:
+        assert list(faults_of(self.TWO, ["2026-12-24"] * 2)) == [
+            FieldFault("repeated", "must hold each date once")
+        ]
+
+    def test_more_dates_than_the_bound_are_refused(self) -> None:
+        assert list(faults_of(self.TWO, ["2026-12-24", "2026-12-25", "no date"])) == [
+            FieldFault("too-many", "must hold at most 2 dates")
+        ]
 
 
 class TestParts:

@@ -1,10 +1,12 @@
 """Parsing a whole definition, when it is saved and when it is loaded."""
 
-from datetime import time, timedelta
+from dataclasses import replace
+from datetime import date, time, timedelta
 from typing import Any
 
 import pytest
 
+from shared.domain.calendar.business_days import BusinessDays, Convention, Weekday
 from shared.domain.calendar.cron import Cron
 from shared.domain.calendar.cron_search import LocalTimes, OnDays, OnDaysAndWeekdays, OnWeekdays
 from shared.domain.calendar.dates import ResetTo, Unit
@@ -175,7 +177,22 @@ class TestEveryField:
                     schedule_after=Delta(unit=Unit.YEARS, amount=1),
                     run_on_cycle_callback="cycle % 12 == 0",
                     next_cycle_date_callback="date",
-                    leading_up_tasks=(LeadingUpTask(task="bill", schedule_before=TWO_HOURS),),
+                    business_days=BusinessDays(
+                        convention=Convention.MODIFIED_FOLLOWING,
+                        weekend=frozenset({Weekday.FRIDAY, Weekday.SATURDAY}),
+                        country="DE",
+                        subdivision="BY",
+                        holidays=frozenset({date(2026, 12, 24), date(2026, 12, 31)}),
+                        closed="closedOn",
+                    ),
+                    leading_up_tasks=(
+                        LeadingUpTask(
+                            task="bill",
+                            schedule_before=replace(
+                                TWO_HOURS, business_days=BusinessDays(convention=Convention.PRECEDING)
+                            ),
+                        ),
+                    ),
                 ),
                 Calendar(
                     key="mondays",
@@ -257,8 +274,18 @@ class TestEveryField:
                             resume_controller_callback='{"response": response}',
                             retry_config=RetryConfig(
                                 times=4,
-                                retry_after=TWO_HOURS,
-                                retry_strategy=(TWO_HOURS,),
+                                retry_after=replace(
+                                    TWO_HOURS,
+                                    business_days=BusinessDays(convention=Convention.FOLLOWING, country="US"),
+                                ),
+                                retry_strategy=(
+                                    replace(
+                                        TWO_HOURS,
+                                        business_days=BusinessDays(
+                                            convention=Convention.FOLLOWING, weekend=frozenset()
+                                        ),
+                                    ),
+                                ),
                                 pause_before_cancel=True,
                                 jitter_percent=25,
                                 refused_hours=6,

@@ -34,6 +34,10 @@ class TestTypes:
             ("/tasks/0/steps/0/repeatOnRetry", "must be true or false"),
             ("/services/0/methods/0/timeoutSeconds", "must be a whole number"),
             ("/schedule/initialDelay/resetTo/day", "must be a whole number"),
+            ("/schedule/calendars/1/businessDays", "must be an object"),
+            ("/schedule/calendars/1/businessDays/weekend", "must be a list"),
+            ("/schedule/calendars/1/businessDays/holidays", "must be a list"),
+            ("/schedule/calendars/1/businessDays/closed", "must be a string"),
         ],
     )
     def test_a_wrong_type_is_reported(self, pointer: str, message: str) -> None:
@@ -59,6 +63,10 @@ class TestTypes:
             ("/config/onResume", "must be one of last, all, skip; shift is for a single resume"),
             ("/schedule/initialDelay/unit", "must be one of years, months, days, hours, minutes, seconds"),
             ("/services/0/methods/0/inDoubt", "must be one of retry, pause, fail"),
+            (
+                "/schedule/calendars/1/businessDays/convention",
+                "must be one of following, preceding, modifiedFollowing, skip",
+            ),
             ("/services/0/methods/0/method", "must be one of get, delete, post, put, patch"),
             (
                 "/tasks/0/steps/0/nextStepRules/0/if",
@@ -131,6 +139,9 @@ class TestTexts:
             ("/schedule/calendars/1/cron", 512),
             ("/onCreateTasks/0/createIf", 4096),
             ("/tasks/0/steps/0/retryConfig/stopIf", 4096),
+            ("/schedule/calendars/1/businessDays/country", 100),
+            ("/schedule/calendars/1/businessDays/subdivision", 100),
+            ("/schedule/calendars/1/businessDays/closed", 100),
         ],
     )
     def test_texts_beyond_their_bounds_are_reported(self, pointer: str, longest: int) -> None:

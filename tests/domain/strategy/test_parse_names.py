@@ -173,6 +173,22 @@ class TestAttributes:
             ),
         ]
 
+    def test_closed_days_are_in_a_known_attribute(self) -> None:
+        whole = settings(instanceValidation=CLOSED)
+        days = {"convention": "following", "closed": "duue"}
+        whole["schedule"]["calendars"][0]["businessDays"] = days
+        whole["tasks"][0]["retryConfig"] = {"times": 1, "retryAfter": {**hours(1), "businessDays": days}}
+
+        assert [(one.pointer, one.message) for one in problems(whole)] == [
+            (
+                f"/{place}/businessDays/closed",
+                "the schema of the attributes has no 'duue'; did you mean 'due'?",
+            )
+            for place in ("schedule/calendars/0", "tasks/0/retryConfig/retryAfter")
+        ]
+        days["closed"] = "due"
+        assert problems(whole) == []
+
     def test_a_request_validation_is_checked_too(self) -> None:
         whole = settings(instanceValidation=CLOSED)
         whole["services"][0]["methods"][0]["requestValidation"] = "attributes.vip == true"

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from shared.domain.strategy.parse import stored_definition
 from shared.domain.strategy.save_warnings import MAX_WARNINGS, warnings_of
 from shared.domain.validation.formats import unchecked_formats
 from shared.domain.validation.json_schema import FORMATS
@@ -224,3 +225,51 @@ class TestBounds:
         schema = {"type": "object", "properties": properties}
 
         assert len(warned(instanceValidation=schema)) == MAX_WARNINGS
+
+
+class TestHolidaysThatEnd:
+    """After the last year of its data, a country has no public holidays."""
+
+    def test_a_country_with_few_years_is_warned_about(self) -> None:
+        whole = settings(task("charge", retryConfig=RETRY))
+        whole["schedule"]["calendars"][0]["businessDays"] = {"convention": "skip", "country": "LK"}
+        (warning,) = warnings_of(strategy_from(whole).definition)
+
+        assert (warning.pointer, warning.rule, warning.message) == (
+            "/schedule/calendars/0/businessDays/country",
+            "holidays-end",
+            (
+                "the public holidays of LK are known until 2026; after that, list them in holidays or deploy newer "
+                "holiday data"
+            ),
+        )
+
+    def test_each_place_is_warned_about(self) -> None:
+        delayed = {**hours(1), "businessDays": {"convention": "following", "country": "LK"}}
+        retries = {"times": 2, "retryAfter": delayed, "retryStrategy": [hours(1), delayed]}
+        whole = settings(task("charge", step("only", retryConfig=retries), retryConfig=retries))
+        whole["schedule"]["calendars"][0]["leadingUpTasks"] = [{"task": "charge", "scheduleBefore": delayed}]
+
+        assert [warning.pointer for warning in warnings_of(strategy_from(whole).definition)] == [
+            f"{place}/businessDays/country"
+            for place in (
+                "/schedule/calendars/0/leadingUpTasks/0/scheduleBefore",
+                "/tasks/0/retryConfig/retryAfter",
+                "/tasks/0/retryConfig/retryStrategy/1",
+                "/tasks/0/steps/0/retryConfig/retryAfter",
+                "/tasks/0/steps/0/retryConfig/retryStrategy/1",
+            )
+        ]
+
+    @pytest.mark.parametrize("more", [{}, {"country": "DE"}, {"country": "JP"}])
+    def test_no_country_or_one_with_many_years_is_not(self, more: dict[str, str]) -> None:
+        whole = settings(task("charge", retryConfig={"times": 1, "retryStrategy": [hours(1)]}))
+        whole["schedule"]["calendars"][0]["businessDays"] = {"convention": "following", **more}
+
+        assert warnings_of(strategy_from(whole).definition) == ()
+
+    def test_a_stored_country_that_the_data_has_lost_is_not(self) -> None:
+        whole = settings(task("charge", retryConfig=RETRY))
+        whole["schedule"]["calendars"][0]["businessDays"] = {"convention": "following", "country": "XX"}
+
+        assert warnings_of(stored_definition(whole)) == ()
