@@ -34,7 +34,7 @@ LIBRARIES       := build/$(TARGET_PLATFORM)-$(TARGET_PYTHON)
 # botocore describes every service of AWS in 20 MB; the artifacts keep those that the code uses.
 AWS_SERVICES    := dynamodb events kms lambda s3 scheduler secretsmanager sqs ssm
 
-.PHONY: help environments check checkov test model mutants sim bench demo chaos up invoke sam-env smoke key restore examples settings golden e2e artifacts build format clean
+.PHONY: help environments check checkov test calendars model mutants sim bench demo chaos up invoke sam-env smoke key restore examples settings golden e2e artifacts build format clean
 
 # The lock names everything, so nothing needs resolving (--no-deps): pip before 23.3 takes `coverage[toml]` for a
 # requirement of its own, and fails once there is a newer release than the locked one.
@@ -75,6 +75,9 @@ test: $(READY)  ## Run every test, with the coverage floors.
 	$(BIN)/python -m pytest -n 2 --ignore=tests/e2e --ignore=tests/template/test_artifacts.py --ignore=tests/template/test_processed.py --ignore=tests/template/test_permissions.py --cov --cov-report= --durations=5
 	@$(call floor,95,'*')
 	@$(call floor,100,'shared/expressions/*$(COMMA)shared/domain/*$(COMMA)shared/application/*')
+
+calendars: $(READY)  ## Compute many generated calendars with moved dates, and let the engine run every twentieth: CALENDARS=.
+	CALENDARS=$(or $(CALENDARS),10000) $(BIN)/python -m pytest tests/domain/planning/test_generated_calendars.py -n 2
 
 model: $(READY)  ## Search every state of a model of the protocol; a few minutes.
 	$(BIN)/python -m tests.model

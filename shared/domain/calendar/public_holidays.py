@@ -5,6 +5,7 @@ government decides year by year (extra days off, moon sightings) is known as of 
 Source: docs/decisions/0058-business-days-come-from-the-holidays-package.md
 """
 
+import warnings
 from collections.abc import Iterable, Mapping
 from datetime import date
 from difflib import get_close_matches
@@ -15,6 +16,11 @@ from shared.domain.errors import DateError
 
 if TYPE_CHECKING:
     from holidays import HolidayBase
+
+_EVER = 9999
+
+_INCOMPLETE_AFTER = {"IN": 2035}
+"""The last year of a country whose holidays are only listed until then, although some go on."""
 
 # The package takes 14 ms of processor time to import and 30 ms more with the first country (90 ms outside the layer).
 # Every import below is therefore inside a function: functions whose strategies have no business days do not pay for it.
@@ -34,16 +40,21 @@ def holiday_name(country: str, subdivision: str | None, day: date) -> str | None
     of its own date is a holiday. Two on the same day are joined by "and".
     Raises: DateError: if the data does not have the country or the subdivision.
     """
-    name = _calendar_of(country, subdivision).get(day)
+    with warnings.catch_warnings():
+        # That a year is beyond the data is said when settings are saved.
+        warnings.simplefilter("ignore")
+        name = _calendar_of(country, subdivision).get(day)
     return None if name is None else " and ".join(name.split("; "))
 
 
 def last_year_of(country: str) -> int | None:
     """Return the last year of a country's holidays, or None if the data does not have the country.
 
-    No later day is a holiday.
+    Later days are no holidays, or not all of those that are.
     """
-    return None if country_problem(country) else int(_calendar_of(country, None).end_year)
+    if country_problem(country):
+        return None
+    return min(int(_calendar_of(country, None).end_year), _INCOMPLETE_AFTER.get(country, _EVER))
 
 
 def country_problem(country: str) -> str | None:

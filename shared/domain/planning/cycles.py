@@ -226,6 +226,8 @@ def _on_business_day(strategy: Strategy, instance: Instance, dated: CycleDate) -
     if day.at is None:
         left_out = LeftOut(cause=ClosedBy.NO_BUSINESS_DAY, why=f"skipped: {day.why}")
         return replace(dated, due=dated.moment.at, move=None, left_out=left_out)
+    if day.at == dated.moment.at:  # back to where the callback has moved it from
+        return replace(dated, due=day.at, move=None)
     why = day.why if dated.move is None else f"{dated.move.why}; {day.why}"
     return replace(dated, due=day.at, move=Move(planned=dated.moment.at, why=why))
 

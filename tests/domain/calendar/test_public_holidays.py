@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+import warnings
 from datetime import date
 from importlib.metadata import version
 
 import pytest
+from holidays import country_holidays
+from holidays.registry import COUNTRIES
 
 from shared.domain.calendar.public_holidays import (
     country_problem,
@@ -125,7 +128,20 @@ class TestTheData:
 
     def test_dates_end_with_a_year(self) -> None:
         assert last_year_of("DE") == 2100
+        assert last_year_of("IN") == 2035
         assert last_year_of("XX") is None
+
+    def test_no_other_country_says_that_a_year_is_beyond_its_data(self) -> None:
+        """The package warns about such years, and the lookup says nothing."""
+        incomplete = []
+        for _, code, *_ in COUNTRIES.values():
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                country_holidays(code).get(date(2040, 6, 1))
+            if said:
+                incomplete.append((code, last_year_of(code)))
+            holiday_name(code, None, date(2040, 6, 1))
+        assert incomplete == [("IN", 2035)]
         assert holiday_name("DE", None, date(2100, 12, 25)) == "Christmas Day"
         assert holiday_name("DE", None, date(2101, 12, 25)) is None
 

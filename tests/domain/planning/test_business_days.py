@@ -97,6 +97,17 @@ class TestConventions:
             why="nextCycleDateCallback of calendar plan; Saturday 7 February 2026 is a weekend day",
         )
 
+    def test_a_date_that_is_moved_back_was_not_moved(self) -> None:
+        a_day_later = "date + duration('24h')"
+        one = calendar(nextCycleDateCallback=a_day_later, businessDays={"convention": "preceding"})
+        of = life(strategy(one), new("2026-01-06"), now="2026-01-01")
+        of.run(of.main, at("2026-01-06"))
+        assert (of.open, of.main.move, of.instance.plan.moved_to) == (
+            [("bill", "2026-02-06T00:00")],
+            None,
+            None,
+        )
+
     def test_the_local_day_counts_and_the_hour_stays(self) -> None:
         of = strategy(on("following"), timezone="Asia/Manila")
         # 16:30 on Friday in UTC is half past midnight on Saturday in Manila.
@@ -324,10 +335,11 @@ class TestRetries:
         of = self.retried("2026-02-05T10:00", attributes={"off": "2026-02-06"})
         assert of.open == [("bill", "2026-02-09T10:00")]
 
-    def test_jitter_never_moves_it_off_its_day(self) -> None:
-        of = self.retried("2026-02-05T23:00", jitter=100)
+    @pytest.mark.parametrize("hour", range(24))
+    def test_jitter_never_moves_it_off_its_day(self, hour: int) -> None:
+        of = self.retried(f"2026-02-05T{hour:02}:00", jitter=100)
         assert of.main.date.isoweekday() in (1, 2, 3, 4, 5)
-        assert of.main.date >= at("2026-02-06T23:00")
+        assert of.main.date >= at(f"2026-02-06T{hour:02}:00")
 
     def test_with_times_of_day_it_is_at_one_of_them(self) -> None:
         of = self.retried("2026-02-06T10:00", retryAt=["09:00"])
