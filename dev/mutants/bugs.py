@@ -377,6 +377,20 @@ BUGS = (
         layers=("tests/domain/planning/test_moved_dates.py",),
     ),
     Bug(
+        name="an import welcomes a customer of two years",
+        file="shared/domain/planning/start.py",
+        old="    if new.missed is OnResume.SKIP:\n",
+        new="    if False:\n",
+        layers=("tests/domain/planning/test_imports.py",),
+    ),
+    Bug(
+        name="an import forgets its rule for missed dates after the first run",
+        file="shared/domain/planning/start.py",
+        old="end_date=new.end_date, on_late=new.missed)",
+        new="end_date=new.end_date)",
+        layers=("tests/domain/planning/test_imports.py",),
+    ),
+    Bug(
         name="the first cycle is on no business day",
         file="shared/domain/planning/cycles.py",
         old="    return _on_business_day(strategy, instance, dated)\n",

@@ -12,7 +12,7 @@ from shared.domain.ids import AccountId, InstanceSid, order_sid, sid_of_request
 from shared.domain.instance.model import Instance, Origin
 from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, AuditEntry, audit_entry
 from shared.domain.planning.start import NewInstance, start
-from shared.domain.strategy.model import Json, Strategy
+from shared.domain.strategy.model import Json, OnResume, Strategy
 
 MAX_UNRESERVED = 100
 """How many of the youngest instances with a reference are looked at for one without a reservation."""
@@ -55,8 +55,8 @@ class StartInstance:
     """A request to start an instance.
 
     ``start_date`` is None for now. ``by`` is the id of the caller's access key. The instance's sid is derived from
-    ``order_id`` if it is given. ``reference`` is the caller's business key. If ``actor`` is given, an audit entry is
-    stored.
+    ``order_id`` if it is given. ``reference`` is the caller's business key. ``missed`` is the rule for dates before
+    now, None for the strategy's. If ``actor`` is given, an audit entry is stored.
     """
 
     strategy_id: str
@@ -71,6 +71,15 @@ class StartInstance:
     reference: str | None = None
     worker: str | None = None
     actor: Actor | None = None
+    missed: OnResume | None = None
+
+
+def preview_start(ports: Ports, strategy: Strategy, request: StartInstance) -> Applied:
+    """Return what ``start_instance`` would store. Neither a repeated request nor the reference is looked up.
+
+    Raises: InvalidInputError.
+    """
+    return start(strategy, _new(ports, InstanceSid("preview"), request), now=ports.clock.now())
 
 
 def start_instance(ports: Ports, strategy: Strategy, request: StartInstance) -> Applied | AlreadyThere:
@@ -84,7 +93,21 @@ def start_instance(ports: Ports, strategy: Strategy, request: StartInstance) -> 
         known = _known(ports, sid, request.repeatable)
         if known is not None:
             return known
-    new = NewInstance(
+    started = start(strategy, _new(ports, sid, request), now=ports.clock.now())
+    try:
+        _create(ports, started, unique=strategy.definition.unique_reference, actor=request.actor)
+    except StaleRevError:
+        if ports.instances.load(sid) != started.instance:  # else only the reply was lost
+            known = None if request.repeatable is None else _known(ports, sid, request.repeatable)
+            if known is None:
+                raise
+            return known
+    schedule_wakeup(ports, started.instance)
+    return started
+
+
+def _new(ports: Ports, sid: InstanceSid, request: StartInstance) -> NewInstance:
+    return NewInstance(
         sid=sid,
         origin=Origin(
             strategy_id=request.strategy_id,
@@ -100,18 +123,8 @@ def start_instance(ports: Ports, strategy: Strategy, request: StartInstance) -> 
         start_date=request.start_date,
         end_date=request.end_date,
         schedule=request.schedule,
+        missed=request.missed,
     )
-    started = start(strategy, new, now=ports.clock.now())
-    try:
-        _create(ports, started, unique=strategy.definition.unique_reference, actor=request.actor)
-    except StaleRevError:
-        if ports.instances.load(sid) != started.instance:  # else only the reply was lost
-            known = None if request.repeatable is None else _known(ports, sid, request.repeatable)
-            if known is None:
-                raise
-            return known
-    schedule_wakeup(ports, started.instance)
-    return started
 
 
 def _create(ports: Ports, started: Applied, *, unique: bool, actor: Actor | None) -> None:

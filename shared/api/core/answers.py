@@ -340,7 +340,30 @@ class FirstEvents(TypedDict):
     mainEvent: NotRequired[EventShape]
 
 
-CreatedShape = TypedDict("CreatedShape", {"executionInstance": InstanceShape, "createdEvents": FirstEvents})
+class CreatedShape(TypedDict):
+    executionInstance: InstanceShape
+    createdEvents: FirstEvents
+    overdueEvents: NotRequired[list[OverdueEvent] | None]
+    skipped: NotRequired[list[CyclesNotRun] | None]
+
+
+class ForeseenEvents(TypedDict):
+    onCreateEvents: list[ForeseenEvent]
+    leadingUpEvents: list[ForeseenEvent]
+    mainEvent: NotRequired[ForeseenEvent | None]
+
+
+class PreviewShape(TypedDict):
+    """What a creation would store; nothing is stored."""
+
+    dryRun: bool
+    status: InstanceStatus
+    createdEvents: ForeseenEvents
+    overdueEvents: NotRequired[list[OverdueEvent] | None]
+    skipped: NotRequired[list[CyclesNotRun] | None]
+
+
+CreationShape = CreatedShape | PreviewShape
 LastEvents = TypedDict("LastEvents", {"onCancelEvents": list[EventShape]})
 
 

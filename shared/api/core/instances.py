@@ -11,12 +11,14 @@ from shared.api.core.errors import bad_request, not_found, unless_refused
 from shared.api.core.instance_filter import InstanceFilter, list_of
 from shared.api.core.paging import Paging
 from shared.api.core.render import (
+    created_shape,
     event_shape,
     forecast_shape,
     instance_shape,
     migration_shape,
     open_event_shape,
     paused_shape,
+    preview_shape,
     resumed_shape,
     summary_shape,
 )
@@ -39,7 +41,7 @@ from shared.application.control import control
 from shared.application.list_instances import page_of
 from shared.application.migrate import migrate_instance
 from shared.application.ports import SavedSettings, UnknownStrategyError
-from shared.application.start import StartInstance, start_instance
+from shared.application.start import StartInstance, preview_start, start_instance
 from shared.domain.errors import RitornelloError
 from shared.domain.instance.event import EventKind
 from shared.domain.instance.journal import EventHistory
@@ -64,8 +66,11 @@ class Creation:
     head: StrategyHead
 
 
-def post_instance(request: Request, body: Creation) -> Answer[answers.CreatedShape]:
-    """Start an instance of a strategy's latest version, with its first events (I1)."""
+def post_instance(request: Request, body: Creation) -> Answer[answers.CreationShape]:
+    """Start an instance of a strategy's latest version, with its first events (I1).
+
+    The answer lists missed dates that still run, and those that do not. With ``dryRun``, nothing is stored.
+    """
     sent = body.body
     strategy = _latest(request, body.head)
     new = StartInstance(
@@ -77,9 +82,14 @@ def post_instance(request: Request, body: Creation) -> Answer[answers.CreatedSha
         by=request.principal.name,
         repeatable=request.repeatable(),
         reference=sent.reference,
+        missed=None if sent.missed is None else OnResume(sent.missed),
     )
+    if sent.dryRun:
+        preview = preview_start(request.ports, strategy, new)
+        late = overdue(strategy, preview.instance, now=request.ports.clock.now())
+        return Answer(body=preview_shape(preview.instance, late, preview.skipped))
     started = start_instance(request.ports, strategy, new)
-    instance = started.instance
+    instance, now = started.instance, request.ports.clock.now()
     # An instance without a next date has no main event.
     main = _events(request, instance, EventKind.MAIN)
     events: answers.FirstEvents = {
@@ -88,10 +98,11 @@ def post_instance(request: Request, body: Creation) -> Answer[answers.CreatedSha
     }
     if main:
         events["mainEvent"] = main[0]
-    status = HTTPStatus.CREATED if isinstance(started, Applied) else HTTPStatus.OK
-    return Answer(
-        body={"executionInstance": _shown(request, instance), "createdEvents": events}, status=status
-    )
+    is_new = isinstance(started, Applied)
+    skipped = started.skipped if isinstance(started, Applied) else None
+    late = overdue(strategy, instance, now=now) if is_new else ()
+    shape = created_shape(instance, events, late, skipped, now=now)
+    return Answer(body=shape, status=HTTPStatus.CREATED if is_new else HTTPStatus.OK)
 
 
 def list_instances(request: Request, query: InstancesQuery) -> Answer[answers.InstancePageShape]:

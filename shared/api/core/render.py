@@ -16,7 +16,7 @@ from shared.domain.calendar.dates import format_instant
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.calendar.public_holidays import holiday_data_version
 from shared.domain.ids import InstanceSid, event_sid
-from shared.domain.instance.event import Event, EventStatus
+from shared.domain.instance.event import Event, EventKind, EventStatus
 from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import phase_of, reason_of
@@ -133,16 +133,58 @@ def _planned_date(date: PlannedDate) -> answers.PlannedDateShown:
 
 
 @omit_unset
+def created_shape(
+    instance: Instance,
+    events: answers.FirstEvents,
+    late: Sequence[Event],
+    skipped: Skipped | None,
+    *,
+    now: datetime,
+) -> answers.CreatedShape:
+    """Return a new instance with its first events, and what becomes of its dates before now."""
+    return {
+        "executionInstance": instance_shape(instance, now=now),
+        "createdEvents": events,
+        "overdueEvents": [_overdue(event) for event in late] or None,
+        "skipped": _not_run([] if skipped is None else [skipped], format_instant),
+    }
+
+
+@omit_unset
+def preview_shape(instance: Instance, late: Sequence[Event], skipped: Skipped | None) -> answers.PreviewShape:
+    """Return the effects of a creation that is not stored."""
+
+    def of_kind(kind: EventKind) -> list[answers.ForeseenEvent]:
+        return [_foreseen(event, format_instant) for event in instance.events if event.kind is kind]
+
+    events: answers.ForeseenEvents = {
+        "onCreateEvents": of_kind(EventKind.ON_CREATE),
+        "leadingUpEvents": of_kind(EventKind.LEADING_UP),
+    }
+    main = instance.main_event
+    if main is not None:
+        events["mainEvent"] = _foreseen(main, format_instant)
+    return {
+        "dryRun": True,
+        "status": instance.status,
+        "createdEvents": events,
+        "overdueEvents": [_overdue(event) for event in late] or None,
+        "skipped": _not_run([] if skipped is None else [skipped], format_instant),
+    }
+
+
+def _overdue(event: Event) -> answers.OverdueEvent:
+    return {"cycle": event.created_cycle, "task": event.task, "date": format_instant(event.date)}
+
+
+@omit_unset
 def resumed_shape(
     instance: Instance, late: Sequence[Event], skipped: Skipped | None, *, now: datetime
 ) -> answers.ResumedShape:
     """Return a resumed instance, with overdue main events that still run, and the cycles that were skipped."""
     return {
         **instance_shape(instance, now=now),
-        "overdueEvents": [
-            {"cycle": event.created_cycle, "task": event.task, "date": format_instant(event.date)}
-            for event in late
-        ],
+        "overdueEvents": [_overdue(event) for event in late],
         "skippedCycles": None
         if skipped is None
         else {"first": skipped.first_cycle, "last": skipped.last_cycle},

@@ -127,7 +127,8 @@ class SimulateExecution(Body):
 class CreateInstance(Body):
     """A new instance (I1). ``strategyId`` is a strategy's name or sid; ``startDate`` is now by default.
 
-    ``reference`` is the caller's business key, which the instance is found by.
+    ``reference`` is the caller's business key, which the instance is found by. ``missed`` is the rule for dates before
+    now, by default the strategy's. If ``dryRun``, nothing is stored.
     """
 
     strategyId: StrategyId  # noqa: N815 - the wire's spelling
@@ -136,6 +137,8 @@ class CreateInstance(Body):
     startDate: Day | None = None  # noqa: N815 - the wire's spelling
     endDate: Day | None = None  # noqa: N815 - the wire's spelling
     reference: Reference | None = None
+    missed: Literal["last", "all", "skip"] | None = None
+    dryRun: bool = False  # noqa: N815 - the wire's spelling
 
 
 class UpdateInstance(Body):

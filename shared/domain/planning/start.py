@@ -18,14 +18,15 @@ from shared.domain.instance.attributes import (
     invalid_attributes,
 )
 from shared.domain.instance.due import beyond_horizon
-from shared.domain.instance.event import EventKind
+from shared.domain.instance.event import EventKind, EventStatus
+from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import Instance, Origin, Plan, Sweep
-from shared.domain.instance.verdict import Applied
-from shared.domain.planning.closing import lifecycle_events
-from shared.domain.planning.cycles import CycleError, TooManyMissedError, first_cycle, outlook
-from shared.domain.planning.plan import Replanned, continue_from
+from shared.domain.instance.verdict import Applied, Change
+from shared.domain.planning.closing import close_all, lifecycle_events
+from shared.domain.planning.cycles import MISSED, CycleError, TooManyMissedError, first_cycle, outlook
+from shared.domain.planning.plan import Replanned, continue_from, late_rule
 from shared.domain.strategy.business_day_rules import business_day_rules
-from shared.domain.strategy.model import Delta, Json, Strategy, json_size
+from shared.domain.strategy.model import Delta, Json, OnResume, Strategy, json_size
 from shared.domain.validation.pointers import escaped
 from shared.domain.validation.schema import violations
 from shared.expressions import spending
@@ -33,7 +34,10 @@ from shared.expressions import spending
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewInstance:
-    """The request for a new instance. ``start_date`` is None for now."""
+    """The request for a new instance.
+
+    ``start_date`` is None for now. ``missed`` is the rule for dates before now, None for the strategy's.
+    """
 
     sid: InstanceSid
     origin: Origin
@@ -43,13 +47,15 @@ class NewInstance:
     start_date: datetime | None = None
     end_date: datetime | None = None
     schedule: OwnSchedule | None = None
+    missed: OnResume | None = None
 
 
 @spending()
 def start(strategy: Strategy, new: NewInstance, *, now: datetime) -> Applied:
     """Create the instance with its on-create events and its first cycle.
 
-    If the start date is in the past, the rule for missed dates applies.
+    If the start date is in the past, the rule for missed dates applies. If the request says ``skip``, on-create events
+    whose date has passed do not run either: an instance is imported without any call.
     Raises: InvalidInputError: with every problem; the pointers refer to the request body (``/attributes/...``,
         ``/endDate``).
     """
@@ -65,11 +71,17 @@ def start(strategy: Strategy, new: NewInstance, *, now: datetime) -> Applied:
         base=instance.start_date,
         now=now,
     )
-    planned = first_planned(strategy, created, now=now)
-    instance = planned.change.instance
-    sweep = Sweep(schedule_at=beyond_horizon(instance, strategy.horizon, now=now))
-    instance = replace(instance, rev=1, sweep=sweep)
-    return Applied(instance=instance, records=planned.change.records, skipped=planned.skipped)
+    change = Change(instance=created)
+    if new.missed is OnResume.SKIP:
+        passed = [
+            event for event in created.events if event.status is EventStatus.PENDING and event.date < now
+        ]
+        change = close_all(created, passed, now=now, why=MISSED, cause=ClosedBy.LATE_PLAN)
+    planned = first_planned(strategy, change.instance, now=now)
+    change = change.then(planned.change)
+    sweep = Sweep(schedule_at=beyond_horizon(change.instance, strategy.horizon, now=now))
+    instance = replace(change.instance, rev=1, sweep=sweep)
+    return Applied(instance=instance, records=change.records, skipped=planned.skipped)
 
 
 def first_planned(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
@@ -79,7 +91,7 @@ def first_planned(strategy: Strategy, instance: Instance, *, now: datetime) -> R
     """
     try:
         dated = first_cycle(strategy, instance, now=now)
-        ahead = outlook(strategy, instance, dated, now=now, on_late=strategy.definition.on_resume)
+        ahead = outlook(strategy, instance, dated, now=now, on_late=late_rule(strategy, instance))
     except TooManyMissedError as error:
         problem = Problem(pointer="/startDate", rule="too-many-missed", message=str(error))
         raise InvalidInputError((problem,)) from error
@@ -133,7 +145,7 @@ def blank_instance(strategy: Strategy, new: NewInstance, *, now: datetime) -> In
         attributes=dict(new.attributes),
         searchable=strategy.definition.searchable,
         shard=new.shard,
-        plan=Plan(schedule=new.schedule, end_date=new.end_date),
+        plan=Plan(schedule=new.schedule, end_date=new.end_date, on_late=new.missed),
         created_at=now,
         updated_at=now,
     )
