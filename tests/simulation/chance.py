@@ -50,6 +50,7 @@ def _settings(rng: random.Random, version: int) -> dict[str, Any]:
         "leadingUpTasks": [
             {"task": "before", "scheduleBefore": {"unit": "hours", "amount": rng.choice([1, 6, 20])}}
         ][: rng.randint(0, 1)],
+        **_moves(_beside(rng), is_weekly=every["amount"] == 7),
     }
     return {
         "config": {
@@ -72,6 +73,34 @@ def _settings(rng: random.Random, version: int) -> dict[str, Any]:
         "actions": [_action(step["key"]) for step in steps],
         "tasks": tasks,
     }
+
+
+def _beside(rng: random.Random) -> random.Random:
+    """Return a generator whose draws leave those of ``rng`` as they are."""
+    beside = random.Random()
+    beside.setstate(rng.getstate())
+    return beside
+
+
+def _moves(rng: random.Random, *, is_weekly: bool) -> dict[str, Any]:
+    """Return what moves the dates of a calendar, if anything does."""
+    moves: dict[str, Any] = {}
+    if rng.random() < 0.3:
+        moves["nextCycleDateCallback"] = rng.choice(
+            [
+                "date.getDayOfWeek() == 6 ? date + duration('48h') : date",
+                "date.getDayOfWeek() == 0 ? date - duration('48h') : date",
+                "cycle % 3 == 0 ? date + duration('30h') : date",
+            ]
+        )
+    if rng.random() < 0.4:
+        # Under ``skip``, a weekly plan on a day of the weekend never runs.
+        conventions = ["following", "preceding", "modifiedFollowing", *([] if is_weekly else ["skip"])]
+        moves["businessDays"] = {
+            "convention": rng.choice(conventions),
+            "weekend": rng.choice([["saturday", "sunday"], ["friday"]]),
+        }
+    return moves
 
 
 def _task(rng: random.Random, name: str) -> dict[str, Any]:
