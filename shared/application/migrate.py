@@ -10,6 +10,7 @@ from shared.application.control import wake_runner
 from shared.application.ports import Ports
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.event import Event
+from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import Actor, Applied, Verdict
 from shared.domain.lifecycle.commands import Migrate
@@ -20,6 +21,10 @@ from shared.domain.strategy.model import Strategy
 
 CYCLES = 12
 """How many coming cycles are compared."""
+
+
+_CANCELED = (ClosedBy.MIGRATION, ClosedBy.MAIN_EVENT)
+"""Why a migration cancels events. It may skip others as it plans the next cycle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +68,7 @@ def migrate_instance(
             verdict=verdict,
             before=instance.strategy_version,
             changes=_changes(ports, strategy, instance, target, verdict.instance),
-            canceled=tuple(record.event for record in verdict.records if record.skipped_cycles is None),
+            canceled=tuple(record.event for record in verdict.records if record.closed_by in _CANCELED),
         )
         if dry_run:
             return found

@@ -18,8 +18,8 @@ from shared.domain.calendar.dates import Moment, moment_at, moment_of
 from shared.domain.calendar.public_holidays import holiday_name
 from shared.domain.errors import DateError, shortened
 
-MAX_DAYS_MOVED = 60
-"""How far a date is moved at most, in days."""
+MAX_DAYS_MOVED = 1000
+"""How far a date is moved at most, in days: further than the dates that can be given, with the weekends among them."""
 
 MAX_DATES = 400
 """How many holidays or closed days can be given as dates."""

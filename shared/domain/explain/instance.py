@@ -20,7 +20,7 @@ from shared.domain.explain.reasons import Reason
 from shared.domain.instance.downtime import StatusAt, status_at
 from shared.domain.instance.due import GRACE
 from shared.domain.instance.event import Event, EventStatus
-from shared.domain.instance.journal import EventRecord
+from shared.domain.instance.journal import ClosedBy, EventRecord
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.planning.forecast import ForeseenCycle
@@ -100,13 +100,14 @@ def subjects(instance: Instance, records: Iterable[EventRecord], at: datetime) -
     """
     # The record of an event that is open again does not count.
     closed = [record for record in records if instance.event(record.event.seq) is None]
-    pairs = [(record.event, record) for record in closed] + [(event, None) for event in instance.events]
+    pairs: list[tuple[Event, EventRecord | None]] = [(record.event, record) for record in closed]
+    pairs += [(event, None) for event in instance.events]
     minute = at.replace(second=0, microsecond=0)
-    events = [event for event, record in pairs if _belongs_to(event, record, minute)]
-    if not events:
-        events = [event for event, record in pairs if _was_open(event, record, at)]
-    events.sort(key=lambda event: (not event.is_main, -event.seq))
-    return tuple(event.seq for event in events[:MAX_SUBJECTS])
+    found = [(event, record) for event, record in pairs if _belongs_to(event, record, minute)]
+    if not found:
+        found = [(event, record) for event, record in pairs if _was_open(event, record, at)]
+    found.sort(key=lambda pair: (not pair[0].is_main, _coincides(pair[1]), -pair[0].seq))
+    return tuple(event.seq for event, _ in found[:MAX_SUBJECTS])
 
 
 def has_gap(
@@ -251,10 +252,16 @@ def _belongs_to(event: Event, record: EventRecord | None, minute: datetime) -> b
     """Return whether it was planned for a minute, last begun in it, or skipped with dates around it."""
     end = minute + A_MINUTE
     begun = event.times.executed_at
-    if minute <= event.first_due_at < end or (begun is not None and minute <= begun < end):
+    dates = [event.first_due_at, event.planned_date, *([] if begun is None else [begun])]
+    if any(minute <= date < end for date in dates):
         return True
     until = None if record is None else record.skipped_until
     return until is not None and event.first_due_at < end and minute <= until
+
+
+def _coincides(record: EventRecord | None) -> bool:
+    """Return whether the record is of cycles that did not run because another one did."""
+    return record is not None and record.closed_by is ClosedBy.COINCIDES
 
 
 def _was_open(event: Event, record: EventRecord | None, at: datetime) -> bool:

@@ -68,12 +68,19 @@ def closed_days(instance: Instance, rule: BusinessDays) -> frozenset[date]:
         raise DateError(f"attribute {rule.closed!r}: {error}") from error
 
 
-def adjusted(instance: Instance, rule: BusinessDays, moment: Moment, zone: ZoneInfo) -> Adjusted:
-    """Return a moment's date on a business day of an instance.
+def adjusted(
+    instance: Instance, rule: BusinessDays, moment: Moment, zone: ZoneInfo
+) -> tuple[Adjusted, str | None]:
+    """Return a moment's date on a business day of an instance, and a note if its closed days cannot be read.
 
-    Raises: DateError: if there is none, or the attribute with the closed days is not valid.
+    They then close no day. Raises: DateError: if there is no business day.
     """
-    return adjust(rule, moment, zone, closed=closed_days(instance, rule))
+    closed, note = frozenset[date](), None
+    try:
+        closed = closed_days(instance, rule)
+    except DateError as error:
+        note = f"businessDays: {error}"
+    return adjust(rule, moment, zone, closed=closed), note
 
 
 def date_attribute(instance: Instance, name: str, zone: ZoneInfo) -> datetime:

@@ -16,7 +16,7 @@ from shared.domain.instance.verdict import AlreadyThere, RefusalRule, Refused, V
 from shared.domain.lifecycle.commands import Migrate
 from shared.domain.planning.closing import complete_if_done
 from shared.domain.planning.forecast import Forecast, ForeseenCycle
-from shared.domain.planning.plan import cancel_events
+from shared.domain.planning.plan import calendar_of, cancel_events, with_nothing_due
 from shared.domain.strategy.model import Strategy
 
 
@@ -70,7 +70,12 @@ def migrate(strategy: Strategy, instance: Instance, command: Migrate, *, now: da
     if to.definition.timezone != strategy.definition.timezone and instance.plan.moment is not None:
         moment = moment_at(instance.plan.moment.at, to.definition.zone)
         moved = replace(moved, plan=replace(moved.plan, moment=moment))
+    calendar = calendar_of(strategy, instance)
+    key = calendar.key if calendar is not None and len(to.definition.calendars) > 1 else None
+    moved = replace(moved, plan=replace(moved.plan, calendar=key))
     doomed = [event for event in instance.events if _is_orphaned(event, to)]
+    if any(event.is_main for event in doomed):
+        moved = with_nothing_due(moved)
     why = f"version {to.version} has no such task"
     planned = cancel_events(to, moved, doomed, now=now, why=why, cause=ClosedBy.MIGRATION, by=command.by)
     change = planned.change.then(complete_if_done(planned.change.instance, now=now))

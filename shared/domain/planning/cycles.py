@@ -5,8 +5,9 @@ Source: docs/design.md section 4; docs/contracts/core.md sections 3.1 and 3.2.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from shared.domain.calendar.business_days import Convention
 from shared.domain.calendar.cron import Cron, first_fire, next_fire
 from shared.domain.calendar.dates import Moment, format_instant, later, moment_at
 from shared.domain.calendar.instance_schedule import OwnSchedule
@@ -22,6 +23,12 @@ from shared.expressions import EvaluationError
 
 MAX_MISSED_DATES = 1000
 """The most cycles that are examined to find the one with which a plan continues."""
+
+MAX_LEFT_OUT = 20_000
+"""The most cycles in a row that do not run: two weeks of a plan by the minute."""
+
+LONG = timedelta(days=366)
+"""How long ``MAX_MISSED_DATES`` cycles that do not run must last at least to show that none ever will."""
 
 MISSED = "skipped: its date has passed"
 """Why a missed date does not run."""
@@ -97,7 +104,13 @@ def first_cycle(strategy: Strategy, instance: Instance, *, now: datetime) -> Cyc
     if calendar.cron is not None:
         moment = _first_fire(strategy, calendar.cron, moment.at, cycle=1)
     dated = CycleDate(cycle=1, moment=moment, due=moment.at, calendar=calendar, problem=problem)
-    return _on_business_day(strategy, instance, dated)
+    on_day, rule = _on_business_day(strategy, instance, dated), calendar.business_days
+    if rule is None or on_day.due >= min(moment.at, instance.start_date):
+        return on_day
+    # Before the start date it would be missed at once.
+    rule = replace(rule, convention=Convention.FOLLOWING)
+    dated = replace(dated, calendar=replace(calendar, business_days=rule))
+    return replace(_on_business_day(strategy, instance, dated), calendar=calendar)
 
 
 def following(strategy: Strategy, instance: Instance, *, now: datetime) -> CycleDate | None:
@@ -160,13 +173,15 @@ def outlook(
     Raises: CycleError, TooManyMissedError.
     """
     cycles = coming_cycles(strategy, instance, coming, now=now)
-    dated, passed, last_missed = next(cycles, None), list[CycleDate](), -1
+    dated, passed, last_missed, missed = next(cycles, None), list[CycleDate](), -1, 0
     while dated is not None and (dated.left_out or (dated.due < now and on_late is not OnResume.ALL)):
-        if walked + len(passed) == MAX_MISSED_DATES:
-            which = "do not run" if last_missed < 0 else "were missed"
-            raise TooManyMissedError(f"more than {MAX_MISSED_DATES} planned dates {which}")
-        last_missed = last_missed if dated.left_out else len(passed)
         passed.append(dated)
+        missed += dated.left_out is None
+        if walked + missed > MAX_MISSED_DATES:
+            raise TooManyMissedError(f"more than {MAX_MISSED_DATES} planned dates were missed")
+        if _none_runs(passed[last_missed + 1 :]):
+            raise TooManyMissedError(f"more than {MAX_MISSED_DATES} planned dates do not run")
+        last_missed = last_missed if dated.left_out else len(passed) - 1
         try:
             dated = next(cycles, None)
         except CycleError:
@@ -179,6 +194,12 @@ def outlook(
     return Outlook(coming=passed[last_missed], skipped=_range(passed[:last_missed]))
 
 
+def _none_runs(left_out: list[CycleDate]) -> bool:
+    """Return whether so many cycles in a row do not run that none ever will. A long holiday of a dense plan ends."""
+    lasts = left_out[-1].moment.at - left_out[0].moment.at if left_out else timedelta()
+    return len(left_out) > MAX_LEFT_OUT or (len(left_out) > MAX_MISSED_DATES and lasts > LONG)
+
+
 def _range(passed: list[CycleDate]) -> Skipped | None:
     """Return the cycles that do not run as one range. If any of them was missed, that is its cause."""
     if not passed:
@@ -186,15 +207,17 @@ def _range(passed: list[CycleDate]) -> Skipped | None:
     first, last, left_out = passed[0], passed[-1], [one.left_out for one in passed if one.left_out]
     is_missed = len(left_out) < len(passed)
     more = f"; and {len(passed) - 1} more" if len(passed) > 1 else ""
+    # A date that no business day follows yet is not missed, but does not run either.
+    then = f"; then {last.left_out.why}" if last.left_out else ""
     return Skipped(
         task=first.calendar.task,
         first_cycle=first.cycle,
         last_cycle=last.cycle,
-        first_at=first.due,
-        last_at=last.due,
+        first_at=min(one.due for one in passed),
+        last_at=max(one.due for one in passed),
         moment=last.moment,
         cause=ClosedBy.LATE_PLAN if is_missed else left_out[0].cause,
-        why=MISSED if is_missed else f"{left_out[0].why}{more}",
+        why=f"{MISSED}{then}" if is_missed else f"{left_out[0].why}{more}",
     )
 
 
@@ -218,9 +241,10 @@ def _on_business_day(strategy: Strategy, instance: Instance, dated: CycleDate) -
     try:
         # The planned moment keeps a time of day that its own day does not have.
         due = moment_at(dated.due, zone) if dated.move else dated.moment
-        day = adjusted(instance, rule, due, zone)
+        day, note = adjusted(instance, rule, due, zone)
     except DateError as error:
         raise CycleError(f"businessDays of cycle {dated.cycle}: {error}") from error
+    dated = replace(dated, problem=dated.problem or note)
     if day.why is None:
         return dated
     if day.at is None:

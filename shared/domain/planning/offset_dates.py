@@ -49,9 +49,12 @@ def leading_up_date(
         )
         planned = earlier(base, span, zone)
         rule = delta.business_days
-        day = Adjusted(at=planned.at) if rule is None else adjusted(instance, rule, planned, zone)
+        day, note = (
+            (Adjusted(at=planned.at), None) if rule is None else adjusted(instance, rule, planned, zone)
+        )
     except DateError as error:
         return LeadingUpDate(at=main.due, problem=f"scheduleBefore: {error}")
+    problem = problem or note
     if day.at is None:
         return LeadingUpDate(at=planned.at, left_out=f"skipped: {day.why}", problem=problem)
     if day.why is None:

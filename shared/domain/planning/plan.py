@@ -156,12 +156,19 @@ def catch_up(
         first_cycle=instance.plan.cycle,
         last_cycle=instance.plan.cycle if last is None else last.last_cycle,
         first_at=main.date,
-        last_at=main.date if last is None else last.last_at,
+        last_at=main.date if last is None else max(main.date, last.last_at),
         moment=moment if last is None else last.moment,
         cause=ClosedBy.LATE_PLAN,
-        why=MISSED,
+        why=_why(last),
     )
     return _replace_main(strategy, instance, main, skipped, ahead.coming, now=now, by=by)
+
+
+def _why(later: Skipped | None) -> str:
+    """Return why a missed event does not run, and the cycles after it that do not run either."""
+    if later is None:
+        return MISSED
+    return later.why if later.cause is ClosedBy.LATE_PLAN else f"{MISSED}; then {later.why}"
 
 
 def fell_due_while_stopped(instance: Instance) -> bool:
@@ -207,10 +214,10 @@ def _on_next_business_day(strategy: Strategy, instance: Instance) -> Instance:
     ):
         return instance
     rule = replace(calendar.business_days, convention=Convention.FOLLOWING)
-    day = adjusted(instance, rule, moment_at(main.date, zone), zone)
+    day, _ = adjusted(instance, rule, moment_at(main.date, zone), zone)
     if day.at is None or day.why is None:
         return instance
-    move = Move(planned=moment.at, why=day.why)
+    move = None if day.at == moment.at else Move(planned=moment.at, why=day.why)
     main = replace(main, date=day.at, due_at=day.at, move=move)
     plan = instance.plan.at_cycle(instance.plan.cycle, moment, due=day.at)
     return replace(instance.with_event(main), plan=plan)
@@ -237,9 +244,15 @@ def end_before(
     strategy: Strategy, instance: Instance, main: Event, *, now: datetime, why: str, by: Actor
 ) -> Change:
     """End the plan and close its open cycle, which has not begun."""
+    instance = with_nothing_due(instance)
     doomed = [*unbegun_leading_ups(instance), main]
     change = close_all(instance, doomed, now=now, why=why, cause=ClosedBy.END_DATE, by=by)
     return change.then(_opened(strategy, change.instance, None, now=now))
+
+
+def with_nothing_due(instance: Instance) -> Instance:
+    """Return the instance whose open cycle will not run, so that no later one coincides with it."""
+    return replace(instance, plan=replace(instance.plan, moved_to=None))
 
 
 def cancel_events(
@@ -362,5 +375,7 @@ def _closed_for(instance: Instance, main: Event, skipped: Skipped, *, now: datet
 def _shifted(event: Event, by: timedelta, zone: ZoneInfo) -> Event:
     at = shifted(moment_at(event.date, zone), by, zone).at
     planned = None if event.move is None else shifted(moment_at(event.move.planned, zone), by, zone).at
-    move = None if event.move is None or planned is None else replace(event.move, planned=planned)
+    move = None
+    if event.move is not None and planned is not None:
+        move = Move(planned=planned, why=f"{event.move.why}, before the plan was shifted")
     return replace(event, date=at, due_at=at, move=move, wakeup_seq=event.wakeup_seq + 1)

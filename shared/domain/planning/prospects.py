@@ -97,6 +97,12 @@ def _of_calendar(scan: _Scan, calendar: Calendar, place: str) -> Iterator[Proble
     if scan.error is not None:
         message = f"{scan.error}: the instance is canceled then (CREATE_CYCLE_ERROR)"
         yield Problem(pointer=place, rule="ends-early", message=message)
+    if len(scan.cycles) > 1 and all(one.left_out for one in scan.cycles[1:]):
+        message = (
+            f"none of {len(scan.cycles) - 1} cycles after the first runs, because none is on a business day"
+        )
+        yield Problem(pointer=place, rule="never-runs", message=message)
+        return
     coinciding = [one for one in scan.cycles if one.left_out and one.left_out.cause is ClosedBy.COINCIDES]
     if coinciding:
         message = (

@@ -184,11 +184,11 @@ def _retry_at(
         return at, due.note
     # The last step, so that nothing moves the date off its business day; the time of day stays.
     try:
-        day = adjusted(instance, delay.business_days, moment_at(at, zone), zone)
+        day, unread = adjusted(instance, delay.business_days, moment_at(at, zone), zone)
     except DateError as error:
         return at, "; ".join(_given(due.note, f"businessDays: {error}"))
     moved = None if day.why is None else f"the retry is moved: {day.why}"
-    return day.at or at, "; ".join(_given(due.note, moved)) or None
+    return day.at or at, "; ".join(_given(due.note, unread, moved)) or None
 
 
 def _given(*notes: str | None) -> tuple[str, ...]:

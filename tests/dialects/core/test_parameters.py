@@ -164,6 +164,8 @@ TABLE: Mapping[str, Mapping[str, Pair]] = {
         "startDate": Pair(DATES.one, DATES.other, OF_FLOW),
         "endDate": Pair(DATES.one, MISSING, OF_FLOW),
         "reference": Pair("o-1", "o-2", OF_FLOW),
+        "missed": Pair("last", "skip", {**OF_FLOW, "startDate": "2020-01-01T00:00:00Z"}),
+        "dryRun": Pair(False, True, OF_FLOW),  # noqa: FBT003 - a value
     },
     "GET /execution-instance": _list(
         strategyId=Pair("flow", "other"),

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 
+from shared.domain.calendar import business_days
 from shared.domain.errors import InvalidInputError
 from shared.domain.instance.event import EventStatus, Move
 from shared.domain.instance.journal import ClosedBy
@@ -53,8 +54,8 @@ class TestConventions:
         ("convention", "dates"),
         [
             ("following", ["2026-02-02", "2026-03-02", "2026-03-31", "2026-04-30", "2026-06-01"]),
-            ("preceding", ["2026-01-30", "2026-02-27", "2026-03-31", "2026-04-30", "2026-05-29"]),
-            ("modifiedFollowing", ["2026-01-30", "2026-02-27", "2026-03-31", "2026-04-30", "2026-05-29"]),
+            ("preceding", ["2026-02-02", "2026-02-27", "2026-03-31", "2026-04-30", "2026-05-29"]),
+            ("modifiedFollowing", ["2026-02-02", "2026-02-27", "2026-03-31", "2026-04-30", "2026-05-29"]),
             ("skip", ["2026-03-31", "2026-04-30", "2026-06-30", "2026-07-31", "2026-08-31"]),
         ],
     )
@@ -245,7 +246,10 @@ class TestLeadingUpTasks:
         of = self.reminded("following", holidays=["2026-03-02", "2026-03-03", "2026-03-04"])
         assert of.open == [("remind", "2026-03-03T00:00"), ("bill", "2026-03-03T00:00")]
 
-    def test_without_any_business_day_it_runs_with_its_main_event(self) -> None:
+    def test_without_any_business_day_it_runs_with_its_main_event(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(business_days, "MAX_DAYS_MOVED", 60)
         of = self.reminded("following", closed="off")
         of = life(of.strategy, new("2026-03-03", off=every_day("2026-03-01")), now="2026-02-01")
         assert of.open == [("remind", "2026-03-03T00:00"), ("bill", "2026-03-03T00:00")]
@@ -296,7 +300,10 @@ class TestClosedDays:
             life(strategy(retry=retry), new("2026-02-03", shut="soon"), now="2026-02-01")
         assert [one.pointer for one in refused.value.problems] == ["/attributes/shut"]
 
-    def test_a_customer_who_is_always_closed_ends_the_plan_with_the_reason(self) -> None:
+    def test_a_customer_who_is_always_closed_ends_the_plan_with_the_reason(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(business_days, "MAX_DAYS_MOVED", 60)
         of = life(self.OF, new("2026-02-03"), now="2026-02-01")
         of.applied(Update(by=ANN, attributes={"off": every_day("2026-03-01")}), at("2026-02-01"))
         of.run(of.main, at("2026-02-03"))
@@ -350,7 +357,8 @@ class TestRetries:
         notes = of.event_history(1).entries[-1].outcome.notes
         assert notes == ("the retry is moved: Saturday 7 February 2026 is a weekend day",)
 
-    def test_without_any_business_day_the_retry_keeps_its_date(self) -> None:
+    def test_without_any_business_day_the_retry_keeps_its_date(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(business_days, "MAX_DAYS_MOVED", 60)
         of = self.retried("2026-02-05T10:00", attributes={"off": every_day("2026-02-06")})
         assert of.open == [("bill", "2026-02-06T10:00")]
         (note,) = of.event_history(1).entries[-1].outcome.notes

@@ -172,7 +172,10 @@ class TestTheOpenCycle:
         of.decide(Pause(by=ANN), at("2026-02-01"))
         of.applied(Resume(by=ANN, on_late=OnResume.SHIFT), at("2026-02-04"))
         assert of.open == [("bill", "2026-02-19T00:00")]
-        assert of.main.move == Move(planned=at("2026-02-18"), why="nextCycleDateCallback of calendar plan")
+        assert of.main.move == Move(
+            planned=at("2026-02-18"),
+            why="nextCycleDateCallback of calendar plan, before the plan was shifted",
+        )
         of.run(of.main, at("2026-02-19"))
         assert of.open == [("bill", "2026-03-18T00:00")]
 
