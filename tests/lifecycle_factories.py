@@ -120,10 +120,10 @@ def _strategy(settings: Json, *, name: str = "shop", version: int = 1) -> Strate
     )
 
 
-def reminded(*, days: int = 3, **members: Json) -> Json:
-    """Return a monthly calendar with a reminder some days before."""
-    before = {"unit": "days", "amount": days}
-    return calendar(**{"leadingUpTasks": [{"task": "remind", "scheduleBefore": before}], **members})
+def reminded(*, days: int = 3, late: bool = False, **members: Json) -> Json:
+    """Return a monthly calendar with a reminder some days before, which with ``late`` has ``runLate``."""
+    entry = {"task": "remind", "scheduleBefore": {"unit": "days", "amount": days}, "runLate": late}
+    return calendar(**{"leadingUpTasks": [entry], **members})
 
 
 def retries(times: int = 1, *, pause: bool = False) -> Json:

@@ -398,6 +398,13 @@ BUGS = (
         layers=("tests/domain/planning/test_business_days.py",),
     ),
     Bug(
+        name="a reminder that is due when its cycle is planned is skipped",
+        file="shared/domain/planning/offset_dates.py",
+        old="return now - date > GRACE",
+        new="return date < now",
+        layers=("tests/domain/planning/test_plan.py",),
+    ),
+    Bug(
         name="jitter moves a retry off its business day",
         file="shared/domain/steps/retry.py",
         old="    return day.at or at, ",

@@ -171,6 +171,13 @@ class TestSchedule:
         assert before.plan[:1] == ["refund PENDING 01-31 12:00"]
         assert after.plan[:1] == ["refund PENDING 01-30 12:00"]
 
+    @pytest.mark.setting("LeadingUpTask.runLate")
+    def test_run_late_runs_a_leading_up_event_whose_date_had_passed(self) -> None:
+        before, after = both("/schedule/calendars/0/leadingUpTasks/0/runLate", ON, of=self.led_up_to())
+        # Cycle 1 is due at the start. A day before the start, it was too late for its reminder.
+        assert before.paths == ["/charges"]
+        assert after.paths == ["/refunds", "/charges"]
+
 
 class TestOnCreateTasks:
     """``onCreateTasks[]``: events that are created with the instance."""

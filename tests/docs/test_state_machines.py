@@ -30,7 +30,7 @@ from shared.domain.lifecycle.commands import (
 )
 from shared.domain.lifecycle.decide import decide
 from shared.domain.strategy.model import Json, Strategy
-from tests.lifecycle_factories import ANN, DAILY, at, calendar, ended, life, new, strategy
+from tests.lifecycle_factories import ANN, DAILY, at, calendar, ended, life, new, reminded, strategy
 from tests.lifecycle_walks import RandomLife, Transition
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "state-machines.md"
@@ -248,6 +248,14 @@ STORIES: list[Callable[[], RandomLife]] = [
     ),
     lambda: decided_late(
         strategy(ONCE, parts=GREET | PART, initial_delay=DAILY, onResume="skip", method={"async": True}),
+        by_answer=True,
+    ),
+    # The reminder of the cycle that is planned is due before that.
+    lambda: blocked_and_unblocked(strategy(reminded(days=40), onResume="skip")),
+    lambda: decided_late(
+        strategy(
+            reminded(days=40), parts=GREET, initial_delay=DAILY, onResume="skip", method={"async": True}
+        ),
         by_answer=True,
     ),
     lambda: redriven_late(strategy(parts=BILL, initial_delay=DAILY, onResume="skip")),

@@ -270,3 +270,20 @@ BUSINESS_DAYS: dict[str, Any] = {
     ],
 }
 """Settings with business days, each convention and each day of the week."""
+
+LATE_REMINDERS: dict[str, Any] = {
+    **MINIMAL,
+    "schedule": {
+        "calendars": [
+            {
+                "key": "monthly",
+                "task": "bill",
+                "scheduleAfter": {"unit": "months", "amount": 1},
+                "leadingUpTasks": [
+                    {"task": "bill", "scheduleBefore": {"unit": "days", "amount": 3}, "runLate": True}
+                ],
+            }
+        ]
+    },
+}
+"""Settings with a reminder that also runs late."""

@@ -58,6 +58,7 @@ def stored() -> Stored:
         settings.SPARSE,
         settings.DUNNING,
         settings.BUSINESS_DAYS,
+        settings.LATE_REMINDERS,
     )
     definitions = [stored_definition(each) for each in plain]
     items = [

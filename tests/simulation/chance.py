@@ -48,7 +48,11 @@ def _settings(rng: random.Random, version: int) -> dict[str, Any]:
         "task": "main",
         "scheduleAfter": every,
         "leadingUpTasks": [
-            {"task": "before", "scheduleBefore": {"unit": "hours", "amount": rng.choice([1, 6, 20])}}
+            {
+                "task": "before",
+                "scheduleBefore": {"unit": "hours", "amount": rng.choice([1, 6, 20])},
+                "runLate": every["unit"] != "days",
+            }
         ][: rng.randint(0, 1)],
         **_moves(_beside(rng), is_weekly=every["amount"] == 7),
     }

@@ -457,8 +457,9 @@ class DynamoDbInstances:
     ) -> list[dict[str, Any]]:
         """Return the writes that belong in one transaction with the instance.
 
-        An instance has at most 50 unfinished events. So there are at most 50 records, one record of skipped cycles
-        and one audit entry: fewer than DynamoDB's limit of 100 items.
+        A change closes at most the 50 unfinished events that an instance can have, a range of skipped cycles, and the
+        21 events of a cycle that it opens. With the audit entry, the instance and the two writes of a reopened event
+        these are 76 items, and DynamoDB's limit is 100.
         """
         # The condition of a record cannot fail if that of the instance holds: every fence is stored on the instance
         # first, which never lowers it, so a record with a higher fence implies a higher rev of the instance. If it

@@ -13,7 +13,7 @@ class Reason(StrEnum):
     CANCELED = "CANCELED"
     """The event, its task or the whole instance was canceled."""
     SKIPPED = "SKIPPED"
-    """Its date was missed, and the rule for missed dates skipped it."""
+    """Its date was missed: the rule for missed dates, or of its leading-up task, skipped it."""
     COINCIDES = "COINCIDES"
     """It would have been due no later than the cycle before it, so only that one ran."""
     NO_BUSINESS_DAY = "NO_BUSINESS_DAY"

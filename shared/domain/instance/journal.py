@@ -47,7 +47,7 @@ class ClosedBy(StrEnum):
     MAIN_EVENT = "MAIN_EVENT"
     """It was a leading-up event, and its main event closed."""
     LATE_PLAN = "LATE_PLAN"
-    """Its date had passed, and the rule for missed dates skipped it."""
+    """Its date had passed: the rule for missed dates, or of its leading-up task, skipped it."""
     COINCIDES = "COINCIDES"
     """It would have been due no later than the cycle before it, which was moved or from which it was."""
     NO_BUSINESS_DAY = "NO_BUSINESS_DAY"

@@ -18,6 +18,7 @@ from shared.domain.lifecycle.conclude import stop_event
 from shared.domain.lifecycle.takeover import take_over
 from shared.domain.planning.closing import close_all
 from shared.domain.planning.cycles import CycleError
+from shared.domain.planning.offset_dates import MAIN_OVERDUE
 from shared.domain.planning.plan import Replanned, catch_up, cycle_failed, overdue_leading_ups
 from shared.domain.steps.flow import StepContext, first_action
 from shared.domain.steps.outcome import longest
@@ -179,7 +180,7 @@ def _caught_up(strategy: Strategy, instance: Instance, event: Event, *, now: dat
                 change.instance,
                 doomed,
                 now=now,
-                why="skipped: its main event is overdue too",
+                why=MAIN_OVERDUE,
                 cause=ClosedBy.LATE_PLAN,
             )
         )

@@ -3,18 +3,26 @@
 Source: docs/design.md section 4; docs/contracts/core.md sections 3.1 to 3.3.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.calendar.business_days import Adjusted
 from shared.domain.calendar.dates import earlier, later, moment_at
 from shared.domain.errors import DateError
 from shared.domain.instance.attributes import adjusted, date_attribute
+from shared.domain.instance.due import GRACE
 from shared.domain.instance.event import Move
+from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import Instance
 from shared.domain.instance.scope import span_of
-from shared.domain.planning.cycles import CycleDate, scope_for
+from shared.domain.planning.cycles import CycleDate, LeftOut, scope_for
 from shared.domain.strategy.model import Delta, LeadingUpTask, Strategy
+
+TOO_LATE = "skipped: its date had passed when its cycle was planned"
+"""Why a leading-up task without ``runLate`` does not run."""
+
+MAIN_OVERDUE = "skipped: its main event is overdue too"
+"""Why an overdue leading-up task does not run although it may be late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +35,7 @@ class LeadingUpDate:
 
     at: datetime
     move: Move | None = None
-    left_out: str | None = None
+    left_out: LeftOut | None = None
     problem: str | None = None
 
 
@@ -36,8 +44,29 @@ def leading_up_date(
 ) -> LeadingUpDate:
     """Return the date of a leading-up task: ``scheduleBefore`` ahead of the main event, on a business day.
 
-    It is never after the main event, and nothing is raised for user data.
+    It is left out if that is no business day, or if it is too late for it when its cycle is planned, at ``now``.
+    A business day is never after the main event. Nothing is raised for user data.
     """
+    ahead = _ahead_of(strategy, instance, entry, main, now=now)
+    if ahead.left_out is not None or not is_overdue(ahead.at, now=now):
+        return ahead
+    if entry.run_late and not is_overdue(main.due, now=now):
+        return ahead
+    left_out = LeftOut(cause=ClosedBy.LATE_PLAN, why=MAIN_OVERDUE if entry.run_late else TOO_LATE)
+    return replace(ahead, left_out=left_out)
+
+
+def is_overdue(date: datetime, *, now: datetime) -> bool:
+    """Return whether a date passed longer ago than the engine may be late."""
+    # A main event ends some seconds after its date, or minutes after a lost wakeup, and only then is the next cycle
+    # planned. This must not cost a reminder that is due in just these minutes.
+    return now - date > GRACE
+
+
+def _ahead_of(
+    strategy: Strategy, instance: Instance, entry: LeadingUpTask, main: CycleDate, *, now: datetime
+) -> LeadingUpDate:
+    """Return the date of a leading-up task, whether it has passed or not."""
     zone = strategy.definition.zone
     base = moment_at(main.due, zone)
     delta = entry.schedule_before
@@ -56,7 +85,8 @@ def leading_up_date(
         return LeadingUpDate(at=main.due, problem=f"scheduleBefore: {error}")
     problem = problem or note
     if day.at is None:
-        return LeadingUpDate(at=planned.at, left_out=f"skipped: {day.why}", problem=problem)
+        left_out = LeftOut(cause=ClosedBy.NO_BUSINESS_DAY, why=f"skipped: {day.why}")
+        return LeadingUpDate(at=planned.at, left_out=left_out, problem=problem)
     if day.why is None:
         return LeadingUpDate(at=planned.at, problem=problem)
     # After its main event it would not run at all.

@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 from shared.domain.calendar.business_days import Convention
 from shared.domain.calendar.dates import moment_at, shifted
 from shared.domain.instance.attributes import adjusted
-from shared.domain.instance.due import GRACE
 from shared.domain.instance.event import Event, EventKind, EventStatus, Move
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import CancelReason, Instance
@@ -27,7 +26,7 @@ from shared.domain.planning.cycles import (
     following,
     outlook,
 )
-from shared.domain.planning.offset_dates import LeadingUpDate, leading_up_date
+from shared.domain.planning.offset_dates import LeadingUpDate, is_overdue, leading_up_date
 from shared.domain.strategy.model import Calendar, OnResume, Strategy
 
 
@@ -47,8 +46,8 @@ def late_rule(strategy: Strategy, instance: Instance) -> OnResume:
 def open_cycle(strategy: Strategy, instance: Instance, dated: CycleDate, *, now: datetime) -> Change:
     """Open a cycle: add its main event and its leading-up events.
 
-    A leading-up event whose date has passed runs at once, unless the main date has passed too: then it is left out.
-    One whose date is no business day may be skipped, which is recorded.
+    A leading-up event that is left out closes at once, so that the history has the reason: its date has passed, or is
+    no business day.
     """
     on_call = instance.plan.schedule is not None and instance.plan.schedule.on_call
     onhold = strategy.definition.manual_trigger or on_call
@@ -57,17 +56,13 @@ def open_cycle(strategy: Strategy, instance: Instance, dated: CycleDate, *, now:
     change = Change(instance=replace(instance, plan=plan, updated_at=now))
     for entry in dated.calendar.leading_up_tasks:
         ahead = leading_up_date(strategy, change.instance, entry, dated, now=now)
-        if ahead.at < now and dated.due < now:
-            continue
         with_event = _with_event(
             change.instance, EventKind.LEADING_UP, entry.task, ahead, now=now, onhold=onhold
         )
         change = change.then(Change(instance=with_event))
         if ahead.left_out is not None:
-            skipped, cause = with_event.events[-1], ClosedBy.NO_BUSINESS_DAY
-            closed = close(
-                with_event, skipped, EventStatus.CANCELED, now=now, why=ahead.left_out, cause=cause
-            )
+            skipped, why, cause = with_event.events[-1], ahead.left_out.why, ahead.left_out.cause
+            closed = close(with_event, skipped, EventStatus.CANCELED, now=now, why=why, cause=cause)
             change = change.then(closed)
     main = _with_event(change.instance, EventKind.MAIN, dated.calendar.task, dated, now=now, onhold=onhold)
     return change.then(Change(instance=main))
@@ -281,7 +276,7 @@ def overdue_leading_ups(instance: Instance, *, now: datetime) -> list[Event]:
     """Return the leading-up events that have not begun although their main event is overdue too."""
     main = instance.main_event
     # A lost wakeup can make a main event late by up to the grace. Within it, both still run, one after the other.
-    if main is None or main.date >= now - GRACE or main.status is EventStatus.ONHOLD:
+    if main is None or not is_overdue(main.date, now=now) or main.status is EventStatus.ONHOLD:
         return []
     waiting = [event for event in unbegun_leading_ups(instance) if event.status is EventStatus.PENDING]
     return [event for event in waiting if event.date < now]

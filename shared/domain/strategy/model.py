@@ -78,10 +78,14 @@ class Delta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeadingUpTask:
-    """A task that runs before a cycle's main task."""
+    """A task that runs before a cycle's main task.
+
+    With ``run_late`` it also runs if its date had passed when its cycle was planned.
+    """
 
     task: str
     schedule_before: Delta
+    run_late: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

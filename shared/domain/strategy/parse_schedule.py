@@ -142,6 +142,7 @@ def _leading_up(reader: Reader, *, tasks: Container[str]) -> LeadingUpTask:
     return LeadingUpTask(
         task=reader.reference("task", tasks, "there is no task"),
         schedule_before=reader.part("scheduleBefore", _leading_up_delta) or _PLACEHOLDER,
+        run_late=reader.flag("runLate"),
     )
 
 

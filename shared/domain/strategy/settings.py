@@ -152,6 +152,10 @@ LEADING_UP_TASK = shape(
     {
         "task": key("Key of the task.").required,
         "scheduleBefore": part(TIME_DELTA, "How long before the main task.").required,
+        "runLate": flag(
+            "It runs at once if its date had passed when its cycle was planned, unless the main event is overdue too."
+            " By default it is skipped then."
+        ),
     },
 )
 

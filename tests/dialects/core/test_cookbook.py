@@ -95,8 +95,8 @@ class TestReadmeStrategy:
             )
             for cycle in answer["cycleEvents"]
         ] == [
-            # This date has passed at the start, so the first mail is sent at once.
-            ("2026-01-31T09:00:00.000Z", ["2026-01-28T09:00:00.000Z"]),
+            # At the start it is too late for the first mail.
+            ("2026-01-31T09:00:00.000Z", []),
             ("2026-02-28T09:00:00.000Z", ["2026-02-25T09:00:00.000Z"]),
             # Summer time has begun, and the local time is still 10:00.
             ("2026-03-31T08:00:00.000Z", ["2026-03-28T09:00:00.000Z"]),

@@ -45,6 +45,7 @@ from tests.lifecycle_factories import (
     reminded,
     retries,
     strategy,
+    succeeded,
 )
 
 BOB = Actor(name="bob", reason="moving house")
@@ -467,6 +468,15 @@ class TestSkipped:
         of = life(strategy(reminded(days=3)), new("2026-02-10"))
         of.claim(of.event("remind"), at("2026-02-11"))
         assert reason(ask(of, "2026-02-07", now="2026-02-12")) == "SKIPPED"
+
+    def test_a_reminder_that_was_planned_too_late_is_skipped(self) -> None:
+        of = life(strategy(reminded(days=3)), new("2026-02-03"), now="2026-01-30")
+        of.run(of.event("remind"), at("2026-01-31"))
+        of.claim(of.main, at("2026-02-03"))
+        of.conclude(succeeded(), at("2026-03-01"))
+        found = ask(of, "2026-02-28", now="2026-03-10")
+        assert (reason(found), found.finding.since) == ("SKIPPED", at("2026-03-01"))
+        assert found.finding.why == "skipped: its date had passed when its cycle was planned"
 
 
 class TestSuperseded:

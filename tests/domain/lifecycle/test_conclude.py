@@ -82,7 +82,7 @@ class TestSucceeded:
         assert verdict.audit is None
 
     def test_the_next_cycle_has_its_main_and_leading_up_events(self) -> None:
-        of = life(strategy(reminded()), new("2026-01-31T12:00"))
+        of = life(strategy(reminded()), new("2026-01-31T12:00"), now="2026-01-28")
         of.run(of.event("remind"), at("2026-01-31"))
         running(of).conclude(succeeded(), NOON)
         assert of.open == [("remind", "2026-02-25T12:00"), ("bill", "2026-02-28T12:00")]

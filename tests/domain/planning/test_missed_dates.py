@@ -115,12 +115,16 @@ class TestLast:
         resumed(of, paused="2026-01-02", until="2026-01-20")
         assert of.open == [("bill", "2026-01-12T00:00")]
 
-    def test_reminders_of_skipped_cycles_close_and_overdue_ones_are_left_out(self) -> None:
+    def test_reminders_of_skipped_cycles_close_and_overdue_ones_are_skipped(self) -> None:
         of = begun(weekly(remind=True))
         resumed(of, paused="2026-01-02", until="2026-01-20")
         assert of.open == [("bill", "2026-01-19T00:00")]
-        assert of.closed == [("bill", "CANCELED"), ("remind", "CANCELED")]
-        assert of.record("remind").why == "its main event was skipped"
+        # Of cycle 2, which was never planned, there is no reminder.
+        reminders = [record for record in of.records if record.event.task == "remind"]
+        assert [(record.event.created_cycle, record.event.date, record.why) for record in reminders] == [
+            (1, at("2026-01-03"), "its main event was skipped"),
+            (3, at("2026-01-17"), "skipped: its date had passed when its cycle was planned"),
+        ]
 
 
 class TestAll:

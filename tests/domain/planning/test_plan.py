@@ -2,14 +2,29 @@
 
 from dataclasses import replace
 
+import pytest
+
 from shared.domain.calendar.dates import DATE_FORMS
 from shared.domain.instance.event import EventKind, EventStatus
+from shared.domain.instance.journal import ClosedBy
+from shared.domain.instance.model import MAX_UNFINISHED_EVENTS
 from shared.domain.instance.run import Outcome
 from shared.domain.lifecycle.commands import Apply
-from shared.domain.planning.plan import plan_next
+from shared.domain.planning.plan import cancel_events, plan_next
 from shared.domain.strategy.model import Json
-from tests.factories import changed
-from tests.lifecycle_factories import DAILY, Life, at, calendar, life, new, reminded, strategy
+from shared.domain.strategy.settings import MAX_LEADING_UP_TASKS
+from tests.factories import an_event, changed
+from tests.lifecycle_factories import (
+    DAILY,
+    Life,
+    at,
+    calendar,
+    life,
+    new,
+    reminded,
+    strategy,
+    succeeded,
+)
 
 NOON = at("2026-01-31T12:00")
 
@@ -49,7 +64,8 @@ class TestLeadingUpEvents:
             strategy(
                 calendar(leadingUpTasks=[{"task": "remind", "scheduleBefore": {**DAILY, "from": "due"}}])
             ),
-            new(due="2026-01-31T00:00:00Z"),
+            new("2026-01-31", due="2026-01-31T00:00:00Z"),
+            now="2026-01-30",
         )
         of.instance = replace(of.instance, attributes={})
         of.run(of.event("remind"), at("2026-01-31"))
@@ -63,6 +79,110 @@ class TestLeadingUpEvents:
         assert of.open == [("bill", "2026-01-31T00:00")]
         of.run(of.main, at("2026-01-31"))
         assert of.open == [("remind", "2026-02-28T00:00"), ("bill", "2026-02-28T00:00")]
+
+
+class TestLateLeadingUpEvents:
+    """A leading-up event whose date has passed when its cycle is planned is skipped, unless its task says `runLate`.
+
+    The bill is due on 3 February; its reminder is due three days before, on 31 January.
+    """
+
+    def planned(self, now: str, *, late: bool = False, **config: Json) -> Life:
+        return life(strategy(reminded(late=late), **config), new("2026-02-03"), now=now)
+
+    def test_a_skipped_one_is_in_the_history_with_the_reason(self) -> None:
+        of = self.planned("2026-02-01")
+        assert of.open == [("bill", "2026-02-03T00:00")]
+        (record,) = of.records
+        assert (record.event.kind, record.event.task) == (EventKind.LEADING_UP, "remind")
+        assert (record.event.date, record.event.created_cycle) == (at("2026-01-31"), 1)
+        assert (record.event.status, record.closed_by) == (EventStatus.CANCELED, ClosedBy.LATE_PLAN)
+        assert record.why == "skipped: its date had passed when its cycle was planned"
+        assert (record.by, record.reason, record.finished_at) == (None, None, at("2026-02-01"))
+        assert (of.main.seq, of.instance.next_seq) == (2, 3)
+
+    def test_with_run_late_it_runs_at_once(self) -> None:
+        of = self.planned("2026-02-01", late=True)
+        assert of.open == [("remind", "2026-01-31T00:00"), ("bill", "2026-02-03T00:00")]
+        assert of.records == []
+
+    @pytest.mark.parametrize("now", ["2026-01-30", "2026-01-31", "2026-01-31T00:00:01", "2026-01-31T00:03"])
+    def test_one_whose_date_passed_within_the_grace_runs(self, now: str) -> None:
+        of = self.planned(now)
+        assert of.open == [("remind", "2026-01-31T00:00"), ("bill", "2026-02-03T00:00")]
+
+    def test_one_whose_date_passed_before_the_grace_is_skipped(self) -> None:
+        assert self.planned("2026-01-31T00:03:00.001").open == [("bill", "2026-02-03T00:00")]
+
+    @pytest.mark.parametrize(
+        ("late", "why"),
+        [
+            (False, "skipped: its date had passed when its cycle was planned"),
+            (True, "skipped: its main event is overdue too"),
+        ],
+    )
+    def test_it_is_skipped_if_its_main_event_is_overdue_too(self, *, late: bool, why: str) -> None:
+        of = self.planned("2026-02-03T00:03:00.001", late=late)
+        assert (of.open, of.record("remind").why) == ([("bill", "2026-02-03T00:00")], why)
+        assert of.record("remind").closed_by is ClosedBy.LATE_PLAN
+
+    def test_a_main_event_within_the_grace_is_not_overdue(self) -> None:
+        of = self.planned("2026-02-03T00:03", late=True)
+        assert of.open == [("remind", "2026-01-31T00:00"), ("bill", "2026-02-03T00:00")]
+
+    def test_one_on_hold_is_skipped_too(self) -> None:
+        of = self.planned("2026-02-01", manualTrigger=True)
+        assert (of.open, of.closed) == ([("bill", "2026-02-03T00:00")], [("remind", "CANCELED")])
+
+    def test_a_late_main_event_costs_no_reminder_that_is_due_at_its_own_date(self) -> None:
+        month = {"unit": "months", "amount": 1}
+        ahead = [{"task": "remind", "scheduleBefore": month}]
+        of = life(strategy(calendar(leadingUpTasks=ahead)), new("2026-01-15"), now="2026-01-15")
+        of.run(of.main, at("2026-01-15T00:03"))
+        assert of.open == [("remind", "2026-01-15T00:00"), ("bill", "2026-02-15T00:00")]
+
+    @pytest.mark.parametrize(("late", "open_tasks"), [(False, ["bill"]), (True, ["remind", "bill"])])
+    def test_a_reminder_whose_date_passed_during_weeks_of_retries_is_skipped(
+        self, *, late: bool, open_tasks: list[str]
+    ) -> None:
+        of = life(strategy(reminded(late=late)), new("2026-02-03"), now="2026-01-01")
+        of.run(of.event("remind"), at("2026-01-31"))
+        of.claim(of.main, at("2026-02-03"))
+        of.conclude(succeeded(), at("2026-03-01"))  # one day after the reminder of cycle 2
+        assert [task for task, _ in of.open] == open_tasks
+        assert of.instance.plan.cycle == 2
+
+    def test_no_business_day_is_named_before_a_passed_date(self) -> None:
+        # 31 January 2026 is a Saturday.
+        before = {"unit": "days", "amount": 3, "businessDays": {"convention": "skip"}}
+        ahead = [{"task": "remind", "scheduleBefore": before}]
+        of = life(strategy(calendar(leadingUpTasks=ahead)), new("2026-02-03"), now="2026-02-01")
+        assert of.record("remind").closed_by is ClosedBy.NO_BUSINESS_DAY
+
+    def test_one_that_a_business_day_moves_counts_by_the_moved_date(self) -> None:
+        before = {"unit": "days", "amount": 3, "businessDays": {"convention": "following"}}
+        ahead = [{"task": "remind", "scheduleBefore": before}]
+        of = life(strategy(calendar(leadingUpTasks=ahead)), new("2026-02-03"), now="2026-02-01")
+        assert of.open == [("remind", "2026-02-02T00:00"), ("bill", "2026-02-03T00:00")]
+
+    def test_the_earliest_start_date_can_be_planned(self) -> None:
+        of = life(strategy(reminded(days=0)), new("0001-01-01"), now="0001-01-01")
+        assert of.open == [("remind", "0001-01-01T00:00"), ("bill", "0001-01-01T00:00")]
+
+    def test_the_records_of_a_full_instance_fit_into_one_transaction(self) -> None:
+        ahead = [{"task": "remind", "scheduleBefore": DAILY}] * MAX_LEADING_UP_TASKS
+        of = life(strategy(calendar(DAILY, leadingUpTasks=ahead)), new("2026-01-02"), now="2026-01-01")
+        by_hand = [an_event(seq, kind=EventKind.ADDED, task="remind") for seq in range(100, 129)]
+        full = replace(of.instance, events=(*of.instance.events, *by_hand), next_seq=129)
+        assert len(full.events) == MAX_UNFINISHED_EVENTS
+
+        replanned = cancel_events(
+            of.strategy, full, full.events, now=at("2026-02-01"), why="all", cause=ClosedBy.OPERATOR
+        )
+
+        # All 50 events, the range of missed cycles, and the 20 reminders of the cycle that was opened. The instance,
+        # its audit entry and the two writes for a reopened event are added; DynamoDB's limit is 100.
+        assert len(replanned.change.records) == 71
 
 
 class TestTheMainEvent:

@@ -232,10 +232,15 @@ class TestPastStartDate:
         of = life(strategy(parts=parts, onResume="skip"), new("2025-10-31"), now="2026-01-15")
         assert of.open == [("greet", "2025-10-31T00:00"), ("bill", "2026-01-31T00:00")]
 
-    def test_a_past_leading_up_event_runs_at_once_before_a_future_main_event(self) -> None:
+    def test_a_past_leading_up_event_of_a_future_main_event_is_skipped(self) -> None:
         of = life(strategy(reminded()), new("2026-02-01"), now="2026-01-31")
+        assert (of.open, of.closed) == ([("bill", "2026-02-01T00:00")], [("remind", "CANCELED")])
+
+    def test_with_run_late_it_runs_at_once(self) -> None:
+        of = life(strategy(reminded(late=True)), new("2026-02-01"), now="2026-01-31")
         assert of.open == [("remind", "2026-01-29T00:00"), ("bill", "2026-02-01T00:00")]
 
-    def test_a_past_leading_up_event_is_left_out_if_its_main_date_has_passed(self) -> None:
-        of = life(strategy(reminded()), new("2026-01-30"), now="2026-01-31")
-        assert of.open == [("bill", "2026-01-30T00:00")]
+    @pytest.mark.parametrize("late", [False, True])
+    def test_a_past_leading_up_event_is_skipped_if_its_main_date_has_passed(self, *, late: bool) -> None:
+        of = life(strategy(reminded(late=late)), new("2026-01-30"), now="2026-01-31")
+        assert (of.open, of.closed) == ([("bill", "2026-01-30T00:00")], [("remind", "CANCELED")])

@@ -85,6 +85,7 @@ def full() -> dict[str, Any]:
                         {
                             "task": "bill",
                             "scheduleBefore": _two_hours(businessDays={"convention": "preceding"}),
+                            "runLate": True,
                         }
                     ],
                 },

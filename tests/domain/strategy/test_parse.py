@@ -191,6 +191,7 @@ class TestEveryField:
                             schedule_before=replace(
                                 TWO_HOURS, business_days=BusinessDays(convention=Convention.PRECEDING)
                             ),
+                            run_late=True,
                         ),
                     ),
                 ),

@@ -32,6 +32,7 @@ class TestTypes:
             ("/actions/0/headers/Idempotency-Key", "must be a string"),
             ("/services/0/methods/0/async", "must be true or false"),
             ("/tasks/0/steps/0/repeatOnRetry", "must be true or false"),
+            ("/schedule/calendars/1/leadingUpTasks/0/runLate", "must be true or false"),
             ("/services/0/methods/0/timeoutSeconds", "must be a whole number"),
             ("/schedule/initialDelay/resetTo/day", "must be a whole number"),
             ("/schedule/calendars/1/businessDays", "must be an object"),
