@@ -58,7 +58,7 @@ class TestNames:
         )
         assert ran.stdout == "Christmas Day\n"
 
-    def test_a_year_does_not_depend_on_what_was_looked_up_before(self) -> None:
+    def test_a_year_does_not_depend_on_earlier_lookups(self) -> None:
         days = [date(2031, 12, 25), date(2026, 12, 25), date(2031, 12, 26)]
 
         assert [holiday_name("GB", "ENG", day) for day in days] == [
@@ -145,7 +145,7 @@ class TestTheData:
         assert holiday_name("DE", None, date(2100, 12, 25)) == "Christmas Day"
         assert holiday_name("DE", None, date(2101, 12, 25)) is None
 
-    def test_the_package_is_loaded_when_a_holiday_is_looked_up(self) -> None:
+    def test_the_first_lookup_loads_the_package(self) -> None:
         program = (
             "import sys\n"
             "from datetime import date\n"

@@ -279,7 +279,7 @@ class TestNextDate:
     def test_the_running_event_does_not_count(self) -> None:
         assert self.next_date() is None
 
-    def test_an_event_on_hold_does_not_start_by_itself(self) -> None:
+    def test_an_onhold_event_does_not_start_by_itself(self) -> None:
         assert self.next_date(an_event(2, status=EventStatus.ONHOLD)) is None
 
     def test_a_stopped_instance_has_none(self) -> None:

@@ -62,7 +62,7 @@ class TestConventions:
     def test_the_31st(self, convention: str, dates: list[str]) -> None:
         assert due(strategy(on(convention)), "2026-01-31", cycles=5) == [f"{date}T00:00" for date in dates]
 
-    def test_the_rhythm_stays_for_ten_years(self) -> None:
+    def test_planned_dates_do_not_drift_in_ten_years(self) -> None:
         of = strategy(by_cron("0 9 1 * *", businessDays={"convention": "preceding", **BAVARIA}))
         simulated = simulate(of, start_date=at("2026-01-01T09:00"), cycles=120, attributes={})
         dates = [one.main.date for one in simulated.cycles]

@@ -64,7 +64,7 @@ class Generated:
     start: datetime
     zone: ZoneInfo
     rule: dict[str, Json] | None
-    rhythm: Callable[[int], datetime] | None
+    planned_at: Callable[[int], datetime] | None
 
 
 def generated(seed: int) -> Generated:
@@ -79,14 +79,14 @@ def generated(seed: int) -> Generated:
         zone,
     )
     start = begins.astimezone(UTC)
-    rhythm: Callable[[int], datetime] | None = None
+    planned_at: Callable[[int], datetime] | None = None
     if rng.random() < 0.4:
         one = by_cron(rng.choice(CRONS))
     else:
         unit, amount = rng.choice(
             (("months", 1), ("months", 3), ("days", 1), ("days", 7), ("days", 14), ("years", 1))
         )
-        one, rhythm = calendar({"unit": unit, "amount": amount}), _rhythm(begins, unit, amount)
+        one, planned_at = calendar({"unit": unit, "amount": amount}), _planned_dates(begins, unit, amount)
     unmoved, rule = dict(one), None
     callback = rng.choice(CALLBACKS).format(zone=name) if rng.random() < 0.35 else None
     if callback is not None:
@@ -101,7 +101,7 @@ def generated(seed: int) -> Generated:
         start=start,
         zone=zone,
         rule=rule,
-        rhythm=rhythm,
+        planned_at=planned_at,
     )
 
 
@@ -119,7 +119,7 @@ def _rule(rng: Random, conventions: Sequence[str]) -> dict[str, Json]:
     return rule
 
 
-def _rhythm(begins: datetime, unit: str, amount: int) -> Callable[[int], datetime]:
+def _planned_dates(begins: datetime, unit: str, amount: int) -> Callable[[int], datetime]:
     """Return the date of a cycle, counted from the first one alone."""
     local = begins.replace(tzinfo=None)
 
@@ -153,13 +153,13 @@ def check_dates(one: Generated, cycles: tuple[ForeseenCycle, ...], skipped: tupl
     )
     assert accounted == list(range(1, accounted[-1] + 1))
     planned = {cycle.cycle: cycle.main.planned_date for cycle in cycles}
-    if one.rhythm is not None:
-        assert planned == {number: one.rhythm(number) for number in planned}
+    if one.planned_at is not None:
+        assert planned == {number: one.planned_at(number) for number in planned}
     else:
         alone = simulate(one.unmoved, start_date=one.start, cycles=min(accounted[-1], 120), attributes={})
-        rhythm = {cycle.cycle: cycle.main.date for cycle in alone.cycles}
-        assert {number: at for number, at in planned.items() if number in rhythm} == {
-            number: at for number, at in rhythm.items() if number in planned
+        unmoved = {cycle.cycle: cycle.main.date for cycle in alone.cycles}
+        assert {number: at for number, at in planned.items() if number in unmoved} == {
+            number: at for number, at in unmoved.items() if number in planned
         }
     due = [cycle.main.date for cycle in cycles]
     assert due == sorted(set(due))
@@ -184,7 +184,7 @@ def ran(one: Generated) -> list[tuple[int, datetime]]:
 
 @pytest.mark.filterwarnings("ignore:Requested Holidays")
 @pytest.mark.parametrize("first", range(0, CALENDARS, AT_ONCE))
-def test_generated_calendars_keep_their_rhythm(first: int) -> None:
+def test_generated_calendars_do_not_drift(first: int) -> None:
     for seed in range(first, min(first + AT_ONCE, CALENDARS)):
         one = generated(seed)
         if _never_runs(one):
@@ -228,7 +228,7 @@ def test_a_drift_is_noticed() -> None:
         start=at("2026-01-01"),
         zone=one.zone,
         rule=None,
-        rhythm=None,
+        planned_at=None,
     )
     with pytest.raises(AssertionError):
         check_dates(drifting, found.cycles, found.skipped)

@@ -130,7 +130,7 @@ class TestLateLeadingUpEvents:
         of = self.planned("2026-02-03T00:03", late=True)
         assert of.open == [("remind", "2026-01-31T00:00"), ("bill", "2026-02-03T00:00")]
 
-    def test_one_on_hold_is_skipped_too(self) -> None:
+    def test_an_onhold_event_is_skipped_too(self) -> None:
         of = self.planned("2026-02-01", manualTrigger=True)
         assert (of.open, of.closed) == ([("bill", "2026-02-03T00:00")], [("remind", "CANCELED")])
 

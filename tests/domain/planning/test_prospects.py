@@ -44,7 +44,7 @@ class TestNothingToSay:
             calendar({**MONTHLY, "retryEventCallback": '{"amount": attributes.months}'}),
         ],
     )
-    def test_a_plan_that_keeps_its_rhythm(self, one: Json) -> None:
+    def test_a_plan_that_does_not_drift(self, one: Json) -> None:
         assert found(one, timezone="Europe/Madrid") == []
 
     def test_a_calendar_of_a_single_cycle(self) -> None:
@@ -73,7 +73,7 @@ class TestCoinciding:
 
 
 class TestMovedFar:
-    def test_a_callback_that_means_to_be_the_rhythm(self) -> None:
+    def test_a_callback_instead_of_an_interval(self) -> None:
         coincide, warning = warned(calendar(DAILY, nextCycleDateCallback="addMonths(date, 1, 'UTC')"))
         assert coincide.rule == "coincides"
         assert (warning.pointer, warning.rule) == ("/settings/schedule/calendars/0", "moved-far")

@@ -84,7 +84,9 @@ class TestStopIf:
         ("certainty", "expected"),
         [(Certainty.DEFINITE, "hold"), (Certainty.OPEN, "hold"), (Certainty.IN_DOUBT, "warn")],
     )
-    def test_only_a_call_in_doubt_is_not_asked_about(self, certainty: Certainty, expected: str) -> None:
+    def test_stop_if_is_evaluated_unless_the_call_is_in_doubt(
+        self, certainty: Certainty, expected: str
+    ) -> None:
         run = journey(stopIf="true").goes(an_error(402, HARD, certainty=certainty))
 
         assert run.at == expected
@@ -94,7 +96,7 @@ class TestStopIf:
 
         assert (run.at, run.last.notes) == ("warn", ())
 
-    def test_the_answer_to_a_repeat_is_asked_about(self) -> None:
+    def test_stop_if_is_evaluated_on_the_answer_to_a_repeat(self) -> None:
         run = journey(stopIf=STOP_IF).goes(NO_ANSWER).succeeds().retry().goes(an_error(402, HARD))
 
         assert run.at == "hold"
@@ -133,7 +135,7 @@ class TestStopIf:
         assert getattr(then, "step", None) == "warn"
         assert getattr(skipped, "how", None) is Ending.SUCCEEDED
 
-    def test_a_passed_step_whose_rule_fails_is_not_asked_about(self) -> None:
+    def test_stop_if_is_not_evaluated_on_a_passed_step(self) -> None:
         quote = step(
             "quote", nextStepRules=[rule("callback", "charge", "attempt == 1 ? true : attributes.no == 1.0")]
         )

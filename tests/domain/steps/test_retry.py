@@ -364,7 +364,7 @@ class TestStopIf:
 
     HARD = "response.code == 'lost_card'"
 
-    def asked(
+    def evaluated(
         self, result: StepResult | None, source: str = HARD, *, attempt: int = 1, pause: bool = False
     ) -> tuple[Failure, tuple[str, ...]]:
         policy = RetryConfig(times=2, retry_after=hours(1), stop_if=source, pause_before_cancel=pause)
@@ -380,7 +380,7 @@ class TestStopIf:
 
     @pytest.mark.parametrize("pause", [False, True])
     def test_a_hard_decline_uses_up_the_attempts(self, pause: bool) -> None:  # noqa: FBT001 - a case
-        failed, notes = self.asked(self.declined({"code": "lost_card"}), pause=pause)
+        failed, notes = self.evaluated(self.declined({"code": "lost_card"}), pause=pause)
 
         assert failed == Failure(
             step="only",
@@ -392,57 +392,57 @@ class TestStopIf:
         assert notes == ("retries stopped by stopIf",)
 
     def test_a_soft_decline_is_retried(self) -> None:
-        failed, notes = self.asked(self.declined({"code": "insufficient_funds"}))
+        failed, notes = self.evaluated(self.declined({"code": "insufficient_funds"}))
 
         assert (failed.retry_at, failed.error, notes) == (NOON + HOUR, ERROR, ())
 
     def test_a_call_in_doubt_is_no_hard_decline(self) -> None:
-        failed, notes = self.asked(self.declined({"code": "lost_card"}, in_doubt=True), source="true")
+        failed, notes = self.evaluated(self.declined({"code": "lost_card"}, in_doubt=True), source="true")
 
         assert (failed.retry_at, notes) == (NOON + HOUR, ())
 
     def test_a_step_that_was_not_executed_has_no_answer(self) -> None:
-        assert self.asked(None, source="true")[0].retry_at == NOON + HOUR
+        assert self.evaluated(None, source="true")[0].retry_at == NOON + HOUR
 
     def test_a_success_with_a_broken_rule_is_no_decline(self) -> None:
         broken = StepResult(success=True, response={"code": "lost_card"}, error=StepError(message="rule"))
 
-        assert self.asked(broken, source="true")[0].retry_at == NOON + HOUR
+        assert self.evaluated(broken, source="true")[0].retry_at == NOON + HOUR
 
     def test_the_answer_is_the_response_if_a_controller_failed_the_step(self) -> None:
         error = StepError(message="declined", kind=ErrorKind.CONTROLLER)
         result = StepResult(success=False, response={"code": "lost_card"}, error=error)
 
-        assert self.asked(result)[0].retry_at is None
+        assert self.evaluated(result)[0].retry_at is None
 
     def test_an_empty_body_of_an_error_is_a_body(self) -> None:
         result = self.declined("", response={"code": "lost_card"})
 
-        assert self.asked(result, source="response == ''")[0].retry_at is None
+        assert self.evaluated(result, source="response == ''")[0].retry_at is None
 
     def test_the_status_is_on_the_stack(self) -> None:
         result = self.declined(None)
 
-        assert self.asked(result, source="stack.only.error.status == 402")[0].retry_at is None
-        assert self.asked(result, source="stack.only.error.status == 400")[0].retry_at == NOON + HOUR
+        assert self.evaluated(result, source="stack.only.error.status == 402")[0].retry_at is None
+        assert self.evaluated(result, source="stack.only.error.status == 400")[0].retry_at == NOON + HOUR
 
     def test_the_answer_is_null_without_one(self) -> None:
         unreachable = StepResult(
             success=False, error=StepError(message="no token", kind=ErrorKind.UNREACHABLE)
         )
 
-        assert self.asked(unreachable, source="response == null")[0].retry_at is None
+        assert self.evaluated(unreachable, source="response == null")[0].retry_at is None
 
     @pytest.mark.parametrize("source", [HARD, "response"])
     def test_the_retries_go_on_if_it_cannot_be_evaluated(self, source: str) -> None:
-        failed, notes = self.asked(self.declined({"other": 1}), source=source)
+        failed, notes = self.evaluated(self.declined({"other": 1}), source=source)
 
         assert failed.retry_at == NOON + HOUR
         (note,) = notes
         assert note.startswith("stopIf of only: ")
 
-    def test_it_is_not_asked_about_the_last_attempt(self) -> None:
-        failed, notes = self.asked(self.declined({"code": "lost_card"}), attempt=3)
+    def test_it_is_not_evaluated_after_the_last_attempt(self) -> None:
+        failed, notes = self.evaluated(self.declined({"code": "lost_card"}), attempt=3)
 
         assert (failed.retry_at, failed.error, notes) == (None, ERROR, ())
 

@@ -221,7 +221,7 @@ class TestOtherDistances:
 class TestStored:
     """Stored settings are read without the holiday data."""
 
-    def test_a_country_that_the_data_has_lost_is_an_error_only_when_a_date_is_looked_up(self) -> None:
+    def test_a_country_that_the_data_has_lost_is_an_error_only_when_a_date_is_computed(self) -> None:
         settings = given_at(OF_CALENDAR, country="XX")
 
         rule = stored_definition(settings).calendars[0].business_days

@@ -100,7 +100,7 @@ class TestRising:
     def test_a_delta_that_may_rise_is_allowed(self, members: dict[str, object]) -> None:
         assert problems(calendars({**calendar(), **members})) == []
 
-    def test_a_callback_is_no_rhythm(self) -> None:
+    def test_a_callback_alone_cannot_date_cycles(self) -> None:
         """It moves due dates, and the planned dates must rise without it."""
         of = calendar(
             scheduleAfter={"unit": "days", "amount": 0},
@@ -111,7 +111,7 @@ class TestRising:
         assert problem.message.endswith("a delta of 0 is not; nextCycleDateCallback moves the due date only")
 
     @pytest.mark.parametrize("members", [{}, {"nextCycleDateCallback": 'addMonths(date, cycle, "UTC")'}])
-    def test_a_date_attribute_is_no_rhythm(self, members: dict[str, object]) -> None:
+    def test_a_date_attribute_cannot_date_every_cycle(self, members: dict[str, object]) -> None:
         after = {"unit": "months", "amount": 1, "from": "renewal"}
         (problem,) = problems(calendars({**calendar(scheduleAfter=after), **members}))
         assert (problem.pointer, problem.rule) == (SCHEDULE_AFTER, "not-rising")
