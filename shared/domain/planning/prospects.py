@@ -11,14 +11,15 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
-from shared.domain.calendar.dates import Unit, moment_at
-from shared.domain.errors import Problem
+from shared.domain.calendar.dates import Span, Unit, earlier, moment_at
+from shared.domain.errors import DateError, Problem
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import Instance, Origin
 from shared.domain.planning.cycles import CycleDate, CycleError, calendar_for, coming_cycles
+from shared.domain.planning.offset_dates import is_overdue
 from shared.domain.planning.start import NewInstance, blank_instance
-from shared.domain.strategy.model import Calendar, Definition, Strategy
+from shared.domain.strategy.model import Calendar, Definition, Delta, Strategy
 from shared.expressions import spending
 from shared.expressions.limits import FORESIGHT_SECONDS
 
@@ -29,6 +30,7 @@ MAX_ALL_CYCLES = 6000
 """How many cycles of all calendars together are computed."""
 
 _HOURS_OF_DAY = 24
+_ENOUGH = 3
 _A_WEEK = timedelta(days=7)
 
 
@@ -56,6 +58,7 @@ def calendar_warnings(
                 alone = replace(calendar, run_on_cycle_callback=None)
                 scan = _scan(_with_calendars(strategy, alone), now, most)
                 found += _of_calendar(scan, calendar, f"{pointer}/schedule/calendars/{index}")
+                found += _of_reminders(scan, calendar, f"{pointer}/schedule/calendars/{index}")
         if all(_is_conditional(calendar) for calendar in definition.calendars):
             found += _of_choice(_scan(strategy, now, most), f"{pointer}/schedule/calendars")
     # Without time, callbacks fail, and what follows from that is not true of the plan.
@@ -126,6 +129,34 @@ def _of_calendar(scan: _Scan, calendar: Calendar, place: str) -> Iterator[Proble
             f"days keep the hour: {days} instead of {days * _HOURS_OF_DAY} hours"
         )
         yield Problem(pointer=f"{place}/scheduleAfter", rule="drifts", message=message)
+
+
+def _of_reminders(scan: _Scan, calendar: Calendar, place: str) -> Iterator[Problem]:
+    """Yield a warning about each leading-up task that is always planned too late to run."""
+    runs = [one.due for one in scan.cycles if one.left_out is None]
+    for index, entry in enumerate(calendar.leading_up_tasks):
+        delta = entry.schedule_before
+        is_known = delta.from_attribute is None and delta.retry_event_callback is None
+        if entry.run_late or not is_known or len(runs) < _ENOUGH:
+            continue
+        # A cycle is planned when the one before it has ended.
+        if all(_is_too_late(delta, due, scan.zone, planned_at=before) for before, due in pairwise(runs)):
+            message = (
+                "is further ahead than one cycle, so its date has passed whenever a cycle is planned, and the task is "
+                "skipped from the second cycle on; give runLate to run it late, or a shorter time"
+            )
+            pointer = f"{place}/leadingUpTasks/{index}/scheduleBefore"
+            yield Problem(pointer=pointer, rule="always-late", message=message)
+
+
+def _is_too_late(delta: Delta, due: datetime, zone: ZoneInfo, *, planned_at: datetime) -> bool:
+    """Return whether the date of a leading-up task has passed when its cycle, due then, is planned."""
+    span = Span(unit=delta.unit, amount=delta.amount, reset_to=delta.reset_to)
+    try:
+        return is_overdue(earlier(moment_at(due, zone), span, zone).at, now=planned_at)
+    except DateError:
+        # Without a date, it runs with its main event.
+        return False
 
 
 def _of_choice(scan: _Scan, place: str) -> Iterator[Problem]:

@@ -153,3 +153,39 @@ class TestBounds:
     def test_expressions_without_time_left_lead_to_no_warning(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("shared.domain.planning.prospects.FORESIGHT_SECONDS", 0)
         assert found(calendar(nextCycleDateCallback="timestamp('2040-01-01T00:00:00Z')")) == []
+
+
+class TestReminders:
+    """A reminder whose date has passed whenever its cycle is planned never runs."""
+
+    def reminded(self, before: Json, after: Json = MONTHLY, **entry: Json) -> list[tuple[str, str]]:
+        ahead = [{"task": "remind", "scheduleBefore": before, **entry}]
+        return found(calendar(after, leadingUpTasks=ahead))
+
+    @pytest.mark.parametrize("days", [32, 60])
+    def test_one_that_is_further_ahead_than_a_cycle(self, days: int) -> None:
+        pointer = "/settings/schedule/calendars/0/leadingUpTasks/0/scheduleBefore"
+        assert self.reminded({"unit": "days", "amount": days}) == [(pointer, "always-late")]
+
+    @pytest.mark.parametrize("days", [3, 28, 30])
+    def test_one_that_is_in_time_for_some_cycles(self, days: int) -> None:
+        assert self.reminded({"unit": "days", "amount": days}) == []
+
+    def test_one_that_is_due_as_its_cycle_is_planned(self) -> None:
+        week = {"unit": "days", "amount": 7}
+        assert self.reminded(week, week) == []
+        assert self.reminded({"unit": "minutes", "amount": 7 * 24 * 60 + 4}, week) != []
+
+    def test_one_that_may_run_late(self) -> None:
+        assert self.reminded({"unit": "days", "amount": 60}, runLate=True) == []
+
+    @pytest.mark.parametrize("more", [{"from": "due"}, {"retryEventCallback": '{"amount": attributes.days}'}])
+    def test_one_whose_date_depends_on_the_instance(self, more: dict[str, Json]) -> None:
+        assert self.reminded({"unit": "days", "amount": 60, **more}) == []
+
+    def test_one_without_a_date(self) -> None:
+        assert self.reminded({"unit": "years", "amount": 9000}) == []
+
+    def test_a_plan_of_two_cycles_says_nothing(self) -> None:
+        ahead = [{"task": "remind", "scheduleBefore": {"unit": "days", "amount": 800}}]
+        assert found(by_cron("0 0 9 1 1 ? 2027-2027", leadingUpTasks=ahead)) == []
