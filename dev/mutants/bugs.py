@@ -209,9 +209,9 @@ BUGS = (
     Bug(
         name="the next cycle follows the actual date",
         file="shared/domain/planning/cycles.py",
-        old="dated, problem = _next_date(strategy, instance, calendar, moment, cycle=number, now=now)",
-        new="""dated, problem = _next_date(
-        strategy, instance, calendar, _moment(strategy, max(now, moment.at), cycle=cycle), cycle=number, now=now
+        old="planned, problem = _next_date(strategy, instance, calendar, moment, cycle=number, now=now)",
+        new="""planned, problem = _next_date(
+        strategy, instance, calendar, _moment(strategy, max(now, moment.at), cycle=number), cycle=number, now=now
     )""",
         layers=("tests/domain/planning/test_cycles.py", "tests/domain/lifecycle"),
     ),
@@ -393,8 +393,8 @@ BUGS = (
     Bug(
         name="the first cycle is on no business day",
         file="shared/domain/planning/cycles.py",
-        old="    return _on_business_day(strategy, instance, dated)\n",
-        new="    return dated\n",
+        old="on_day, rule = _on_business_day(strategy, instance, dated), calendar.business_days",
+        new="on_day, rule = dated, calendar.business_days",
         layers=("tests/domain/planning/test_business_days.py",),
     ),
     Bug(
