@@ -90,6 +90,13 @@ class TestFollowing:
         with pytest.raises(CycleError, match="cycle 2: attribute 'due' is not a date"):
             following(of, without, now=at("2026-02-01"))
 
+    def test_a_plan_without_a_date_has_no_next_cycle(self) -> None:
+        of = strategy()
+        instance = life(of).instance
+        blank = replace(instance, plan=replace(instance.plan, moment=None))
+        with pytest.raises(CycleError, match="cycle 2 follows no date"):
+            following(of, blank, now=at("2026-02-01"))
+
     def test_a_year_that_no_calendar_has_is_an_error(self) -> None:
         of = strategy(calendar({"unit": "years", "amount": 3000}))
         with pytest.raises(CycleError, match="cycle 2: no such date"):
