@@ -141,7 +141,7 @@ def created_shape(
     *,
     now: datetime,
 ) -> answers.CreatedShape:
-    """Return a new instance with its first events, and what becomes of its dates before now."""
+    """Return a new instance with its first events, and which of its dates before now still run."""
     return {
         "executionInstance": instance_shape(instance, now=now),
         "createdEvents": events,

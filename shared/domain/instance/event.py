@@ -217,9 +217,8 @@ class Event:
 
     ``seq`` is its number on the instance, from 1. ``date`` is when it is due; a retry moves it. ``first_date`` is the
     date before any retry, None if it was never retried. ``move`` is set if that is not the date its cycle is planned
-    for. ``due_at`` is when it may start: the date, the end of a
-    step's delay, the time it was queued, or ``answer_by``. ``wakeup_seq`` rises with each new ``due_at`` and is part
-    of the wakeup's name.
+    for. ``due_at`` is when it may start: the date, the end of a step's delay, the time it was queued, or ``answer_by``.
+    ``wakeup_seq`` rises with each new ``due_at`` and is part of the wakeup's name.
 
     ``run`` counts from 1 and is never reset. ``attempt`` counts from 1 within the retry budget; ``resets`` lists the
     steps that have already reset it. ``applied`` is the (run, visit) of the last journal entry whose directives were

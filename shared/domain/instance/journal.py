@@ -49,7 +49,7 @@ class ClosedBy(StrEnum):
     LATE_PLAN = "LATE_PLAN"
     """Its date had passed: the rule for missed dates, or of its leading-up task, skipped it."""
     COINCIDES = "COINCIDES"
-    """It would have been due no later than the cycle before it, which was moved or from which it was."""
+    """Its cycle would have been due no later than the one before it."""
     NO_BUSINESS_DAY = "NO_BUSINESS_DAY"
     """Its date was no business day, and the convention of its calendar skips those."""
     END_DATE = "END_DATE"

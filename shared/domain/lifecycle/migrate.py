@@ -75,7 +75,7 @@ def migrate(strategy: Strategy, instance: Instance, command: Migrate, *, now: da
     moved = replace(moved, plan=replace(moved.plan, calendar=key))
     doomed = [event for event in instance.events if _is_orphaned(event, to)]
     if any(event.is_main for event in doomed):
-        moved = with_nothing_due(moved)
+        moved = with_nothing_due(moved, now=now)
     why = f"version {to.version} has no such task"
     planned = cancel_events(to, moved, doomed, now=now, why=why, cause=ClosedBy.MIGRATION, by=command.by)
     change = planned.change.then(complete_if_done(planned.change.instance, now=now))

@@ -13,7 +13,14 @@ from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import Actor, AlreadyThere, Change, RefusalRule, Refused, Verdict, audited
 from shared.domain.lifecycle.commands import Update
 from shared.domain.planning.closing import complete_if_done
-from shared.domain.planning.plan import Replanned, continue_plan, end_before, is_past_end, is_planned
+from shared.domain.planning.plan import (
+    Replanned,
+    continue_plan,
+    end_before,
+    is_past_end,
+    is_planned,
+    with_nothing_due,
+)
 from shared.domain.planning.start import start_problems
 from shared.domain.strategy.model import Strategy
 
@@ -56,6 +63,7 @@ def _with_end(strategy: Strategy, instance: Instance, *, by: Actor, now: datetim
         change = end_before(strategy, instance, main, now=now, why="after the end date", by=by)
         return Replanned(change=change)
     if main is None and instance.plan.has_ended:
+        instance = with_nothing_due(instance, now=now)
         return continue_plan(
             strategy, replace(instance, plan=replace(instance.plan, has_ended=False)), now=now
         )

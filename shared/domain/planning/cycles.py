@@ -179,7 +179,7 @@ def outlook(
         missed += dated.left_out is None
         if walked + missed > MAX_MISSED_DATES:
             raise TooManyMissedError(f"more than {MAX_MISSED_DATES} planned dates were missed")
-        if _none_runs(passed[last_missed + 1 :]):
+        if _none_runs(passed, since=last_missed + 1):
             raise TooManyMissedError(f"more than {MAX_MISSED_DATES} planned dates do not run")
         last_missed = last_missed if dated.left_out else len(passed) - 1
         try:
@@ -194,10 +194,15 @@ def outlook(
     return Outlook(coming=passed[last_missed], skipped=_range(passed[:last_missed]))
 
 
-def _none_runs(left_out: list[CycleDate]) -> bool:
-    """Return whether so many cycles in a row do not run that none ever will. A long holiday of a dense plan ends."""
-    lasts = left_out[-1].moment.at - left_out[0].moment.at if left_out else timedelta()
-    return len(left_out) > MAX_LEFT_OUT or (len(left_out) > MAX_MISSED_DATES and lasts > LONG)
+def _none_runs(passed: list[CycleDate], *, since: int) -> bool:
+    """Return whether so many cycles from an index on do not run that none ever will.
+
+    A long holiday of a dense plan has many, but ends.
+    """
+    count = len(passed) - since
+    if count <= MAX_MISSED_DATES:
+        return False
+    return count > MAX_LEFT_OUT or passed[-1].moment.at - passed[since].moment.at > LONG
 
 
 def _range(passed: list[CycleDate]) -> Skipped | None:

@@ -239,15 +239,20 @@ def end_before(
     strategy: Strategy, instance: Instance, main: Event, *, now: datetime, why: str, by: Actor
 ) -> Change:
     """End the plan and close its open cycle, which has not begun."""
-    instance = with_nothing_due(instance)
     doomed = [*unbegun_leading_ups(instance), main]
     change = close_all(instance, doomed, now=now, why=why, cause=ClosedBy.END_DATE, by=by)
     return change.then(_opened(strategy, change.instance, None, now=now))
 
 
-def with_nothing_due(instance: Instance) -> Instance:
-    """Return the instance whose open cycle will not run, so that no later one coincides with it."""
-    return replace(instance, plan=replace(instance.plan, moved_to=None))
+def with_nothing_due(instance: Instance, *, now: datetime) -> Instance:
+    """Return the instance whose last cycle does not run if it is due after now, so that no later one coincides with it.
+
+    What is due up to now may have run.
+    """
+    plan = instance.plan
+    if plan.moment is None or plan.due is None or plan.due <= now:
+        return instance
+    return replace(instance, plan=plan.at_cycle(plan.cycle, plan.moment, due=max(plan.moment.at, now)))
 
 
 def cancel_events(
