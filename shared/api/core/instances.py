@@ -10,17 +10,13 @@ from shared.api.core.days import instant_in_strategy, instant_on_instance
 from shared.api.core.errors import bad_request, not_found, unless_refused
 from shared.api.core.instance_filter import InstanceFilter, list_of
 from shared.api.core.paging import Paging
-from shared.api.core.render import (
+from shared.api.core.render import event_shape, instance_shape, open_event_shape, paused_shape, summary_shape
+from shared.api.core.render_plan import (
     created_shape,
-    event_shape,
     forecast_shape,
-    instance_shape,
     migration_shape,
-    open_event_shape,
-    paused_shape,
     preview_shape,
     resumed_shape,
-    summary_shape,
 )
 from shared.api.core.schemas import (
     MAX_STRATEGY_ID,

@@ -3,32 +3,24 @@
 Source: docs/contracts/core.md sections 2.1, 2.3 and 2.4.
 """
 
-from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import cast
 
 from shared.api.core import answers
 from shared.api.http.shapes import omit_unset
-from shared.application.migrate import Migrated
 from shared.application.ports import SavedSettings
 from shared.domain.access import AccessKey
 from shared.domain.calendar.dates import format_instant
 from shared.domain.calendar.instance_schedule import OwnSchedule
-from shared.domain.calendar.public_holidays import holiday_data_version
-from shared.domain.ids import InstanceSid, event_sid
-from shared.domain.instance.event import Event, EventKind, EventStatus
+from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import phase_of, reason_of
 from shared.domain.instance.replay import chain, is_refused, last_run, position
 from shared.domain.instance.run import Intent, Refusal, StepError
-from shared.domain.instance.skipped import Skipped
 from shared.domain.instance.verdict import AuditEntry
-from shared.domain.lifecycle.migrate import PlannedDate
 from shared.domain.notifications.webhook import Webhook
-from shared.domain.planning.forecast import Forecast, Simulated
-from shared.domain.strategy.business_day_rules import uses_public_holidays
-from shared.domain.strategy.model import Strategy, StrategyHead, StrategyVersion
+from shared.domain.strategy.model import StrategyHead, StrategyVersion
 from shared.domain.strategy.redaction import without_credentials
 
 
@@ -49,183 +41,6 @@ def strategy_shape(head: StrategyHead) -> answers.StrategyShape:
 def strategy_with_settings(head: StrategyHead, saved: SavedSettings) -> answers.StrategyWithSettingsShape:
     """Return a strategy with the settings of its latest version, as they were sent."""
     return {**strategy_shape(head), "settings": dict(saved.plain)}
-
-
-@omit_unset
-def simulation_shape(
-    strategy: Strategy, simulated: Simulated, start: datetime, write: Callable[[datetime], str]
-) -> answers.SimulationShape:
-    """Return simulated cycles. ``write`` formats a date as the caller asked for.
-
-    Source: docs/contracts/core.md section 1.1, S4.
-    """
-    definition = strategy.definition
-    on_create = [
-        _foreseen(event, write, callback=entry.create_if)
-        for event, entry in zip(simulated.on_create, definition.on_create_tasks, strict=True)
-    ]
-    cycles: list[answers.SimulatedCycle] = [
-        {
-            "cycle": cycle.cycle,
-            "events": {
-                "leadingUpEvents": [_foreseen(event, write) for event in cycle.leading_up],
-                "mainEvent": _foreseen(cycle.main, write),
-            },
-        }
-        for cycle in simulated.cycles
-    ]
-    # On-create events belong to the first cycle; without any, the member is missing.
-    if on_create and cycles:
-        cycles[0]["events"]["onCreateEvents"] = on_create
-    return answers.SimulationShape(
-        startDate=write(start),
-        simulatedCycles=len(cycles),
-        timezone=definition.timezone,
-        cycleEvents=cycles,
-        skipped=_not_run(simulated.skipped, write),
-        holidayData=_holiday_data(strategy),
-        ended=simulated.ended,
-        truncated=simulated.truncated or None,
-    )
-
-
-@omit_unset
-def forecast_shape(strategy: Strategy, forecast: Forecast) -> answers.ForecastShape:
-    """Return the coming cycles of an instance."""
-    cycles: list[answers.ForecastCycle] = [
-        {
-            "cycle": one.cycle,
-            "leadingUpEvents": [_foreseen(event, format_instant) for event in one.leading_up],
-            "mainEvent": _foreseen(one.main, format_instant),
-        }
-        for one in forecast.cycles
-    ]
-    return answers.ForecastShape(
-        cycles=cycles,
-        skipped=_not_run(forecast.skipped, format_instant),
-        holidayData=_holiday_data(strategy),
-        truncated=forecast.truncated or None,
-    )
-
-
-def migration_shape(found: Migrated, sid: InstanceSid) -> answers.MigrationChanges:
-    """Return the effects of a migration on an instance's events and coming dates."""
-    changes = found.changes
-    return {
-        "from": found.before,
-        "to": found.verdict.instance.strategy_version,
-        "canceledEvents": [
-            {"sid": event_sid(sid, event.seq), "task": event.task, "date": format_instant(event.date)}
-            for event in found.canceled
-        ],
-        "dates": {
-            "appear": [_planned_date(date) for date in changes.appear],
-            "vanish": [_planned_date(date) for date in changes.vanish],
-            "move": [
-                {**_planned_date(date.now), "before": format_instant(date.before)} for date in changes.move
-            ],
-        },
-    }
-
-
-def _planned_date(date: PlannedDate) -> answers.PlannedDateShown:
-    return {"cycle": date.cycle, "task": date.task, "main": date.main, "date": format_instant(date.date)}
-
-
-@omit_unset
-def created_shape(
-    instance: Instance,
-    events: answers.FirstEvents,
-    late: Sequence[Event],
-    skipped: Skipped | None,
-    *,
-    now: datetime,
-) -> answers.CreatedShape:
-    """Return a new instance with its first events, and which of its dates before now still run."""
-    return {
-        "executionInstance": instance_shape(instance, now=now),
-        "createdEvents": events,
-        "overdueEvents": [_overdue(event) for event in late] or None,
-        "skipped": _not_run([] if skipped is None else [skipped], format_instant),
-    }
-
-
-@omit_unset
-def preview_shape(instance: Instance, late: Sequence[Event], skipped: Skipped | None) -> answers.PreviewShape:
-    """Return the effects of a creation that is not stored."""
-
-    def of_kind(kind: EventKind) -> list[answers.ForeseenEvent]:
-        return [_foreseen(event, format_instant) for event in instance.events if event.kind is kind]
-
-    events: answers.ForeseenEvents = {
-        "onCreateEvents": of_kind(EventKind.ON_CREATE),
-        "leadingUpEvents": of_kind(EventKind.LEADING_UP),
-    }
-    main = instance.main_event
-    if main is not None:
-        events["mainEvent"] = _foreseen(main, format_instant)
-    return {
-        "dryRun": True,
-        "status": instance.status,
-        "createdEvents": events,
-        "overdueEvents": [_overdue(event) for event in late] or None,
-        "skipped": _not_run([] if skipped is None else [skipped], format_instant),
-    }
-
-
-def _overdue(event: Event) -> answers.OverdueEvent:
-    return {"cycle": event.created_cycle, "task": event.task, "date": format_instant(event.date)}
-
-
-@omit_unset
-def resumed_shape(
-    instance: Instance, late: Sequence[Event], skipped: Skipped | None, *, now: datetime
-) -> answers.ResumedShape:
-    """Return a resumed instance, with overdue main events that still run, and the cycles that were skipped."""
-    return {
-        **instance_shape(instance, now=now),
-        "overdueEvents": [_overdue(event) for event in late],
-        "skippedCycles": None
-        if skipped is None
-        else {"first": skipped.first_cycle, "last": skipped.last_cycle},
-    }
-
-
-@omit_unset
-def _foreseen(
-    event: Event, shown: Callable[[datetime], str], *, callback: str | None = None
-) -> answers.ForeseenEvent:
-    move = event.move
-    return answers.ForeseenEvent(
-        date=shown(event.date),
-        task=event.task,
-        status=event.status,
-        callback=callback,
-        plannedDate=None if move is None else shown(move.planned),
-        movedBy=None if move is None else move.why,
-    )
-
-
-def _holiday_data(strategy: Strategy) -> str | None:
-    """Return the version of the holiday data, or None if no date depends on it."""
-    return f"holidays {holiday_data_version()}" if uses_public_holidays(strategy.definition) else None
-
-
-def _not_run(
-    skipped: Sequence[Skipped], write: Callable[[datetime], str]
-) -> list[answers.CyclesNotRun] | None:
-    """Return ranges of cycles that will not run, or None if all run."""
-    shown: list[answers.CyclesNotRun] = [
-        {
-            "first": one.first_cycle,
-            "last": one.last_cycle,
-            "date": write(one.first_at),
-            "until": write(one.last_at),
-            "why": one.why,
-        }
-        for one in skipped
-    ]
-    return shown or None
 
 
 @omit_unset

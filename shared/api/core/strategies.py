@@ -11,7 +11,8 @@ from shared.api.core.days import instant_in_strategy
 from shared.api.core.errors import bad_request, not_found, problem_shape, warning_shape
 from shared.api.core.moment_format import date_format
 from shared.api.core.paging import Paging
-from shared.api.core.render import simulation_shape, strategy_shape, strategy_with_settings, version_shape
+from shared.api.core.render import strategy_shape, strategy_with_settings, version_shape
+from shared.api.core.render_plan import simulation_shape
 from shared.api.core.schemas import (
     CreateStrategy,
     PageQuery,

@@ -55,7 +55,7 @@ class TestTheFirstCycle:
 
 
 class TestLongHolidays:
-    """Many cycles of a dense plan may not run, and it goes on after them."""
+    """Many cycles of a dense plan may not run, and it continues after them."""
 
     @pytest.mark.parametrize("convention", ["following", "skip", "preceding"])
     def test_every_five_minutes_over_easter(self, convention: str) -> None:
