@@ -18,6 +18,7 @@ from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import Instance
 from shared.domain.instance.scope import instant, is_true, scope, span_of
 from shared.domain.instance.skipped import Skipped
+from shared.domain.instance.zone import zone_of
 from shared.domain.strategy.model import Calendar, Definition, Delta, OnResume, Strategy
 from shared.expressions import EvaluationError
 
@@ -96,13 +97,13 @@ def first_cycle(strategy: Strategy, instance: Instance, *, now: datetime) -> Cyc
     if instance.plan.schedule is not None:
         return _own_first(strategy, instance, instance.plan.schedule, calendar)
     # ``scheduleAfter`` applies from cycle 2 on.
-    moment, problem = _moment(strategy, instance.start_date, cycle=1), None
+    moment, problem = _moment(strategy, instance, instance.start_date, cycle=1), None
     if strategy.definition.initial_delay is not None:
         moment, problem = _dated(
             strategy, instance, strategy.definition.initial_delay, moment, cycle=1, now=now
         )
     if calendar.cron is not None:
-        moment = _first_fire(strategy, calendar.cron, moment.at, cycle=1)
+        moment = _first_fire(strategy, instance, calendar.cron, moment.at, cycle=1)
     dated = CycleDate(cycle=1, moment=moment, due=moment.at, calendar=calendar, problem=problem)
     on_day, rule = _on_business_day(strategy, instance, dated), calendar.business_days
     if rule is None or on_day.due >= min(moment.at, instance.start_date):
@@ -240,7 +241,7 @@ def _moved(strategy: Strategy, instance: Instance, dated: CycleDate, *, now: dat
 
 def _on_business_day(strategy: Strategy, instance: Instance, dated: CycleDate) -> CycleDate:
     """Return a cycle on a business day of its calendar, or left out. Raises: CycleError."""
-    rule, zone = dated.calendar.business_days, strategy.definition.zone
+    rule, zone = dated.calendar.business_days, zone_of(strategy, instance)
     if rule is None:
         return dated
     try:
@@ -327,7 +328,7 @@ def _own_first(
     if schedule.is_single:
         calendar = replace(calendar, leading_up_tasks=())
     begins = instance.start_date if schedule.at_once else schedule.opens_at or instance.start_date
-    moment = _moment(strategy, begins, cycle=1)
+    moment = _moment(strategy, instance, begins, cycle=1)
     if schedule.expression is not None and not schedule.at_once:
         fire = _own_fire(strategy, instance, schedule, after=None)
         if fire is None:
@@ -342,7 +343,7 @@ def _own_fire(
     """Return the first fire of an instance's own expression after a planned date, or None."""
     if schedule.expression is None or (schedule.is_single and after is not None):
         return None
-    zone, opens_at = schedule.zone(strategy.definition.zone), schedule.opens_at or instance.start_date
+    zone, opens_at = schedule.zone(zone_of(strategy, instance)), schedule.opens_at or instance.start_date
     try:
         if after is None or after < opens_at:
             return first_fire(schedule.expression, opens_at, zone)
@@ -351,10 +352,10 @@ def _own_fire(
         raise CycleError(f"{schedule.cron}: {error}") from error
 
 
-def _first_fire(strategy: Strategy, cron: Cron, base: datetime, *, cycle: int) -> Moment:
+def _first_fire(strategy: Strategy, instance: Instance, cron: Cron, base: datetime, *, cycle: int) -> Moment:
     """Return the first fire at or after an instant. Raises: CycleError: if there is none."""
     try:
-        fire = first_fire(cron, base, strategy.definition.zone)
+        fire = first_fire(cron, base, zone_of(strategy, instance))
     except DateError as error:
         raise CycleError(f"cycle {cycle}: {error}") from error
     if fire is None:
@@ -371,19 +372,19 @@ def _next_date(
     if calendar.cron is None:
         raise CycleError(f"cycle {cycle}: calendar {calendar.key} has neither scheduleAfter nor cron")
     try:
-        fire = next_fire(calendar.cron, before.at, strategy.definition.zone)
+        fire = next_fire(calendar.cron, before.at, zone_of(strategy, instance))
     except DateError as error:
         raise CycleError(f"cycle {cycle}: {error}") from error
     if fire is None:
         # No fire at all since the start date is an error, not the end of the plan.
-        _first_fire(strategy, calendar.cron, instance.start_date, cycle=cycle)
+        _first_fire(strategy, instance, calendar.cron, instance.start_date, cycle=cycle)
     return fire, None
 
 
 def _dated(
     strategy: Strategy, instance: Instance, delta: Delta, base: Moment, *, cycle: int, now: datetime
 ) -> tuple[Moment, str | None]:
-    zone = strategy.definition.zone
+    zone = zone_of(strategy, instance)
     try:
         if delta.from_attribute is not None:
             base = moment_at(date_attribute(instance, delta.from_attribute, zone), zone)
@@ -402,13 +403,13 @@ def _date_from_callback(
     variables = scope(strategy, instance, now=now, cycle=dated.cycle, date=dated.moment.at)
     try:
         # In the plan's zone, a date may be outside the years that exist.
-        return _moment(strategy, instant(source, variables), cycle=dated.cycle).at
+        return _moment(strategy, instance, instant(source, variables), cycle=dated.cycle).at
     except EvaluationError as error:
         raise CycleError(f"nextCycleDateCallback of cycle {dated.cycle}: {error}") from error
 
 
-def _moment(strategy: Strategy, at: datetime, *, cycle: int) -> Moment:
+def _moment(strategy: Strategy, instance: Instance, at: datetime, *, cycle: int) -> Moment:
     try:
-        return moment_at(at, strategy.definition.zone)
+        return moment_at(at, zone_of(strategy, instance))
     except DateError as error:
         raise CycleError(f"cycle {cycle}: {error}") from error

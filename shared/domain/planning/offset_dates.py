@@ -15,6 +15,7 @@ from shared.domain.instance.event import Move
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import Instance
 from shared.domain.instance.scope import span_of
+from shared.domain.instance.zone import zone_of
 from shared.domain.planning.cycles import CycleDate, LeftOut, scope_for
 from shared.domain.strategy.model import Delta, LeadingUpTask, Strategy
 
@@ -67,7 +68,7 @@ def _ahead_of(
     strategy: Strategy, instance: Instance, entry: LeadingUpTask, main: CycleDate, *, now: datetime
 ) -> LeadingUpDate:
     """Return the date of a leading-up task, whether it has passed or not."""
-    zone = strategy.definition.zone
+    zone = zone_of(strategy, instance)
     base = moment_at(main.due, zone)
     delta = entry.schedule_before
     try:
@@ -103,7 +104,7 @@ def delayed(
     """
     if delta is None:
         return base, None
-    zone = strategy.definition.zone
+    zone = zone_of(strategy, instance)
     start = base if delta.from_attribute is None else date_attribute(instance, delta.from_attribute, zone)
     span, problem = span_of(
         delta, scope_for(delta, strategy, instance, cycle=instance.plan.cycle, date=start, now=now)

@@ -16,6 +16,7 @@ from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import CancelReason, Instance
 from shared.domain.instance.skipped import Skipped
 from shared.domain.instance.verdict import ENGINE, Actor, Change
+from shared.domain.instance.zone import zone_of
 from shared.domain.planning.closing import add_event, cancel_instance, close, close_all, complete_if_done
 from shared.domain.planning.cycles import (
     MISSED,
@@ -182,7 +183,7 @@ def shift(
     A cycle that is moved past the end date is closed. Raises: DateError: if a date cannot be represented, or there is
     no business day.
     """
-    moment, zone = instance.plan.moment, strategy.definition.zone
+    moment, zone = instance.plan.moment, zone_of(strategy, instance)
     if moment is None:
         return Change(instance=instance)
     events = tuple(_shifted(event, span, zone) if is_planned(event) else event for event in instance.events)
@@ -198,7 +199,7 @@ def shift(
 
 def _on_next_business_day(strategy: Strategy, instance: Instance) -> Instance:
     """Return the instance with its planned main event on a business day, not before its date. Raises: DateError."""
-    main, zone, moment = instance.main_event, strategy.definition.zone, instance.plan.moment
+    main, zone, moment = instance.main_event, zone_of(strategy, instance), instance.plan.moment
     calendar = calendar_of(strategy, instance)
     if (
         main is None

@@ -22,6 +22,7 @@ from shared.domain.instance.event import EventKind, EventStatus
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import Instance, Origin, Plan, Sweep
 from shared.domain.instance.verdict import Applied, Change
+from shared.domain.instance.zone import zone_of
 from shared.domain.planning.closing import close_all, lifecycle_events
 from shared.domain.planning.cycles import MISSED, CycleError, TooManyMissedError, first_cycle, outlook
 from shared.domain.planning.plan import Replanned, continue_from, late_rule
@@ -156,7 +157,7 @@ def _from_problems(strategy: Strategy, instance: Instance) -> list[Problem]:
     problems: list[Problem] = []
     for name in dict.fromkeys(delta.from_attribute for delta in _deltas(strategy) if delta.from_attribute):
         try:
-            date_attribute(instance, name, strategy.definition.zone)
+            date_attribute(instance, name, zone_of(strategy, instance))
         except DateError:
             pointer = f"/attributes/{escaped(name)}"
             problems.append(

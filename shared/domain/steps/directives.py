@@ -9,6 +9,7 @@ from shared.domain.errors import DateError, RitornelloError
 from shared.domain.instance.attributes import attribute_problem, merge_attributes
 from shared.domain.instance.event import Event, EventKind
 from shared.domain.instance.model import MAX_UNFINISHED_EVENTS, Instance
+from shared.domain.instance.zone import zone_of
 from shared.domain.strategy.model import Json, Strategy, json_size
 from shared.domain.strategy.parse_limits import unreadable
 from shared.domain.strategy.variables import DIRECTIVES
@@ -108,10 +109,10 @@ def _events(strategy: Strategy, instance: Instance, value: Json, *, now: datetim
         raise DirectiveError("createEvents must be a list")
     if not has_room(instance, len(value)):
         raise DirectiveError("createEvents: the instance has too many unfinished events")
-    return [_event(strategy, entry, now=now) for entry in value]
+    return [_event(strategy, instance, entry, now=now) for entry in value]
 
 
-def _event(strategy: Strategy, entry: Json, *, now: datetime) -> dict[str, Json]:
+def _event(strategy: Strategy, instance: Instance, entry: Json, *, now: datetime) -> dict[str, Json]:
     if not isinstance(entry, Mapping) or not set(entry) <= _EVENT_MEMBERS:
         raise DirectiveError("createEvents: each entry must be {task, date?, data?, manualTrigger?}")
     task = entry.get("task")
@@ -126,7 +127,7 @@ def _event(strategy: Strategy, entry: Json, *, now: datetime) -> dict[str, Json]
         raise DirectiveError("createEvents: manualTrigger must be true or false")
     return {
         "task": task,
-        "date": _date(entry.get("date"), strategy.definition.zone, now),
+        "date": _date(entry.get("date"), zone_of(strategy, instance), now),
         "data": dict(data),
         "manualTrigger": onhold or strategy.definition.manual_trigger,
     }

@@ -17,6 +17,7 @@ from shared.domain.instance.journal import StepResult
 from shared.domain.instance.model import Instance
 from shared.domain.instance.run import Failure, StepError
 from shared.domain.instance.scope import Scope, is_true, span_of, with_response
+from shared.domain.instance.zone import zone_of
 from shared.domain.steps.times_of_day import next_time_of_day
 from shared.domain.strategy.model import Delta, RetryConfig, Step, Strategy, Task
 from shared.expressions import EvaluationError
@@ -171,7 +172,7 @@ def _retry_at(
         return None, due.note
     # Counted from the failure, so a retry never moves the plan; and never before it, whatever a callback returns.
     at = max(due.at, now, failed.earliest or now)
-    zone = strategy.definition.zone
+    zone = zone_of(strategy, instance)
     if policy.retry_at:
         # After the service's ``Retry-After``, so that it is heeded and the hour is one of the policy's.
         try:
@@ -230,7 +231,7 @@ def computed_after(
     If the ``from`` attribute is not a date, the delta counts from now. If the callback fails or leads to no date, the
     delta's own unit and amount are used.
     """
-    zone = strategy.definition.zone
+    zone = zone_of(strategy, instance)
     computed, note = span_of(delta, variables)
     notes = [] if note is None else [note]
     base = now
