@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from shared.domain.calendar.dates import Unit, moment_at
+from shared.domain.calendar.dates import Unit, moment_at, zone_named
 from shared.domain.ids import AccountId, CallKey, CorrelationId, InstanceSid, StrategySid
 from shared.domain.instance.event import Event, EventKind, EventStatus
 from shared.domain.instance.journal import EventHistory, JournalEntry
@@ -181,7 +181,7 @@ def an_instance(*events: Event, **members: Any) -> Instance:
         created_at=NOON,
         updated_at=NOON,
         shard=0,
-        plan=Plan(moment=moment_at(NOON, a_definition().zone)),
+        plan=Plan(moment=moment_at(NOON, zone_named(a_definition().timezone))),
         events=events,
         next_seq=max((event.seq for event in events), default=0) + 1,
     )

@@ -46,7 +46,10 @@ def test_the_reference_names_type_bounds_default_and_rules() -> None:
     page = with_reference(PAGE.read_text(encoding="utf-8"))
 
     for line in (
-        '| `timezone` | text, 1 to 64 |  | `"UTC"` | IANA zone of all date arithmetic and of simulated dates. |',
+        (
+            '| `timezone` | text, 1 to 128 |  | `"UTC"` | IANA zone of all date arithmetic and of simulated dates, '
+            "or the attribute that names the zone of each instance, as in `{{attributes.timezone}}`. |"
+        ),
         "| `if` | `onError`, `onBeforeRetry`, `onBeforePause`, `callback` | yes |  | When the rule is evaluated. |",
         "| `steps` | list of [Step](#step), at least 1 | yes |  | Its steps. |",
         "At least one of `scheduleAfter` and `cron` is required.",

@@ -216,6 +216,9 @@ DEFINITIONS = (
     Document(
         name="definitions/late-reminders", write=lambda: plain(stored_definition(settings.LATE_REMINDERS))
     ),
+    Document(
+        name="definitions/zone-of-customer", write=lambda: plain(stored_definition(settings.ZONE_OF_CUSTOMER))
+    ),
 )
 
 MESSAGES = (

@@ -287,3 +287,6 @@ LATE_REMINDERS: dict[str, Any] = {
     },
 }
 """Settings with a reminder that also runs late."""
+
+ZONE_OF_CUSTOMER: dict[str, Any] = {**MINIMAL, "config": {"timezone": "{{attributes.timezone}}"}}
+"""Settings whose zone is an attribute."""

@@ -59,6 +59,7 @@ def stored() -> Stored:
         settings.DUNNING,
         settings.BUSINESS_DAYS,
         settings.LATE_REMINDERS,
+        settings.ZONE_OF_CUSTOMER,
     )
     definitions = [stored_definition(each) for each in plain]
     items = [

@@ -1,21 +1,28 @@
-"""Dates of requests: a date without time begins in the zone of the strategy.
+"""Dates of requests: a date without time begins in the zone of the plan.
 
 Source: docs/contracts/core.md section 4.
 """
 
+from collections.abc import Mapping
 from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 from shared.api.core.errors import bad_request
 from shared.api.http.request import Request
 from shared.domain.calendar.dates import start_of, zone_named
 from shared.domain.errors import DateError, Problem
 from shared.domain.instance.model import Instance
-from shared.domain.strategy.model import Strategy
+from shared.domain.instance.zone import zone_or_utc
+from shared.domain.strategy.model import Json, Strategy
 
 
-def instant_in_strategy(strategy: Strategy, day: date | None, *, pointer: str) -> datetime | None:
-    """Return the instant of a date for a strategy; None stays None. Raises: CoreError (400)."""
-    return None if day is None else _instant(day, strategy.definition.timezone, pointer)
+def instant_in_strategy(
+    strategy: Strategy, attributes: Mapping[str, Json], day: date | None, *, pointer: str
+) -> datetime | None:
+    """Return the instant of a date for an instance with these attributes; None stays None. Raises: CoreError (400)."""
+    # Attributes without a zone are refused with all other problems.
+    zone, _ = zone_or_utc(strategy.definition, attributes)
+    return None if day is None else _instant(day, zone, pointer)
 
 
 def instant_on_instance(
@@ -30,13 +37,13 @@ def instant_on_instance(
         return day
     schedule = instance.plan.schedule
     if schedule is not None and schedule.timezone is not None:
-        return _instant(day, schedule.timezone, pointer)
+        return _instant(day, zone_named(schedule.timezone), pointer)
     strategy = request.ports.strategies.load(instance.strategy_sid, instance.strategy_version)
-    return instant_in_strategy(strategy, day, pointer=pointer)
+    return instant_in_strategy(strategy, instance.attributes, day, pointer=pointer)
 
 
-def _instant(day: date, timezone: str, pointer: str) -> datetime:
+def _instant(day: date, zone: ZoneInfo, pointer: str) -> datetime:
     try:
-        return start_of(day, zone_named(timezone))
+        return start_of(day, zone)
     except DateError as error:
         raise bad_request([Problem(pointer=pointer, rule="date", message=str(error))]) from error

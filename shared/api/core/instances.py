@@ -1,7 +1,7 @@
 """Operations on instances. Source: docs/contracts/core.md sections 1.1 and 5."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from shared.api.core import answers
@@ -39,6 +39,7 @@ from shared.application.migrate import migrate_instance
 from shared.application.ports import SavedSettings, UnknownStrategyError
 from shared.application.start import StartInstance, preview_start, start_instance
 from shared.domain.errors import RitornelloError
+from shared.domain.instance.attributes import merge_attributes
 from shared.domain.instance.event import EventKind
 from shared.domain.instance.journal import EventHistory
 from shared.domain.instance.model import Instance, InstanceStatus
@@ -73,8 +74,8 @@ def post_instance(request: Request, body: Creation) -> Answer[answers.CreationSh
         strategy_id=sent.strategyId,
         attributes=sent.attributes,
         description=sent.description,
-        start_date=instant_in_strategy(strategy, sent.startDate, pointer="/startDate"),
-        end_date=instant_in_strategy(strategy, sent.endDate, pointer="/endDate"),
+        start_date=instant_in_strategy(strategy, sent.attributes, sent.startDate, pointer="/startDate"),
+        end_date=instant_in_strategy(strategy, sent.attributes, sent.endDate, pointer="/endDate"),
         by=request.principal.name,
         repeatable=request.repeatable(),
         reference=sent.reference,
@@ -144,12 +145,14 @@ def patch_instance(
     request: Request, named: NamedInstance, body: UpdateInstance
 ) -> Answer[answers.InstanceShape]:
     """Change description, attributes or end date. Dates that are already planned stay."""
+    # A day is one of the zone that the attributes of the same request may name.
+    changed = replace(named.instance, attributes=merge_attributes(named.instance, body.attributes or {}))
     command = Update(
         by=request.actor,
         description=body.description,
         attributes=body.attributes,
         sets_end_date="endDate" in body.model_fields_set,
-        end_date=instant_on_instance(request, named.instance, body.endDate, pointer="/endDate"),
+        end_date=instant_on_instance(request, changed, body.endDate, pointer="/endDate"),
     )
     return Answer(body=_shown(request, _execute(request, named, command).instance))
 

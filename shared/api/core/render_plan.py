@@ -24,9 +24,9 @@ from shared.domain.strategy.model import Strategy
 
 @omit_unset
 def simulation_shape(
-    strategy: Strategy, simulated: Simulated, start: datetime, write: Callable[[datetime], str]
+    strategy: Strategy, simulated: Simulated, start: datetime, write: Callable[[datetime], str], *, zone: str
 ) -> answers.SimulationShape:
-    """Return simulated cycles. ``write`` formats a date as the caller asked for.
+    """Return simulated cycles. ``write`` formats a date as the caller asked for, in the zone of this name.
 
     Source: docs/contracts/core.md section 1.1, S4.
     """
@@ -51,7 +51,7 @@ def simulation_shape(
     return answers.SimulationShape(
         startDate=write(start),
         simulatedCycles=len(cycles),
-        timezone=definition.timezone,
+        timezone=zone,
         cycleEvents=cycles,
         skipped=_not_run(simulated.skipped, write),
         holidayData=_holiday_data(strategy),

@@ -32,6 +32,7 @@ from shared.application.strategies import (
     replace_settings,
 )
 from shared.domain.errors import InvalidInputError, Problem, Problems
+from shared.domain.instance.zone import zone_or_utc
 from shared.domain.planning.forecast import simulate
 from shared.domain.planning.prospects import calendar_warnings
 from shared.domain.strategy.model import Json, StrategyHead
@@ -132,10 +133,13 @@ def simulate_execution(
 ) -> Answer[answers.SimulationShape]:
     """Return the first cycles of a fictitious instance of the latest version; nothing is stored (S4)."""
     strategy = request.ports.strategies.load(head.sid, head.version)
-    start = instant_in_strategy(strategy, body.startDate, pointer="/startDate") or request.now
-    shown = date_format(body.dateFormat, strategy.definition.zone)
+    start = instant_in_strategy(strategy, body.attributes, body.startDate, pointer="/startDate")
+    start = start or request.now
+    # Attributes without a zone are refused by the simulation.
+    zone, _ = zone_or_utc(strategy.definition, body.attributes)
+    shown = date_format(body.dateFormat, zone)
     found = simulate(strategy, start_date=start, cycles=body.cycles, attributes=body.attributes)
-    return Answer(body=simulation_shape(strategy, found, start, shown))
+    return Answer(body=simulation_shape(strategy, found, start, shown, zone=zone.key))
 
 
 def list_versions(request: Request, head: StrategyHead, query: PageQuery) -> Answer[answers.VersionPageShape]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.api.http.models import read_json
@@ -19,8 +19,9 @@ from shared.domain.errors import InvalidInputError, Problem
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import phase_of
+from shared.domain.instance.zone import zone_or_utc
 from shared.domain.planning.start import attribute_problems
-from shared.domain.strategy.model import Definition, Strategy, StrategyHead
+from shared.domain.strategy.model import Definition, Json, Strategy, StrategyHead
 
 _SPID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _NAME = re.compile(r"(?:(?P<folder>/|/[A-Za-z0-9._/-]*/))?(?P<name>[A-Za-z0-9._-]{1,100})")
@@ -95,13 +96,13 @@ def read_process(request: Request, _: object) -> Start:
     if fields is None:
         raise invalid(problems)
     try:
-        zone = fields.timezone or _usual_zone(request, strategy.definition)
+        zone = fields.timezone or _usual_zone(request, strategy.definition, fields.values)
         plan = plan_of(fields, zone, now=request.now)
     except InvalidInputError as error:
         raise invalid([*problems, *error.problems]) from error
     if problems:
         raise invalid(problems)
-    return Start(fields=fields, strategy=strategy, plan=plan)
+    return Start(fields=fields, strategy=strategy, plan=_in_zone_of_plan(plan, strategy, fields))
 
 
 def _object(request: Request) -> dict[str, Any]:
@@ -126,5 +127,16 @@ def _with_slash(folder: str) -> str:
     return folder if folder.endswith("/") else f"{folder}/"
 
 
-def _usual_zone(request: Request, definition: Definition) -> str:
-    return definition.timezone if definition.names_timezone else request.deployment.connector_timezone
+def _usual_zone(request: Request, definition: Definition, values: Mapping[str, Json]) -> str:
+    if not definition.names_timezone:
+        return request.deployment.connector_timezone
+    # Values without a zone are refused with all other problems.
+    return zone_or_utc(definition, values)[0].key
+
+
+def _in_zone_of_plan(plan: Plan, strategy: Strategy, fields: StartProcess) -> Plan:
+    """Return the plan with a schedule that names no zone, if an attribute names it and the request does not."""
+    # A schedule that names its zone would stay in it when the attribute changes.
+    if fields.timezone is not None or strategy.definition.zone_attribute is None:
+        return plan
+    return replace(plan, schedule=replace(plan.schedule, timezone=None))

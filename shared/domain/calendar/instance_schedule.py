@@ -7,17 +7,15 @@ Source: docs/contracts/mapping.md D.5; docs/contracts/process.md C.5; docs/decis
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 from shared.domain.calendar.cron import Cron, read_cron
-from shared.domain.calendar.dates import zone_named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnSchedule:
     """A single date, the instance's start date, or a cron expression of its own.
 
-    ``cron`` is the checked expression, None for a single date, and ``timezone`` its zone, None for the strategy's. With
+    ``cron`` is the checked expression, None for a single date, and ``timezone`` its zone, None for the plan's. With
     ``once`` only the first fire counts. With ``at_once`` the first cycle has the start date. Other cycles are not
     before ``opens_at``, None for the start date. With ``on_call`` its only event is on hold, without a date, until an
     operator runs it.
@@ -44,10 +42,6 @@ class OwnSchedule:
     def is_single(self) -> bool:
         """Return whether it has only one cycle."""
         return self.once or self.cron is None
-
-    def zone(self, usual: ZoneInfo) -> ZoneInfo:
-        """Return the zone of its dates; ``usual`` is the strategy's."""
-        return usual if self.timezone is None else zone_named(self.timezone)
 
 
 # Parsing is costly, and each command of an instance needs the expression.

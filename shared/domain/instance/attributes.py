@@ -11,6 +11,7 @@ from shared.domain.calendar.business_days import Adjusted, BusinessDays, adjust,
 from shared.domain.calendar.dates import DATE_FORMS, Moment, parse_date
 from shared.domain.errors import DateError, shortened
 from shared.domain.instance.model import Instance
+from shared.domain.instance.zone import zone_for
 from shared.domain.strategy.model import Json, Strategy, json_size
 from shared.domain.validation.schema import violations
 
@@ -49,6 +50,10 @@ def attribute_problem(strategy: Strategy, attributes: Mapping[str, Json]) -> str
         # The first problem is enough: it becomes part of a single message.
         for problem in violations(rule, dict(attributes)):
             return f"{problem.pointer or '/'}: {problem.message}"
+    try:
+        zone_for(strategy.definition, attributes)
+    except DateError as error:
+        return str(error)
     return None
 
 

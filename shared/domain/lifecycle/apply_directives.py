@@ -14,6 +14,7 @@ from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Stoppage
 from shared.domain.instance.reason import Cause, StopReason
 from shared.domain.instance.verdict import Actor, Change
+from shared.domain.instance.zone import zone_or_utc
 from shared.domain.planning.closing import add_event, cancel_instance
 from shared.domain.planning.plan import cancel_events
 from shared.domain.steps.directives import has_room
@@ -26,12 +27,12 @@ def apply_directives(
     """Return the instance after the directives of a running event. On a final instance only attributes change.
 
     The directives were checked before they were journaled, but the instance may have changed since. An event is
-    therefore not created if there is no room left, or if the current version has no such task.
+    therefore not created if there is no room left, or if the current version has no such task. The attribute that names
+    the zone for the current version is not changed if it would have no zone.
     """
     if "attributes" in ordered:
-        instance = replace(
-            instance, attributes=merge_attributes(instance, ordered["attributes"]), updated_at=now
-        )
+        attributes = _with_zone(strategy, instance, merge_attributes(instance, ordered["attributes"]))
+        instance = replace(instance, attributes=attributes, updated_at=now)
     change = Change(instance=instance)
     if instance.status.is_final:
         return change
@@ -45,6 +46,14 @@ def apply_directives(
     if "pauseInstance" in ordered:
         change = change.then(Change(instance=_paused(change.instance, ordered["pauseInstance"], now=now)))
     return change
+
+
+def _with_zone(strategy: Strategy, instance: Instance, attributes: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Return attributes with the instance's own zone if they name none."""
+    name = strategy.definition.zone_attribute
+    if name is None or zone_or_utc(strategy.definition, attributes)[1] is None:
+        return attributes
+    return {**attributes, **{key: value for key, value in instance.attributes.items() if key == name}}
 
 
 def _cancel(strategy: Strategy, instance: Instance, running: Event, note: str, *, now: datetime) -> Change:

@@ -18,7 +18,7 @@ from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import Instance
 from shared.domain.instance.scope import instant, is_true, scope, span_of
 from shared.domain.instance.skipped import Skipped
-from shared.domain.instance.zone import zone_of
+from shared.domain.instance.zone import own_zone, zone_of
 from shared.domain.strategy.model import Calendar, Definition, Delta, OnResume, Strategy
 from shared.expressions import EvaluationError
 
@@ -241,10 +241,11 @@ def _moved(strategy: Strategy, instance: Instance, dated: CycleDate, *, now: dat
 
 def _on_business_day(strategy: Strategy, instance: Instance, dated: CycleDate) -> CycleDate:
     """Return a cycle on a business day of its calendar, or left out. Raises: CycleError."""
-    rule, zone = dated.calendar.business_days, zone_of(strategy, instance)
+    rule = dated.calendar.business_days
     if rule is None:
         return dated
     try:
+        zone = zone_of(strategy, instance)
         # The planned moment keeps a time of day that its own day does not have.
         due = moment_at(dated.due, zone) if dated.move else dated.moment
         day, note = adjusted(instance, rule, due, zone)
@@ -343,8 +344,9 @@ def _own_fire(
     """Return the first fire of an instance's own expression after a planned date, or None."""
     if schedule.expression is None or (schedule.is_single and after is not None):
         return None
-    zone, opens_at = schedule.zone(zone_of(strategy, instance)), schedule.opens_at or instance.start_date
+    opens_at = schedule.opens_at or instance.start_date
     try:
+        zone = own_zone(strategy, instance, schedule)
         if after is None or after < opens_at:
             return first_fire(schedule.expression, opens_at, zone)
         return next_fire(schedule.expression, after, zone)
@@ -384,8 +386,8 @@ def _next_date(
 def _dated(
     strategy: Strategy, instance: Instance, delta: Delta, base: Moment, *, cycle: int, now: datetime
 ) -> tuple[Moment, str | None]:
-    zone = zone_of(strategy, instance)
     try:
+        zone = zone_of(strategy, instance)
         if delta.from_attribute is not None:
             base = moment_at(date_attribute(instance, delta.from_attribute, zone), zone)
         span, problem = span_of(

@@ -68,10 +68,10 @@ def _ahead_of(
     strategy: Strategy, instance: Instance, entry: LeadingUpTask, main: CycleDate, *, now: datetime
 ) -> LeadingUpDate:
     """Return the date of a leading-up task, whether it has passed or not."""
-    zone = zone_of(strategy, instance)
-    base = moment_at(main.due, zone)
     delta = entry.schedule_before
     try:
+        zone = zone_of(strategy, instance)
+        base = moment_at(main.due, zone)
         if delta.from_attribute is not None:
             base = moment_at(date_attribute(instance, delta.from_attribute, zone), zone)
         span, problem = span_of(

@@ -1,6 +1,7 @@
 """Warnings about calendars whose dates coincide, move too far or end, found by computing their cycles.
 
-Each calendar that may date several cycles is computed as if it dated all of them, without attributes. Callbacks that
+Each calendar that may date several cycles is computed as if it dated all of them, without attributes, and in Berlin's
+zone if an attribute names the zone. Callbacks that
 need attributes cannot be evaluated then, and nothing is said about their calendars.
 Source: docs/contracts/core.md section 1.3; docs/decisions/0056.
 """
@@ -11,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
-from shared.domain.calendar.dates import Span, Unit, earlier, moment_at
+from shared.domain.calendar.dates import Span, Unit, earlier, moment_at, zone_named
 from shared.domain.errors import DateError, Problem
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.journal import ClosedBy
@@ -28,6 +29,9 @@ MAX_CYCLES = 300
 
 MAX_ALL_CYCLES = 6000
 """How many cycles of all calendars together are computed."""
+
+SOME_ZONE = "Europe/Berlin"
+"""The zone of the computed cycles if an attribute names it. Its clocks change, so what that does to dates is seen."""
 
 _HOURS_OF_DAY = 24
 _ENOUGH = 3
@@ -47,7 +51,7 @@ def calendar_warnings(
         account_id=AccountId("warnings"),
         name="warnings",
         version=1,
-        definition=definition,
+        definition=_in_some_zone(definition),
         environment=environment,
     )
     most = min(MAX_CYCLES, MAX_ALL_CYCLES // max(len(definition.calendars), 1))
@@ -79,7 +83,7 @@ def _scan(strategy: Strategy, now: datetime, most: int) -> _Scan:
     # The last fire of a cron expression may be before that.
     by_cron = any(calendar.cron for calendar in strategy.definition.calendars)
     start = now if by_cron else datetime(now.year + 1, 1, 31, 12, tzinfo=UTC)
-    instance, zone = _instance(strategy, start), strategy.definition.zone
+    instance, zone = _instance(strategy, start), zone_named(strategy.definition.timezone)
     cycles: list[CycleDate] = []
     try:
         calendar = calendar_for(strategy, instance, cycle=1, date=start, now=start)
@@ -166,6 +170,13 @@ def _of_choice(scan: _Scan, place: str) -> Iterator[Problem]:
             f"{scan.error}: the instance is canceled then (CREATE_CYCLE_ERROR); add a calendar for the others"
         )
         yield Problem(pointer=place, rule="ends-early", message=message)
+
+
+def _in_some_zone(definition: Definition) -> Definition:
+    """Return the definition in one zone, if its instances are in several."""
+    if definition.zone_attribute is None:
+        return definition
+    return replace(definition, timezone=SOME_ZONE, zone_attribute=None)
 
 
 def _with_calendars(strategy: Strategy, *calendars: Calendar) -> Strategy:

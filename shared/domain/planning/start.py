@@ -22,7 +22,7 @@ from shared.domain.instance.event import EventKind, EventStatus
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import Instance, Origin, Plan, Sweep
 from shared.domain.instance.verdict import Applied, Change
-from shared.domain.instance.zone import zone_of
+from shared.domain.instance.zone import zone_for, zone_or_utc
 from shared.domain.planning.closing import close_all, lifecycle_events
 from shared.domain.planning.cycles import MISSED, CycleError, TooManyMissedError, first_cycle, outlook
 from shared.domain.planning.plan import Replanned, continue_from, late_rule
@@ -130,6 +130,7 @@ def attribute_problems(strategy: Strategy, attributes: Mapping[str, Json]) -> li
     rule = strategy.definition.instance_validation
     if rule is not None:
         problems.extend(violations(rule, dict(attributes), pointer="/attributes"))
+    problems.extend(_zone_problems(strategy, attributes))
     return problems
 
 
@@ -152,12 +153,25 @@ def blank_instance(strategy: Strategy, new: NewInstance, *, now: datetime) -> In
     )
 
 
+def _zone_problems(strategy: Strategy, attributes: Mapping[str, Json]) -> list[Problem]:
+    """Return a problem if the attribute that names the zone of the plan has no zone."""
+    name = strategy.definition.zone_attribute
+    try:
+        zone_for(strategy.definition, attributes)
+    except DateError as error:
+        pointer = f"/attributes/{escaped(name or '')}"
+        return [Problem(pointer=pointer, rule="zone", message=str(error))]
+    return []
+
+
 def _from_problems(strategy: Strategy, instance: Instance) -> list[Problem]:
     """Return a problem for each attribute that the plan counts from and that is not a date."""
     problems: list[Problem] = []
+    # Without a zone, which is a problem by itself, the forms of the dates are still checked.
+    zone, _ = zone_or_utc(strategy.definition, instance.attributes)
     for name in dict.fromkeys(delta.from_attribute for delta in _deltas(strategy) if delta.from_attribute):
         try:
-            date_attribute(instance, name, zone_of(strategy, instance))
+            date_attribute(instance, name, zone)
         except DateError:
             pointer = f"/attributes/{escaped(name)}"
             problems.append(

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from shared.domain.calendar.dates import format_instant, parse_date
 from shared.domain.errors import DateError, RitornelloError
@@ -127,18 +126,20 @@ def _event(strategy: Strategy, instance: Instance, entry: Json, *, now: datetime
         raise DirectiveError("createEvents: manualTrigger must be true or false")
     return {
         "task": task,
-        "date": _date(entry.get("date"), zone_of(strategy, instance), now),
+        "date": _date(strategy, instance, entry.get("date"), now),
         "data": dict(data),
         "manualTrigger": onhold or strategy.definition.manual_trigger,
     }
 
 
-def _date(value: Json, zone: ZoneInfo, now: datetime) -> str:
+def _date(strategy: Strategy, instance: Instance, value: Json, now: datetime) -> str:
     if value is None:
         # Resolved now: the directives may be applied later, by the runner that takes over after a crash.
         return format_instant(now)
     try:
-        return format_instant(value if isinstance(value, datetime) else parse_date(str(value), zone))
+        if isinstance(value, datetime):
+            return format_instant(value)
+        return format_instant(parse_date(str(value), zone_of(strategy, instance)))
     except DateError as error:
         raise DirectiveError(f"createEvents: {error}") from error
 

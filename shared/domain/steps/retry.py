@@ -17,7 +17,7 @@ from shared.domain.instance.journal import StepResult
 from shared.domain.instance.model import Instance
 from shared.domain.instance.run import Failure, StepError
 from shared.domain.instance.scope import Scope, is_true, span_of, with_response
-from shared.domain.instance.zone import zone_of
+from shared.domain.instance.zone import zone_or_utc
 from shared.domain.steps.times_of_day import next_time_of_day
 from shared.domain.strategy.model import Delta, RetryConfig, Step, Strategy, Task
 from shared.expressions import EvaluationError
@@ -172,7 +172,8 @@ def _retry_at(
         return None, due.note
     # Counted from the failure, so a retry never moves the plan; and never before it, whatever a callback returns.
     at = max(due.at, now, failed.earliest or now)
-    zone = zone_of(strategy, instance)
+    # A zone that is missing was noted with the date.
+    zone, _ = zone_or_utc(strategy.definition, instance.attributes)
     if policy.retry_at:
         # After the service's ``Retry-After``, so that it is heeded and the hour is one of the policy's.
         try:
@@ -228,12 +229,13 @@ def computed_after(
 ) -> Computed:
     """Return the date a delta after now.
 
-    If the ``from`` attribute is not a date, the delta counts from now. If the callback fails or leads to no date, the
+    If the attribute that names the zone has none, the zone is UTC. If the ``from`` attribute is not a date, the delta
+    counts from now. If the callback fails or leads to no date, the
     delta's own unit and amount are used.
     """
-    zone = zone_of(strategy, instance)
+    zone, unknown = zone_or_utc(strategy.definition, instance.attributes)
     computed, note = span_of(delta, variables)
-    notes = [] if note is None else [note]
+    notes = list(_given(unknown, note))
     base = now
     if delta.from_attribute is not None:
         try:

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from shared.domain.calendar.business_days import BusinessDays
 from shared.domain.calendar.cron import Cron
-from shared.domain.calendar.dates import KEEP_ALL, ResetTo, Unit, zone_named
+from shared.domain.calendar.dates import KEEP_ALL, ResetTo, Unit
 from shared.domain.ids import AccountId, StrategySid
 
 Json = Any
@@ -264,9 +263,11 @@ class Action:
 class Definition:
     """The settings of a strategy, parsed and checked.
 
-    ``names_timezone`` is False if the settings name no time zone and UTC applies. With ``any_attributes``, attributes
-    may be any JSON values instead of only strings, numbers and booleans. ``searchable`` are the attributes that
-    instances are found by. With ``unique_reference``, no two unfinished instances have the same reference.
+    ``timezone`` is the zone of all date arithmetic, or a template of the attribute ``zone_attribute``, which then names
+    the zone of each instance. ``names_timezone`` is False if the settings name no time zone and UTC applies. With
+    ``any_attributes``, attributes may be any JSON values instead of only strings, numbers and booleans. ``searchable``
+    are the attributes that instances are found by. With ``unique_reference``, no two unfinished instances have the same
+    reference.
     """
 
     calendars: tuple[Calendar, ...]
@@ -275,6 +276,7 @@ class Definition:
     actions: Mapping[str, Action]
     timezone: str = "UTC"
     names_timezone: bool = False
+    zone_attribute: str | None = None
     request_delay: timedelta = timedelta()
     manual_trigger: bool = False
     any_attributes: bool = False
@@ -285,11 +287,6 @@ class Definition:
     initial_delay: Delta | None = None
     on_create_tasks: tuple[LifecycleTask, ...] = ()
     on_cancel_tasks: tuple[LifecycleTask, ...] = ()
-
-    @property
-    def zone(self) -> ZoneInfo:
-        """Return the zone of all its date arithmetic."""
-        return zone_named(self.timezone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,8 @@ from shared.domain.strategy.reader import Notes, Reader
 from shared.domain.strategy.settings import MAX_SETTINGS_BYTES, SETTINGS
 from shared.expressions import spending
 from shared.expressions.limits import CHECK_SECONDS
+from shared.expressions.placeholders import Lookup, TemplateError
+from shared.expressions.placeholders import parse as template_parts
 
 
 @spending(CHECK_SECONDS)
@@ -116,6 +118,7 @@ class _Config(TypedDict, total=False):
 
     timezone: str
     names_timezone: bool
+    zone_attribute: str | None
     request_delay: timedelta
     manual_trigger: bool
     any_attributes: bool
@@ -124,14 +127,33 @@ class _Config(TypedDict, total=False):
     unique_reference: bool
 
 
+_ZONE_HINT = "; the zone of a customer is one attribute alone, as in {{attributes.timezone}}"
+
+
+def _zone_attribute(timezone: str) -> str | None:
+    """Return the attribute that names the zone of each instance, or None if the text is no such template."""
+    try:
+        parts = template_parts(timezone)
+    except TemplateError:
+        return None
+    match parts:
+        case (Lookup(("attributes", name)),):
+            return name
+        case _:
+            return None
+
+
 def _config(reader: Reader) -> _Config:
     timezone = reader.text("timezone")
-    try:
-        zone_named(timezone)
-    except DateError as error:
-        reader.problem("timezone", "zone", str(error))
+    attribute = _zone_attribute(timezone)
+    if attribute is None:
+        try:
+            zone_named(timezone)
+        except DateError as error:
+            reader.problem("timezone", "zone", f"{error}{_ZONE_HINT if '{' in timezone else ''}")
     return {
         "timezone": timezone,
+        "zone_attribute": attribute,
         "names_timezone": reader.has("timezone"),
         "request_delay": timedelta(milliseconds=reader.whole("requestDelayTime")),
         "manual_trigger": reader.flag("manualTrigger"),

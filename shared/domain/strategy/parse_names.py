@@ -19,7 +19,7 @@ from shared.expressions.placeholders import Computed, Lookup, TemplateError, par
 from shared.expressions.problems import caret_at_offset
 
 _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
-_TEMPLATES = ("headers", "params", "data", "attributes", "outputs")
+_TEMPLATES = ("headers", "params", "data", "attributes", "outputs", "timezone")
 _CALLBACKS = (
     "controllerCallback",
     "createIf",

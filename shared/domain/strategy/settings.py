@@ -50,6 +50,8 @@ MAX_SEARCHABLE = 3
 MAX_REFUSED_HOURS = 7 * 24
 """The longest time that a service may refuse a call for now before that is an error."""
 MAX_URL_LENGTH = 1000
+MAX_ZONE_LENGTH = 128
+"""Room for a template with the longest name of an attribute; zones are shorter."""
 
 URL_CHARACTERS = r"A-Za-z0-9\-._~:/@!$&'()*+,;=%\[\]"
 """The characters of RFC 3986, without ``?`` and ``#``."""
@@ -217,7 +219,12 @@ CONFIG = shape(
     {
         "requestDelayTime": whole(0, 5000, "Milliseconds to wait before each call of a service.", default=0),
         "manualTrigger": flag("Main events stay `ONHOLD` until they are executed by hand."),
-        "timezone": text("IANA zone of all date arithmetic and of simulated dates.", high=64, default="UTC"),
+        "timezone": text(
+            "IANA zone of all date arithmetic and of simulated dates, or the attribute that names the zone of each"
+            " instance, as in `{{attributes.timezone}}`.",
+            high=MAX_ZONE_LENGTH,
+            default="UTC",
+        ),
         "anyAttributes": flag("Attributes may be any JSON values, not only strings, numbers and booleans."),
         "onResume": choice(
             (value for value in OnResume if value is not OnResume.SHIFT),

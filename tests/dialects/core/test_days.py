@@ -98,3 +98,54 @@ class TestDaysInUtc:
         status, answer = berlin("POST", "/bulk-operation", body)
 
         assert (status, answer["selection"]["createdFrom"]) == (200, "2061-03-15T00:00:00.000Z")
+
+
+class TestDaysInTheZoneOfACustomer:
+    """If an attribute names the zone, a date alone begins in that zone."""
+
+    @pytest.fixture
+    def zoned(self, client: Client) -> Client:
+        config = {"timezone": "{{attributes.zone}}"}
+        client.saved({**WATER, "settings": {**WATER["settings"], "config": config}})
+        return client
+
+    def test_days_of_a_new_instance(self, zoned: Client) -> None:
+        attributes = {"customerId": "c-1", "zone": "Europe/Berlin"}
+        instance = zoned.started(startDate=DAY, attributes=attributes)["executionInstance"]
+
+        assert instance["startDate"] == IN_BERLIN
+
+    @pytest.mark.parametrize("zone", [{}, {"zone": "Europe/Berlinn"}])
+    def test_an_instance_without_a_zone_is_refused_with_all_problems(
+        self, zoned: Client, zone: dict[str, str]
+    ) -> None:
+        body = {
+            "strategyId": WATER["name"],
+            "attributes": {"customerId": "c-1", **zone},
+            "endDate": "2001-01-01",
+        }
+
+        status, answer = zoned("POST", "/execution-instance", body, **SECRET)
+
+        assert status == 400
+        assert [error["pointer"] for error in answer["problems"]] == ["/attributes/zone", "/endDate"]
+
+    def test_days_of_a_change_are_in_the_new_zone(self, zoned: Client) -> None:
+        attributes = {"customerId": "c-1", "zone": "Asia/Manila"}
+        sid = zoned.started(attributes=attributes)["executionInstance"]["sid"]
+        body = {"endDate": DAY, "attributes": {"zone": "Europe/Berlin"}}
+
+        status, answer = zoned("PATCH", f"/execution-instance/{sid}", body, **SECRET)
+
+        assert (status, answer["endDate"]) == (200, IN_BERLIN)
+
+    def test_a_simulation_shows_the_zone(self, zoned: Client) -> None:
+        sid = zoned("GET", "/execution-strategy")[1]["items"][0]["sid"]
+        path = f"/execution-strategy/{sid}/simulate-execution"
+        body = {"cycles": 1, "startDate": DAY, "attributes": {"customerId": "c-1", "zone": "Europe/Berlin"}}
+
+        status, answer = zoned("POST", path, {**body, "dateFormat": "YYYY-MM-DD HH:mm"}, **SECRET)
+        refused = zoned("POST", path, {**body, "attributes": {"customerId": "c-1"}}, **SECRET)
+
+        assert (status, answer["timezone"], answer["startDate"]) == (200, "Europe/Berlin", "2061-03-15 00:00")
+        assert (refused[0], refused[1]["problems"][0]["pointer"]) == (400, "/attributes/zone")

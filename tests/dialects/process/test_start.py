@@ -424,6 +424,28 @@ class TestZone:
 
         assert process.dates(instance.sid, 1) == [expected]
 
+    @pytest.mark.parametrize(("sent", "named"), [(None, None), ("Asia/Tokyo", "Asia/Tokyo")])
+    def test_the_zone_of_a_customer_is_that_of_the_value(
+        self, process: ProcessClient, sent: str | None, named: str | None
+    ) -> None:
+        process.saved(notepad("Zoned", config={"timezone": "{{attributes.zone}}"}))
+
+        instance = process.start(name="Zoned", timezone=sent, values={"zone": "Asia/Tokyo"}, **IN_A_ZONE)
+
+        assert process.dates(instance.sid, 1) == ["2026-01-02T00:00:00"]
+        assert instance.plan.schedule is not None
+        # A schedule without a zone of its own follows the value.
+        assert instance.plan.schedule.timezone == named
+
+    def test_a_value_that_is_no_zone_is_refused(self, process: ProcessClient) -> None:
+        process.saved(notepad("Zoned", config={"timezone": "{{attributes.zone}}"}))
+        refused = process.refused(name="Zoned", values={"zone": "Tokyo"}, **IN_A_ZONE)
+
+        assert (
+            refused
+            == "Invalid values.zone: attribute 'zone': 'Tokyo' is not a time zone of the IANA database"
+        )
+
     def test_dates_are_read_in_the_zone(self, process: ProcessClient) -> None:
         instance = process.start(timezone="Asia/Tokyo", **IN_A_ZONE)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.calendar.dates import ResetTo, Span, Unit, moment_at
+from shared.domain.calendar.dates import ResetTo, Span, Unit, moment_at, zone_named
 from shared.domain.instance.event import Event, EventKind, EventStatus, Move
 from shared.domain.instance.journal import StepResult
 from shared.domain.instance.model import CancelReason, InstanceStatus
@@ -24,7 +24,7 @@ from shared.domain.instance.scope import (
 from shared.domain.strategy.model import Delta
 from shared.domain.strategy.variables import MEMBERS, VARIABLES
 from shared.expressions import EvaluationError
-from tests.factories import HOUR, NOON, a_definition, a_stop, a_strategy, an_event, an_instance, an_intent
+from tests.factories import HOUR, NOON, a_stop, a_strategy, an_event, an_instance, an_intent
 
 STRATEGY = a_strategy()
 PAGE = Path(__file__).parents[3] / "docs" / "expressions.md"
@@ -77,7 +77,7 @@ class TestScope:
         assert bare["env"] == "dev"
 
     def test_the_instance_variable_has_all_members(self) -> None:
-        zone = a_definition(timezone="Europe/Madrid").zone
+        zone = zone_named("Europe/Madrid")
         instance = an_instance(
             description="Ana",
             status=InstanceStatus.CANCELED,

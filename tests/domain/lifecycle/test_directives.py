@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.calendar.dates import DATE_FORMS, moment_at
+from shared.domain.calendar.dates import DATE_FORMS, moment_at, zone_named
 from shared.domain.instance.attributes import attribute_problem, merge_attributes
 from shared.domain.instance.event import Event, EventKind, EventStatus
 from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Stoppage
@@ -315,7 +315,7 @@ class TestCancelTasks:
             an_event(2, date=NOON + HOUR),
             an_event(3, kind=EventKind.LEADING_UP, task="survey"),
             an_event(4, kind=EventKind.LEADING_UP, task="survey", begun_at=NOON),
-            moment=moment_at(NOON + HOUR, STRATEGY.definition.zone),
+            moment=moment_at(NOON + HOUR, zone_named(STRATEGY.definition.timezone)),
         )
         change = applied(instance, {"cancelTasks": ["charge"]})
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.domain.calendar.dates import moment_at
+from shared.domain.calendar.dates import moment_at, zone_named
 from shared.domain.instance.event import EventStatus
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import BlockedBy, InstanceStatus
@@ -83,7 +83,7 @@ class TestLast:
             last_cycle=2,
             first_at=at("2026-01-05"),
             last_at=at("2026-01-12"),
-            moment=moment_at(at("2026-01-12"), of.strategy.definition.zone),
+            moment=moment_at(at("2026-01-12"), zone_named(of.strategy.definition.timezone)),
             cause=ClosedBy.LATE_PLAN,
             why="skipped: its date has passed",
         )

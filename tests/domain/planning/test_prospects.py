@@ -53,6 +53,13 @@ class TestNothingToSay:
     def test_hours_in_a_zone_without_clock_changes(self) -> None:
         assert found(calendar(HOURS_24), timezone="Asia/Manila") == []
 
+    def test_a_zone_that_an_attribute_names(self) -> None:
+        """It is computed in a zone whose clocks change."""
+        assert found(calendar(DAILY), timezone="{{attributes.timezone}}") == []
+        assert found(calendar(HOURS_24), timezone="{{attributes.timezone}}") == found(
+            calendar(HOURS_24), timezone="Europe/Berlin"
+        )
+
 
 class TestCoinciding:
     def test_a_daily_plan_on_working_days(self) -> None:

@@ -44,7 +44,7 @@ class TestExamples:
 
     def test_the_config_of_the_gym_is_parsed(self, gym: Definition) -> None:
         assert gym.timezone == "Europe/Madrid"
-        assert gym.zone.key == "Europe/Madrid"
+        assert gym.zone_attribute is None
         assert gym.request_delay == timedelta(milliseconds=250)
         assert gym.manual_trigger is False
         assert gym.on_resume is OnResume.LAST

@@ -129,7 +129,7 @@ class TestTexts:
     @pytest.mark.parametrize(
         ("pointer", "longest"),
         [
-            ("/config/timezone", 64),
+            ("/config/timezone", 128),
             ("/schedule/initialDelay/from", 100),
             ("/schedule/calendars/0/key", 100),
             ("/services/0/baseUrls/0/environment", 50),
@@ -248,6 +248,42 @@ class TestConfig:
         message = f"{zone!r} is not a time zone of the IANA database"
         assert problems(changed("/config/timezone", zone)) == [
             Problem(pointer="/config/timezone", rule="zone", message=message)
+        ]
+
+    @pytest.mark.parametrize("text", ["{{attributes.timezone}}", "{{ attributes.timezone }}"])
+    def test_an_attribute_may_name_the_zone(self, text: str) -> None:
+        definition = read_definition(changed("/config/timezone", text), environment="dev")
+        assert (definition.timezone, definition.zone_attribute) == (text, "timezone")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "{{instance.attributes.timezone}}",
+            "{{attributes.home.timezone}}",
+            "{{attributes}}",
+            "{{timezone}}",
+            "${attributes.timezone}",
+            "Europe/{{attributes.city}}",
+            "{{attributes.timezone}}{{attributes.other}}",
+            "{{attributes.timezone",
+            "",
+        ],
+    )
+    def test_any_other_template_of_a_zone_is_reported(self, text: str) -> None:
+        hint = "the zone of a customer is one attribute alone, as in {{attributes.timezone}}"
+        (problem, *_) = problems(changed("/config/timezone", text))
+        assert problem.pointer == "/config/timezone"
+        assert problem.message.endswith(hint) == bool(text)
+
+    def test_an_unknown_attribute_of_a_zone_is_reported(self) -> None:
+        settings = changed("/config/timezone", "{{attributes.timezon}}")
+        settings["instanceValidation"] = {
+            "properties": {"timezone": {"type": "string"}},
+            "additionalProperties": False,
+        }
+        message = "the schema of the attributes has no 'timezon'; did you mean 'timezone'?"
+        assert [(one.pointer, one.message) for one in problems(settings)][:1] == [
+            ("/config/timezone", message)
         ]
 
     @pytest.mark.parametrize("rule", list(OnResume)[:3])
