@@ -426,6 +426,11 @@ def _active() -> Sequence[Golden]:
             "due:13",
         ),
         golden(
+            "dated-in-another-zone",
+            active(PLANNED, plan=Plan(moment=MOMENT, dated_in="Asia/Manila")),
+            "due:13",
+        ),
+        golden(
             "of-several-calendars",
             active(PLANNED, plan=Plan(moment=MOMENT, calendar="monthly")),
             "due:13",

@@ -327,6 +327,7 @@ PLAN = Shape(
         "cycle": Member("cycle", WHOLE),
         "moment": Member("plan", MOMENT),
         "moved_to": Member("movedTo", INSTANT),
+        "dated_in": Member("datedIn", TEXT),
         "calendar": Member("calendar", TEXT),
         "end_date": Member("end", INSTANT),
         "has_ended": Member("planEnded", FLAG),

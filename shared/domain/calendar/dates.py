@@ -56,6 +56,11 @@ class Unit(StrEnum):
     MINUTES = "minutes"
     SECONDS = "seconds"
 
+    @property
+    def elapses(self) -> bool:
+        """Return whether it counts elapsed time, which is the same in every zone."""
+        return self in _SECONDS_IN
+
 
 _MONTHS_IN = {Unit.YEARS: 12, Unit.MONTHS: 1}
 _SECONDS_IN = {Unit.HOURS: 3600, Unit.MINUTES: 60, Unit.SECONDS: 1}
@@ -169,6 +174,14 @@ def shifted(base: Moment, by: timedelta, zone: ZoneInfo) -> Moment:
     """Return the moment after ``by`` of elapsed time (before it, if negative), with a new anchor."""
     with _Calendar():
         return moment_at(base.at + by, zone)
+
+
+def in_zone(at: datetime, zone: ZoneInfo, other: ZoneInfo) -> datetime:
+    """Return the instant at which the clocks of another zone show what those of ``zone`` show at this one.
+
+    Raises: DateError: if the date is outside the years 1 to 9999.
+    """
+    return moment_of(moment_at(at, zone).anchor, other).at
 
 
 def parse_instant(text: str) -> datetime:

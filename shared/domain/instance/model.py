@@ -152,7 +152,8 @@ class Plan:
     the planned cycle, from 1. ``moment`` is its planned date, with the local date and time it was computed from;
     retries do not move it. ``moved_to`` is when the last cycle that ran, or will run, is due, None if that is
     ``moment``. No cycle is planned or due after ``end_date``. ``has_ended`` means that no further cycle follows.
-    ``on_late`` is the last resume's rule for missed dates, until the plan has caught up.
+    ``on_late`` is the last resume's rule for missed dates, until the plan has caught up. ``dated_in`` is the zone in
+    which ``moment`` was computed if the plan has another zone since, None otherwise.
     """
 
     schedule: OwnSchedule | None = None
@@ -163,6 +164,7 @@ class Plan:
     end_date: datetime | None = None
     has_ended: bool = False
     on_late: OnResume | None = None
+    dated_in: str | None = None
 
     @property
     def due(self) -> datetime | None:
@@ -171,7 +173,8 @@ class Plan:
 
     def at_cycle(self, cycle: int, moment: Moment, *, due: datetime) -> "Plan":
         """Return the plan at a cycle."""
-        return replace(self, cycle=cycle, moment=moment, moved_to=None if due == moment.at else due)
+        moved_to = None if due == moment.at else due
+        return replace(self, cycle=cycle, moment=moment, moved_to=moved_to, dated_in=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from shared.domain.ids import AccountId, EventSid, OperationSid
 from shared.domain.instance.event import Event
 from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import MAX_OPERATIONS, Instance
+from shared.domain.instance.redated import NotRedated, Redated
 from shared.domain.instance.skipped import Skipped
 
 
@@ -75,8 +76,9 @@ class Applied:
 
     ``records`` are the events that closed. ``audit`` is set if the change must be traceable. ``skipped`` are the
     planned dates that will not run because of it. ``canceled_events`` counts the events it closed or stops.
-    ``reopened`` is the record of an event that is open again: the record is deleted, and its last step moves to the
-    journal.
+    ``redated`` are the planned events that a changed attribute has moved, and ``not_redated`` says which are not, and
+    why. ``reopened`` is the record of an event that is open again: the record is deleted, and its last step moves to
+    the journal.
     """
 
     instance: Instance
@@ -84,6 +86,8 @@ class Applied:
     audit: AuditEntry | None = None
     skipped: Skipped | None = None
     canceled_events: int = 0
+    redated: tuple[Redated, ...] = ()
+    not_redated: tuple[NotRedated, ...] = ()
     reopened: EventRecord | None = None
 
 

@@ -17,6 +17,7 @@ from shared.domain.instance.verdict import Actor, Change
 from shared.domain.instance.zone import zone_or_utc
 from shared.domain.planning.closing import add_event, cancel_instance
 from shared.domain.planning.plan import cancel_events
+from shared.domain.planning.redate import redate
 from shared.domain.steps.directives import has_room
 from shared.domain.strategy.model import Json, Strategy
 
@@ -28,14 +29,16 @@ def apply_directives(
 
     The directives were checked before they were journaled, but the instance may have changed since. An event is
     therefore not created if there is no room left, or if the current version has no such task. The attribute that names
-    the zone for the current version is not changed if it would have no zone.
+    the zone for the current version is not changed if it would have no zone. Changed attributes date again what has not
+    begun, as an update does.
     """
+    before = instance
     if "attributes" in ordered:
         attributes = _with_zone(strategy, instance, merge_attributes(instance, ordered["attributes"]))
         instance = replace(instance, attributes=attributes, updated_at=now)
-    change = Change(instance=instance)
     if instance.status.is_final:
-        return change
+        return Change(instance=instance)
+    change = redate(strategy, before, instance, now=now).change
     for entry in ordered.get("createEvents", ()):
         change = Change(instance=_created(strategy, change.instance, entry, now=now))
     # The order matters (ADR 8): a canceled instance neither cancels tasks nor pauses.

@@ -13,7 +13,7 @@ from shared.domain.instance.event import Event
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import AlreadyThere, RefusalRule, Refused, Verdict, audited
-from shared.domain.instance.zone import zone_of
+from shared.domain.instance.zone import zone_of, zone_or_utc
 from shared.domain.lifecycle.commands import Migrate
 from shared.domain.planning.closing import complete_if_done
 from shared.domain.planning.forecast import Forecast, ForeseenCycle
@@ -68,10 +68,10 @@ def migrate(strategy: Strategy, instance: Instance, command: Migrate, *, now: da
     searchable = to.definition.searchable
     moved = replace(instance, strategy_version=to.version, searchable=searchable, updated_at=now)
     # The anchor day and time are local, so they are computed again in another zone.
-    zone = zone_of(to, moved)
-    if zone.key != zone_of(strategy, instance).key and instance.plan.moment is not None:
+    zone, (old_zone, _) = zone_of(to, moved), zone_or_utc(strategy.definition, instance.attributes)
+    if zone.key != old_zone.key and instance.plan.moment is not None:
         moment = moment_at(instance.plan.moment.at, zone)
-        moved = replace(moved, plan=replace(moved.plan, moment=moment))
+        moved = replace(moved, plan=replace(moved.plan, moment=moment, dated_in=None))
     calendar = calendar_of(strategy, instance)
     key = calendar.key if calendar is not None and len(to.definition.calendars) > 1 else None
     moved = replace(moved, plan=replace(moved.plan, calendar=key))

@@ -1,8 +1,8 @@
 """Changing an instance's description, attributes and end date.
 
-Planned dates stay as they are, and changed attributes apply from the next cycle on. Only an end date affects the open
-cycle: if the cycle has not begun and lies after the end date, it is canceled.
-Source: docs/contracts/core.md section 4, row 17, and section 5.
+Changed attributes date again what they date and has not begun; for anything else they apply from the next cycle on. If
+the open cycle has not begun and lies after the end date, it is canceled.
+Source: docs/contracts/core.md section 4, row 17, and section 5; docs/decisions/0060.
 """
 
 from dataclasses import replace
@@ -21,6 +21,7 @@ from shared.domain.planning.plan import (
     is_planned,
     with_nothing_due,
 )
+from shared.domain.planning.redate import redate
 from shared.domain.planning.start import start_problems
 from shared.domain.strategy.model import Strategy
 
@@ -38,12 +39,14 @@ def update(strategy: Strategy, instance: Instance, command: Update, *, now: date
     if problems:
         why = "the request is not valid"
         return Refused(instance=instance, why=why, rule=RefusalRule.INPUT, problems=tuple(problems))
-    planned = Replanned(change=Change(instance=replace(changed, updated_at=now)))
-    if changed.plan.end_date != instance.plan.end_date:
-        planned = _with_end(strategy, planned.change.instance, by=command.by, now=now)
-    change = planned.change.then(complete_if_done(planned.change.instance, now=now))
+    redating = redate(strategy, instance, replace(changed, updated_at=now), now=now, by=command.by)
+    change, skipped = redating.change, None
+    if changed.plan.end_date != instance.plan.end_date and not redating.has_ended:
+        planned = _with_end(strategy, change.instance, by=command.by, now=now)
+        change, skipped = change.then(planned.change), planned.skipped
+    change = change.then(complete_if_done(change.instance, now=now))
     applied = audited(instance, change, command="update", by=command.by, now=now)
-    return replace(applied, skipped=planned.skipped)
+    return replace(applied, skipped=skipped, redated=redating.redated, not_redated=redating.not_redated)
 
 
 def _with_changes(instance: Instance, command: Update) -> Instance:

@@ -9,7 +9,16 @@ from datetime import datetime, timedelta
 
 from shared.domain.calendar.business_days import Convention
 from shared.domain.calendar.cron import Cron, first_fire, next_fire
-from shared.domain.calendar.dates import Moment, format_instant, later, moment_at
+from shared.domain.calendar.dates import (
+    KEEP_ALL,
+    Moment,
+    format_instant,
+    in_zone,
+    later,
+    moment_at,
+    moment_of,
+    zone_named,
+)
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.errors import DateError, RitornelloError
 from shared.domain.instance.attributes import adjusted, date_attribute
@@ -124,24 +133,82 @@ def following(strategy: Strategy, instance: Instance, *, now: datetime) -> Cycle
     number, moment = instance.plan.cycle + 1, instance.plan.moment
     if moment is None:
         raise CycleError(f"cycle {number} follows no date")
-    if instance.plan.schedule is not None:
-        fire = _own_fire(strategy, instance, instance.plan.schedule, after=moment.at)
+    schedule = instance.plan.schedule
+    if schedule is not None:
+        base, _ = _base(strategy, instance, moment, elapses=own_dates_are_fixed(schedule))
+        fire = _own_fire(strategy, instance, schedule, after=base.at)
         if fire is None:
             return None
         calendar = calendar_for(strategy, instance, cycle=number, date=moment.at, now=now)
         return CycleDate(cycle=number, moment=fire, due=fire.at, calendar=calendar)
     calendar = calendar_for(strategy, instance, cycle=number, date=moment.at, now=now)
-    planned, problem = _next_date(strategy, instance, calendar, moment, cycle=number, now=now)
+    base, before = _base(strategy, instance, moment, elapses=elapses(calendar))
+    planned, problem = _next_date(strategy, instance, calendar, base, cycle=number, now=now)
     if planned is None:
         return None
     # A plan whose dates do not rise would never end.
-    if planned.at <= moment.at:
+    if planned.at <= base.at:
         raise CycleError(
             f"cycle {number} would be at {planned.at.isoformat()}, not after cycle {instance.plan.cycle}"
         )
     dated = CycleDate(cycle=number, moment=planned, due=planned.at, calendar=calendar, problem=problem)
     dated = _on_business_day(strategy, instance, _moved(strategy, instance, dated, now=now))
-    return _checked(instance, dated)
+    return _checked(dated, before=before)
+
+
+def dated_again(
+    strategy: Strategy, instance: Instance, calendar: Calendar, *, now: datetime
+) -> CycleDate | None:
+    """Return the open cycle as the attributes of the instance date it now; None as ``first_cycle`` does.
+
+    A cycle after the first keeps its planned date unless it counts from an attribute.
+    Raises: CycleError: if it cannot be dated.
+    """
+    plan, moment = instance.plan, instance.plan.moment
+    if moment is None or plan.cycle == 1:
+        blank = replace(instance, plan=replace(plan, moment=None, moved_to=None))
+        return first_cycle(strategy, blank, now=now)
+    # Callbacks see the cycle before, as they did when it was dated.
+    earlier, problem = replace(instance, plan=replace(plan, cycle=plan.cycle - 1)), None
+    after = calendar.schedule_after
+    if after is not None and after.from_attribute is not None:
+        moment, problem = _dated(strategy, earlier, after, moment, cycle=plan.cycle, now=now)
+    dated = CycleDate(cycle=plan.cycle, moment=moment, due=moment.at, calendar=calendar, problem=problem)
+    return _on_business_day(strategy, earlier, _moved(strategy, earlier, dated, now=now))
+
+
+def elapses(calendar: Calendar) -> bool:
+    """Return whether a calendar counts elapsed time, so that its dates are the same in every zone."""
+    after = calendar.schedule_after
+    if after is None:
+        return calendar.cron is not None and calendar.cron.times.every_hour
+    return after.unit.elapses and after.reset_to == KEEP_ALL and after.from_attribute is None
+
+
+def own_dates_are_fixed(schedule: OwnSchedule) -> bool:
+    """Return whether the dates of an instance's own schedule are the same whatever zone the plan has."""
+    expression = schedule.expression
+    return schedule.timezone is not None or expression is None or expression.times.every_hour
+
+
+def _base(
+    strategy: Strategy, instance: Instance, moment: Moment, *, elapses: bool
+) -> tuple[Moment, datetime]:
+    """Return the planned date from which the next cycle is counted, and the due date after which it runs.
+
+    After a change of the zone, the open cycle counts as dated in the new one, at the same local time. Else a plan for
+    the 1st would run again on the same 1st if its customer moves to the west. Raises: CycleError.
+    """
+    plan = instance.plan
+    due = plan.due or moment.at
+    if plan.dated_in is None or elapses:
+        return moment, due
+    try:
+        zone = zone_of(strategy, instance)
+        base = moment_of(moment.anchor, zone)
+        return base, base.at if due == moment.at else in_zone(due, zone_named(plan.dated_in), zone)
+    except DateError as error:
+        raise CycleError(f"cycle {plan.cycle + 1}: {error}") from error
 
 
 def coming_cycles(
@@ -263,10 +330,9 @@ def _on_business_day(strategy: Strategy, instance: Instance, dated: CycleDate) -
     return replace(dated, due=day.at, move=Move(planned=dated.moment.at, why=why))
 
 
-def _checked(instance: Instance, dated: CycleDate) -> CycleDate:
-    """Return a cycle, left out if it would be due no later than the last one that runs."""
-    before = instance.plan.due
-    if before is None or dated.left_out or dated.due > before:
+def _checked(dated: CycleDate, *, before: datetime) -> CycleDate:
+    """Return a cycle, left out if it would be due no later than the last one that runs, which is due ``before``."""
+    if dated.left_out or dated.due > before:
         return dated
     why = f"skipped: cycle {dated.cycle} would be due on {format_instant(dated.due)}, and one that is due on "
     why += f"{format_instant(before)} is before it"

@@ -186,6 +186,12 @@ class TestWithoutAZone:
             with pytest.raises(CycleError, match="attribute 'timezone' is not the name"):
                 date(of, instance, now=at("2026-01-31"))
 
+    def test_no_cycle_is_dated_after_a_change_of_the_zone(self) -> None:
+        of, instance = self.lost(calendar())
+        instance = replace(instance, plan=replace(instance.plan, dated_in="Asia/Manila"))
+        with pytest.raises(CycleError, match="attribute 'timezone' is not the name"):
+            following(of, instance, now=at("2026-01-31"))
+
     def test_no_own_schedule_is_dated(self) -> None:
         of, instance = self.lost()
         plan = replace(instance.plan, schedule=OwnSchedule(cron="0 0 9 * * ?"))
