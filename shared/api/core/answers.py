@@ -384,6 +384,38 @@ class MovedDate(PlannedDateShown):
     before: Date
 
 
+class RedatedEvent(MovedDate):
+    """A planned event with another date."""
+
+    sid: str
+
+
+class NotRedatedEvent(TypedDict):
+    """A changed attribute that moves no date, or not that of an event."""
+
+    attribute: str
+    why: str
+    sid: NotRequired[str | None]
+    task: NotRequired[str | None]
+    date: NotRequired[Date | None]
+
+
+class ClosedEvent(CanceledEvent):
+    """An event that a change has closed."""
+
+    why: NotRequired[str | None]
+
+
+class UpdatedShape(InstanceShape):
+    """A changed instance, and what that does to its planned events. With ``dryRun``, nothing is stored."""
+
+    dryRun: bool
+    redated: list[RedatedEvent]
+    notRedated: list[NotRedatedEvent]
+    canceledEvents: list[ClosedEvent]
+    skipped: NotRequired[list[CyclesNotRun] | None]
+
+
 class DateChanges(TypedDict):
     appear: list[PlannedDateShown]
     vanish: list[PlannedDateShown]

@@ -17,6 +17,7 @@ from shared.api.core.render_plan import (
     migration_shape,
     preview_shape,
     resumed_shape,
+    updated_shape,
 )
 from shared.api.core.schemas import (
     MAX_STRATEGY_ID,
@@ -33,6 +34,7 @@ from shared.api.core.schemas import (
 from shared.api.http.models import read_as, read_json
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
+from shared.application.commit import decide_loaded
 from shared.application.control import control
 from shared.application.list_instances import page_of
 from shared.application.migrate import migrate_instance
@@ -143,8 +145,11 @@ def get_instance(request: Request, named: NamedInstance) -> Answer[answers.Insta
 
 def patch_instance(
     request: Request, named: NamedInstance, body: UpdateInstance
-) -> Answer[answers.InstanceShape]:
-    """Change description, attributes or end date. Dates that are already planned stay."""
+) -> Answer[answers.UpdatedShape]:
+    """Change description, attributes or end date. The answer lists the planned dates that this moves.
+
+    Events that have begun keep their dates. With ``dryRun``, nothing is stored, and the answer is the same.
+    """
     # A day is one of the zone that the attributes of the same request may name.
     changed = replace(named.instance, attributes=merge_attributes(named.instance, body.attributes or {}))
     command = Update(
@@ -154,7 +159,11 @@ def patch_instance(
         sets_end_date="endDate" in body.model_fields_set,
         end_date=instant_on_instance(request, changed, body.endDate, pointer="/endDate"),
     )
-    return Answer(body=_shown(request, _execute(request, named, command).instance))
+    if body.dryRun:
+        verdict = unless_refused(decide_loaded(request.ports, named.instance, command), "instance")
+    else:
+        verdict = _execute(request, named, command)
+    return Answer(body=updated_shape(verdict, dry_run=body.dryRun, now=request.ports.clock.now()))
 
 
 def get_forecast(

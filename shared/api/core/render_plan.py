@@ -15,7 +15,9 @@ from shared.domain.calendar.public_holidays import holiday_data_version
 from shared.domain.ids import InstanceSid, event_sid
 from shared.domain.instance.event import Event, EventKind
 from shared.domain.instance.model import Instance
+from shared.domain.instance.redated import NotRedated
 from shared.domain.instance.skipped import Skipped
+from shared.domain.instance.verdict import AlreadyThere, Applied
 from shared.domain.lifecycle.migrate import PlannedDate
 from shared.domain.planning.forecast import Forecast, Simulated
 from shared.domain.strategy.business_day_rules import uses_public_holidays
@@ -141,6 +143,51 @@ def preview_shape(instance: Instance, late: Sequence[Event], skipped: Skipped | 
         "createdEvents": events,
         "overdueEvents": [_overdue(event) for event in late] or None,
         "skipped": _not_run([] if skipped is None else [skipped], format_instant),
+    }
+
+
+@omit_unset
+def updated_shape(verdict: Applied | AlreadyThere, *, dry_run: bool, now: datetime) -> answers.UpdatedShape:
+    """Return a changed instance with the planned events that the change moves or closes, and those it does not move."""
+    instance = verdict.instance
+    applied = verdict if isinstance(verdict, Applied) else Applied(instance=instance)
+    return {
+        **instance_shape(instance, now=now),
+        "dryRun": dry_run,
+        "redated": [
+            {
+                "sid": instance.event_sid(one.event),
+                "cycle": one.event.created_cycle,
+                "task": one.event.task,
+                "main": one.event.is_main,
+                "before": format_instant(one.before),
+                "date": format_instant(one.event.date),
+            }
+            for one in applied.redated
+        ],
+        "notRedated": [_not_redated(instance, one) for one in applied.not_redated],
+        "canceledEvents": [
+            {
+                "sid": instance.event_sid(record.event),
+                "task": record.event.task,
+                "date": format_instant(record.event.date),
+                "why": record.why,
+            }
+            for record in applied.records
+        ],
+        "skipped": _not_run([] if applied.skipped is None else [applied.skipped], format_instant),
+    }
+
+
+@omit_unset
+def _not_redated(instance: Instance, one: NotRedated) -> answers.NotRedatedEvent:
+    event = one.event
+    return {
+        "attribute": one.attribute,
+        "sid": None if event is None else instance.event_sid(event),
+        "task": None if event is None else event.task,
+        "date": None if event is None else format_instant(event.date),
+        "why": one.why,
     }
 
 

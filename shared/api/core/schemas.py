@@ -142,11 +142,15 @@ class CreateInstance(Body):
 
 
 class UpdateInstance(Body):
-    """Changes of an instance. Attributes are merged, and null removes one; ``endDate`` null removes the end date."""
+    """Changes of an instance. Attributes are merged, and null removes one; ``endDate`` null removes the end date.
+
+    If ``dryRun``, nothing is changed.
+    """
 
     description: Description | None = None
     attributes: dict[str, Any] | None = None
     endDate: Day | None = None  # noqa: N815 - the wire's spelling
+    dryRun: bool = False  # noqa: N815 - the wire's spelling
 
 
 class ResumeInstance(Body):

@@ -183,6 +183,7 @@ TABLE: Mapping[str, Mapping[str, Pair]] = {
         "description": Pair(*TEXTS),
         "attributes": Pair({"n": 1}, {"n": 2}),
         "endDate": Pair(DATES.one, DATES.other),
+        "dryRun": Pair(one=True, other=False, beside={"description": "d"}),
     },
     "GET /execution-instance/{one}/forecast": {"?cycles": Pair("2", MISSING)},
     "POST /execution-instance/{one}/cancel-tasks": {"?tasks": Pair("charge", "mail")},
