@@ -58,7 +58,7 @@ def _settings(rng: random.Random, version: int) -> dict[str, Any]:
     }
     return {
         "config": {
-            "timezone": rng.choice(ZONES),
+            "timezone": _zone(rng, rng.choice(ZONES)),
             "requestDelayTime": rng.choice([0, 250]),
             "onResume": rng.choice(["last", "all", "skip"]),
         },
@@ -84,6 +84,11 @@ def _beside(rng: random.Random) -> random.Random:
     beside = random.Random()
     beside.setstate(rng.getstate())
     return beside
+
+
+def _zone(rng: random.Random, named: str) -> str:
+    """Return a zone, or the attribute of the instance that names it."""
+    return "{{attributes.zone}}" if _beside(rng).random() < 0.3 else named
 
 
 def _moves(rng: random.Random, *, is_weekly: bool) -> dict[str, Any]:

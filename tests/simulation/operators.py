@@ -8,7 +8,7 @@ from shared.application.flags import pause_queue, resume_queue
 from shared.application.retry_event import RetryEvent, retry_event
 from shared.domain.bulk.release import release_jobs
 from shared.domain.instance.event import EventStatus, PausedFor, Resolution
-from shared.domain.instance.model import BlockedBy, InstanceStatus
+from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import (
     CancelEvent,
@@ -97,6 +97,13 @@ def _redrive(world: World, rng: random.Random) -> None:
     world.ask("retry", lambda: retry_event(world, RetryEvent(sid=instance.sid, seq=seq, by=ANN)))
 
 
+def _another_zone(instance: Instance) -> dict[str, str]:
+    """Return a zone for a customer who has one."""
+    # Nothing is drawn, so that the other commands of a seed stay the same.
+    zones = ("Asia/Manila", "America/New_York", "Europe/Berlin")
+    return {"zone": zones[instance.rev % len(zones)]} if "zone" in instance.attributes else {}
+
+
 def _withdraw(world: World, rng: random.Random) -> None:
     """Cancel an event, cancel the events of a task, or change the end of the plan."""
     instance = only_instance(world)
@@ -106,7 +113,13 @@ def _withdraw(world: World, rng: random.Random) -> None:
     commands: list[Command] = [
         CancelEvent(seq=rng.choice(seqs), by=ANN),
         CancelTasks(tasks=tasks, by=ANN),
-        Update(by=ANN, description=f"at {world.now_at}", sets_end_date=True, end_date=end),
+        Update(
+            by=ANN,
+            description=f"at {world.now_at}",
+            attributes=_another_zone(instance),
+            sets_end_date=True,
+            end_date=end,
+        ),
     ]
     command(world, rng.choice(commands))
 

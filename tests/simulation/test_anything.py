@@ -85,7 +85,9 @@ def a_story(seed: int) -> tuple[World, random.Random]:
     world.answers = Anybody(world=world, rng=rng)
     Watch(world).install()
     OneKeyAtATime(world).install()
-    asked = StartInstance(strategy_id="anything", start_date=BEGUN, attributes={"n": 0.0})
+    asked = StartInstance(
+        strategy_id="anything", start_date=BEGUN, attributes={"n": 0.0, "zone": "Europe/Berlin"}
+    )
     start_instance(world, world.strategy, asked)
     return world, random.Random(seed)
 

@@ -5,7 +5,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from random import Random
@@ -65,6 +65,7 @@ class Generated:
     zone: ZoneInfo
     rule: dict[str, Json] | None
     planned_at: Callable[[int], datetime] | None
+    attributes: dict[str, Json] = field(default_factory=dict)
 
 
 def generated(seed: int) -> Generated:
@@ -87,7 +88,7 @@ def generated(seed: int) -> Generated:
             (("months", 1), ("months", 3), ("days", 1), ("days", 7), ("days", 14), ("years", 1))
         )
         one, planned_at = calendar({"unit": unit, "amount": amount}), _planned_dates(begins, unit, amount)
-    unmoved, rule = dict(one), None
+    unmoved, rule, by_attribute = dict(one), None, seed % 3 == 0
     callback = rng.choice(CALLBACKS).format(zone=name) if rng.random() < 0.35 else None
     if callback is not None:
         one = {**one, "nextCycleDateCallback": callback}
@@ -96,12 +97,13 @@ def generated(seed: int) -> Generated:
         rule = _rule(rng, CONVENTIONS if callback is None else CONVENTIONS[:3])
         one = {**one, "businessDays": rule}
     return Generated(
-        of=strategy(one, timezone=name),
+        of=strategy(one, timezone="{{attributes.zone}}" if by_attribute else name),
         unmoved=strategy(unmoved, timezone=name),
         start=start,
         zone=zone,
         rule=rule,
         planned_at=planned_at,
+        attributes={"zone": name} if by_attribute else {},
     )
 
 
@@ -173,7 +175,7 @@ def check_dates(one: Generated, cycles: tuple[ForeseenCycle, ...], skipped: tupl
 def ran(one: Generated) -> list[tuple[int, datetime]]:
     """Return cycles and instants as the engine runs them."""
     (text,) = shown(one.start)
-    lived: Life = life(one.of, new(text), now=text)
+    lived: Life = life(one.of, new(text, **one.attributes), now=text)
     found: list[tuple[int, datetime]] = []
     while len(found) < CYCLES:
         main = lived.main
@@ -189,14 +191,16 @@ def test_generated_calendars_do_not_drift(first: int) -> None:
         one = generated(seed)
         if _never_runs(one):
             with pytest.raises(InvalidInputError, match="do not run"):
-                simulate(one.of, start_date=one.start, cycles=CYCLES, attributes={})
+                simulate(one.of, start_date=one.start, cycles=CYCLES, attributes=one.attributes)
             continue
-        found = simulate(one.of, start_date=one.start, cycles=CYCLES, attributes={})
+        found = simulate(one.of, start_date=one.start, cycles=CYCLES, attributes=one.attributes)
         assert found.ended is None, seed
         assert (len(found.cycles), found.truncated) == (CYCLES, False), seed
         check_dates(one, found.cycles, found.skipped)
         (text,) = shown(one.start)
-        foreseen = forecast(one.of, life(one.of, new(text), now=text).instance, cycles=CYCLES, now=one.start)
+        foreseen = forecast(
+            one.of, life(one.of, new(text, **one.attributes), now=text).instance, cycles=CYCLES, now=one.start
+        )
         assert [(cycle.cycle, cycle.main.date) for cycle in foreseen.cycles] == [
             (cycle.cycle, cycle.main.date) for cycle in found.cycles
         ], seed
