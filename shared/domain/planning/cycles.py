@@ -199,16 +199,26 @@ def _base(
     After a change of the zone, the open cycle counts as dated in the new one, at the same local time. Else a plan for
     the 1st would run again on the same 1st if its customer moves to the west. Raises: CycleError.
     """
+    try:
+        return in_zone_of_plan(strategy, instance, moment, elapses=elapses)
+    except DateError as error:
+        raise CycleError(f"cycle {instance.plan.cycle + 1}: {error}") from error
+
+
+def in_zone_of_plan(
+    strategy: Strategy, instance: Instance, moment: Moment, *, elapses: bool
+) -> tuple[Moment, datetime]:
+    """Return the planned and the due date of the open cycle, as if it had been dated in the zone of its plan.
+
+    With ``elapses`` they are the same in every zone. Raises: DateError.
+    """
     plan = instance.plan
     due = plan.due or moment.at
     if plan.dated_in is None or elapses:
         return moment, due
-    try:
-        zone = zone_of(strategy, instance)
-        base = moment_of(moment.anchor, zone)
-        return base, base.at if due == moment.at else in_zone(due, zone_named(plan.dated_in), zone)
-    except DateError as error:
-        raise CycleError(f"cycle {plan.cycle + 1}: {error}") from error
+    zone = zone_of(strategy, instance)
+    base = moment_of(moment.anchor, zone)
+    return base, base.at if due == moment.at else in_zone(due, zone_named(plan.dated_in), zone)
 
 
 def coming_cycles(

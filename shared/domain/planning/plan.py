@@ -23,9 +23,12 @@ from shared.domain.planning.cycles import (
     CycleDate,
     CycleError,
     Outlook,
+    elapses,
     first_cycle,
     following,
+    in_zone_of_plan,
     outlook,
+    own_dates_are_fixed,
 )
 from shared.domain.planning.offset_dates import LeadingUpDate, is_overdue, leading_up_date
 from shared.domain.strategy.model import Calendar, OnResume, Strategy
@@ -187,7 +190,10 @@ def shift(
     if moment is None:
         return Change(instance=instance)
     events = tuple(_shifted(event, span, zone) if is_planned(event) else event for event in instance.events)
-    due = shifted(moment_at(instance.plan.due or moment.at, zone), span, zone).at
+    calendar, own = calendar_of(strategy, instance), instance.plan.schedule
+    is_fixed = calendar is not None and elapses(calendar) if own is None else own_dates_are_fixed(own)
+    moment, due = in_zone_of_plan(strategy, instance, moment, elapses=is_fixed)
+    due = shifted(moment_at(due, zone), span, zone).at
     plan = instance.plan.at_cycle(instance.plan.cycle, shifted(moment, span, zone), due=due)
     moved = replace(instance, plan=plan, events=events, updated_at=now)
     moved = _on_next_business_day(strategy, moved)

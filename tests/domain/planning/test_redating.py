@@ -291,6 +291,18 @@ class TestBegunInAnotherZone:
         lived.conclude(ended(Ending.SUCCEEDED, at("2026-03-01T01:02")), at("2026-03-01T01:02"))
         assert lived.open == [("bill", "2026-04-01T01:00")]
 
+    @pytest.mark.parametrize(
+        ("one", "date"), [(calendar(), "2026-04-01T15:00"), (calendar(HOURLY), "2026-03-01T04:00")]
+    )
+    def test_a_plan_that_is_shifted_counts_from_its_local_date(self, one: Json, date: str) -> None:
+        lived = self.begun(one)
+        lived.conclude(ended(Ending.RETRY, at("2026-03-01T01:02")), at("2026-03-01T01:02"))
+        to(lived, "America/New_York", "2026-03-01T01:03")
+        lived.applied(Pause(by=ANN), at("2026-03-01T01:04"))
+        lived.applied(Resume(by=ANN, on_late=OnResume.SHIFT), at("2026-03-01T03:04"))
+        lived.run(lived.main, at("2026-03-01T03:05"))
+        assert lived.open == [("bill", date)]
+
     def test_an_event_that_was_executed_by_hand_stays(self) -> None:
         lived = manila()
         lived.applied(Execute(seq=lived.main.seq, by=ANN), at("2026-02-19"))
