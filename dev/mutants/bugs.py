@@ -209,11 +209,30 @@ BUGS = (
     Bug(
         name="the next cycle follows the actual date",
         file="shared/domain/planning/cycles.py",
-        old="planned, problem = _next_date(strategy, instance, calendar, moment, cycle=number, now=now)",
+        old="planned, problem = _next_date(strategy, instance, calendar, base, cycle=number, now=now)",
         new="""planned, problem = _next_date(
-        strategy, instance, calendar, _moment(strategy, max(now, moment.at), cycle=number), cycle=number, now=now
+        strategy,
+        instance,
+        calendar,
+        _moment(strategy, instance, max(now, base.at), cycle=number),
+        cycle=number,
+        now=now,
     )""",
         layers=("tests/domain/planning/test_cycles.py", "tests/domain/lifecycle"),
+    ),
+    Bug(
+        name="a customer who moves is charged twice on one date",
+        file="shared/domain/planning/cycles.py",
+        old="    if plan.dated_in is None or elapses:",
+        new="    if plan.dated_in is None or not elapses:",
+        layers=("tests/domain/planning/test_redating.py", "tests/domain/planning/test_zone_lives.py"),
+    ),
+    Bug(
+        name="an attribute undoes a shifted plan",
+        file="shared/domain/planning/redate.py",
+        old="if was is None or was.due != main.date:",
+        new="if was is None:",
+        layers=("tests/domain/planning/test_redating.py",),
     ),
     Bug(
         name="the next cycle follows the clamped date",
