@@ -192,16 +192,17 @@ class Restore:
         by = Actor(name="make restore", reason=f"restored as {self.suffix}")
         paused = []
         for account in sorted(self._accounts()):
-            if not access.queue_paused(account):
+            flag, now = access.queue_flag(account), datetime.now(UTC)
+            if not flag.is_paused:
                 audit = audit_entry(
                     account,
                     "queue",
                     "pause-queue",
                     by=by,
-                    now=datetime.now(UTC),
+                    now=now,
                     states=(ACTIVE, PAUSED),
                 )
-                access.set_queue_paused(account, paused=True, audit=audit)
+                access.set_queue_flag(account, flag.paused(now=now), audit=audit)
                 paused.append(account)
         return paused
 

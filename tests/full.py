@@ -91,6 +91,7 @@ from shared.domain.instance.verdict import Actor, AuditEntry
 from shared.domain.lifecycle.commands import Cancel, CancelTasks, Dismiss, Pause, Resume, Update
 from shared.domain.notifications.model import NotificationKind
 from shared.domain.notifications.webhook import Webhook
+from shared.domain.strategy.flag import Flag, FlagPause
 from shared.domain.strategy.model import OnResume, StrategyHead, StrategyVersion
 
 SID = InstanceSid("01890a5d-ac96-774b-bcce-b302099a8057")
@@ -337,7 +338,10 @@ HEAD = StrategyHead(
     request_hash="b0d4",
     deleted_at=at(9),
     labels={"trigger": "http_request", "status": "enabled"},
+    pauses=(FlagPause(since=at(3), until=at(4)), FlagPause(since=at(5), until=at(6))),
 )
+
+QUEUE = Flag(is_paused=True, pauses=HEAD.pauses)
 
 KEY = AccessKey(
     key_id="k1",
@@ -488,6 +492,7 @@ EVERYTHING = (
     RECORD,
     AUDIT,
     HEAD,
+    QUEUE,
     KEY,
     SESSION,
     WEBHOOK,

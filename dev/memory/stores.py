@@ -5,7 +5,7 @@ Source: shared/application/ports.py; tests/contract.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 from shared.adapters.dynamodb.instances import prefix_of
@@ -34,13 +34,15 @@ from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.due import back_off, partition, sweep_at
 from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.event import EventStatus
+from shared.domain.instance.flags import Flags
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.lookup import searched_attributes
-from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
+from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.phase import Phase, PhaseRange, list_label, list_labels, reason_of, stored_phase
 from shared.domain.instance.problems import problem_at
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.notifications.webhook import Webhook
+from shared.domain.strategy.flag import Flag, FlagPause
 from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
 from shared.domain.strategy.parse import stored_definition
 
@@ -382,6 +384,7 @@ class MemoryAccess:
     all_keys: dict[str, AccessKey] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
     paused_queues: set[AccountId] = field(default_factory=set)
+    queue_pauses: dict[AccountId, tuple[FlagPause, ...]] = field(default_factory=dict)
     audit: list[AuditEntry] = field(default_factory=list)
     operations: MemoryOperations = field(default_factory=MemoryOperations)
 
@@ -419,18 +422,19 @@ class MemoryAccess:
     def close_session(self, token_hash: str) -> None:
         self.sessions.pop(token_hash, None)
 
-    def queue_paused(self, account: AccountId) -> bool:
-        return account in self.paused_queues
+    def queue_flag(self, account: AccountId) -> Flag:
+        return Flag(is_paused=account in self.paused_queues, pauses=self.queue_pauses.get(account, ()))
 
-    def set_queue_paused(
+    def set_queue_flag(
         self,
         account: AccountId,
+        flag: Flag,
         *,
-        paused: bool,
         audit: AuditEntry | None = None,
         release_jobs: Sequence[ReleaseJob] = (),
     ) -> None:
-        (self.paused_queues.add if paused else self.paused_queues.discard)(account)
+        (self.paused_queues.add if flag.is_paused else self.paused_queues.discard)(account)
+        self.queue_pauses[account] = flag.pauses
         self.audit += [] if audit is None else [audit]
         self.operations.release_jobs |= {release_job.sid: release_job for release_job in release_jobs}
 
@@ -617,12 +621,12 @@ class MemoryStrategies:
         except KeyError:
             raise UnknownStrategyError(f"{sid} version {version}") from None
 
-    def blocked_by(self, account: AccountId, strategy: StrategySid) -> BlockedBy | None:
-        if account in self.access.paused_queues:
-            return BlockedBy.QUEUE
+    def flags(self, account: AccountId, strategy: StrategySid) -> Flags:
         head = self.heads.get(strategy)
-        paused = strategy in self.paused_strategies or (head is not None and head.is_paused)
-        return BlockedBy.STRATEGY if paused else None
+        flag = Flag() if head is None else head.flag
+        if strategy in self.paused_strategies:
+            flag = replace(flag, is_paused=True)
+        return Flags(queue=self.access.queue_flag(account), strategy=flag)
 
 
 @dataclass(slots=True)

@@ -4,12 +4,13 @@ Source: docs/design.md sections 2, 3.1 and 3.6.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.application.ports import Ports, StaleRevError, UnknownStrategyError
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.due import SHORT_NOTICE, Due, Scheduled, next_run
+from shared.domain.instance.flags import may_have_missed, with_pauses
 from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import Applied, RefusalRule, Refused, Verdict
 from shared.domain.lifecycle.commands import Cancel, Command, Pause
@@ -70,14 +71,32 @@ def decide_loaded(ports: Ports, instance: Instance, command: Command) -> Verdict
 
     Raises: UnknownStrategyError, RitornelloError: the settings cannot be read, and the command needs them.
     """
+    now = ports.clock.now()
     try:
-        strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
+        strategy = strategy_of(ports, instance, now=now)
     except (RitornelloError, UnknownStrategyError) as error:
         if not isinstance(command, Pause | Cancel):
             raise
         why = type(error).__name__
-        return decide_unread(instance, command, why=why, now=ports.clock.now())
-    return decide(strategy, instance, command, now=ports.clock.now())
+        return decide_unread(instance, command, why=why, now=now)
+    return decide(strategy, instance, command, now=now)
+
+
+def strategy_of(ports: Ports, instance: Instance, *, now: datetime) -> Strategy:
+    """Return the version of an instance, with the last pauses of its flags if dates may have been missed.
+
+    Raises: UnknownStrategyError, RitornelloError: the settings cannot be read.
+    """
+    strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
+    return with_known_pauses(ports, strategy, instance, now=now)
+
+
+def with_known_pauses(ports: Ports, strategy: Strategy, instance: Instance, *, now: datetime) -> Strategy:
+    """Return the strategy with the last pauses of its flags if dates of the instance may have been missed."""
+    # This costs a read, which nearly all commands are spared.
+    if not may_have_missed(instance, now=now):
+        return strategy
+    return with_pauses(strategy, ports.strategies.flags(instance.account_id, instance.strategy_sid))
 
 
 def try_commit(ports: Ports, strategy: Strategy, instance: Instance, command: Command) -> Verdict | None:

@@ -12,6 +12,7 @@ from shared.application.ports import Ports, UnknownStrategyError, all_readable
 from shared.domain.errors import RitornelloError
 from shared.domain.explain.instance import A_MINUTE, Evidence, Explanation, explain, has_gap, subjects
 from shared.domain.instance.downtime import is_forgotten
+from shared.domain.instance.flags import with_pauses
 from shared.domain.instance.journal import EventHistory, EventRecord
 from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import AuditEntry
@@ -41,10 +42,12 @@ def explain_at(ports: Ports, instance: Instance, at: datetime | None = None) -> 
     records, first = _records_around(ports, instance, at)
     about_the_past = instance.created_at <= at <= now
     about = subjects(instance, records.values(), at) if about_the_past else ()
+    flags = ports.strategies.flags(instance.account_id, instance.strategy_sid)
     strategy: Strategy | None = None
     unread: str | None = None
     try:
         strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
+        strategy = with_pauses(strategy, flags)
     except (RitornelloError, UnknownStrategyError) as error:
         unread = f"{type(error).__name__}: {error}"
     ahead = None if strategy is None else _ahead(strategy, instance, at, now=now)
@@ -56,7 +59,7 @@ def explain_at(ports: Ports, instance: Instance, at: datetime | None = None) -> 
             ahead=() if ahead is None else ahead.cycles,
             plan_ends=ahead is not None and len(ahead.cycles) < MAX_CYCLES and not ahead.truncated,
             unread=unread,
-            blocked_by=ports.strategies.blocked_by(instance.account_id, instance.strategy_sid),
+            blocked_by=flags.blocked_by,
             audit=_audit(ports, instance, at, now=now)
             if about_the_past and is_forgotten(instance, at)
             else (),

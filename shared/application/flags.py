@@ -20,17 +20,17 @@ PAUSED: Final = "paused"
 
 def queue_state(ports: Ports, account: AccountId) -> Literal["active", "paused"]:
     """Return ``active`` or ``paused``."""
-    return PAUSED if ports.access.queue_paused(account) else ACTIVE
+    return PAUSED if ports.access.queue_flag(account).is_paused else ACTIVE
 
 
 def pause_queue(ports: Ports, account: AccountId, *, by: Actor) -> None:
     """Start no new events of an account; events that run continue to their end. Repeating it changes nothing."""
-    if ports.access.queue_paused(account):
+    flag = ports.access.queue_flag(account)
+    if flag.is_paused:
         return
-    audit = audit_entry(
-        account, "queue", "pause-queue", by=by, now=ports.clock.now(), states=(ACTIVE, PAUSED)
-    )
-    ports.access.set_queue_paused(account, paused=True, audit=audit)
+    now = ports.clock.now()
+    audit = audit_entry(account, "queue", "pause-queue", by=by, now=now, states=(ACTIVE, PAUSED))
+    ports.access.set_queue_flag(account, flag.paused(now=now), audit=audit)
 
 
 def resume_queue(ports: Ports, account: AccountId, *, by: Actor) -> None:
@@ -38,13 +38,14 @@ def resume_queue(ports: Ports, account: AccountId, *, by: Actor) -> None:
 
     Repeating it changes nothing.
     """
-    if not ports.access.queue_paused(account):
+    flag = ports.access.queue_flag(account)
+    if not flag.is_paused:
         return
     now = ports.clock.now()
     audit = audit_entry(account, "queue", "resume-queue", by=by, now=now, states=(PAUSED, ACTIVE))
     # Stored with the flag, so no blocked instance is forgotten. If no wakeup arrives, the sweeper runs the jobs.
     jobs = release_jobs(account, BlockedBy.QUEUE, account, by=by, now=now)
-    ports.access.set_queue_paused(account, paused=False, audit=audit, release_jobs=jobs)
+    ports.access.set_queue_flag(account, flag.resumed(now=now), audit=audit, release_jobs=jobs)
     for release_job in jobs:
         ports.wakeups.invoke_operation(release_job.sid)
 
@@ -69,7 +70,8 @@ def _set_paused(ports: Ports, head: StrategyHead, *, paused: bool, by: Actor) ->
             return head
         now = ports.clock.now()
         jobs = () if paused else release_jobs(head.account_id, BlockedBy.STRATEGY, head.sid, by=by, now=now)
-        after = replace(head, is_paused=paused, updated_at=now)
+        flag = head.flag.paused(now=now) if paused else head.flag.resumed(now=now)
+        after = replace(head, is_paused=flag.is_paused, pauses=flag.pauses, updated_at=now)
         audit = audit_entry(head.account_id, head.sid, command, by=by, now=now, states=states)
         try:
             ports.strategies.set_paused(after, before=head, audit=audit, release_jobs=jobs)

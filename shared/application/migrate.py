@@ -3,9 +3,9 @@
 Source: docs/design.md section 7; docs/contracts/core.md section 5.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from shared.application.commit import MAX_RACES, ContentionError, save
+from shared.application.commit import MAX_RACES, ContentionError, save, strategy_of
 from shared.application.control import wake_runner
 from shared.application.ports import Ports
 from shared.domain.ids import InstanceSid
@@ -59,8 +59,9 @@ def migrate_instance(
         instance, known = known or ports.instances.load(sid), None
         if instance is None:
             return None
-        strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
+        strategy = strategy_of(ports, instance, now=ports.clock.now())
         target = ports.strategies.load(instance.strategy_sid, version)
+        target = replace(target, flag_pauses=strategy.flag_pauses)
         verdict = decide(strategy, instance, Migrate(to=target, by=by), now=ports.clock.now())
         if not isinstance(verdict, Applied):
             return Migrated(verdict=verdict, before=instance.strategy_version, changes=PlanChanges())

@@ -16,12 +16,14 @@ from shared.domain.errors import RitornelloError, StoredShapeError
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.event import EventStatus
+from shared.domain.instance.flags import Flags
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry
-from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
+from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.phase import Phase, PhaseRange
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.notifications.webhook import Webhook
 from shared.domain.steps.call import CallOutcome, ServiceRequest
+from shared.domain.strategy.flag import Flag
 from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
 from shared.domain.strategy.secret_names import SecretReference
 
@@ -473,8 +475,8 @@ class StrategyStore(Protocol):
         Raises: UnknownStrategyError.
         """
 
-    def blocked_by(self, account: AccountId, strategy: StrategySid) -> BlockedBy | None:
-        """Return which flag blocks due events, queue or strategy, or None. Reads are strongly consistent."""
+    def flags(self, account: AccountId, strategy: StrategySid) -> Flags:
+        """Return the flags that block due events of the strategy's instances. Reads are strongly consistent."""
 
 
 class SecretHasher(Protocol):
@@ -525,14 +527,14 @@ class AccessStore(Protocol):
     def close_session(self, token_hash: str) -> None:
         """Remove a session. Removing it again changes nothing."""
 
-    def queue_paused(self, account: AccountId) -> bool:
-        """Return whether all due events of an account are blocked, by a strongly consistent read."""
+    def queue_flag(self, account: AccountId) -> Flag:
+        """Return the flag that blocks all due events of an account, by a strongly consistent read."""
 
-    def set_queue_paused(
+    def set_queue_flag(
         self,
         account: AccountId,
+        flag: Flag,
         *,
-        paused: bool,
         audit: AuditEntry | None = None,
         release_jobs: Sequence[ReleaseJob] = (),
     ) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from shared.application.commit import MAX_RACES, ContentionError, try_commit
+from shared.application.commit import MAX_RACES, ContentionError, strategy_of, try_commit
 from shared.application.control import wake_runner
 from shared.application.ports import Ports
 from shared.domain.ids import InstanceSid
@@ -38,7 +38,7 @@ def retry_event(ports: Ports, request: RetryEvent, *, known: Instance | None = N
         )
         if instance is None or command is None:
             return None
-        strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
+        strategy = strategy_of(ports, instance, now=ports.clock.now())
         verdict = try_commit(ports, strategy, instance, command)
         if verdict is not None:
             return wake_runner(ports, verdict)

@@ -73,6 +73,15 @@ class TestConfig:
         assert before.calls == ["01-01 12:00 /charges", "03-12 12:00 /charges"]
         assert after.calls == ["01-01 12:00 /charges", "03-12 12:00 /charges", "03-12 12:00 /charges"]
 
+    @pytest.mark.setting("Config.onMissed")
+    def test_on_missed_decides_which_dates_run_after_an_outage(self) -> None:
+        before, after = both("/config/onMissed", "last")
+        for life in (before, after):
+            life.ports.clock.at += timedelta(days=70)
+            life.until("2026-03-12T12:00")
+        first, late = "01-01 12:00 /charges", "03-12 12:00 /charges"
+        assert (before.calls, after.calls) == ([first, late, late], [first, late])
+
     @pytest.mark.setting("Config.searchable")
     def test_searchable_attributes_find_their_instance(self) -> None:
         name, text = next((name, text) for name, text in ATTRIBUTES.items() if isinstance(text, str))

@@ -6,7 +6,9 @@ import pytest
 
 from shared.domain.access import Role
 from shared.domain.ids import AccountId
+from shared.domain.instance.flags import Flags
 from shared.domain.instance.model import BlockedBy
+from shared.domain.strategy.flag import Flag, FlagPause
 from tests import full
 from tests.engines import Stores
 
@@ -88,17 +90,26 @@ class TestTheQueue:
     """One flag pauses all due events of an account."""
 
     def test_the_queue_is_paused_and_resumed_for_one_account(self, stores: Stores) -> None:
-        held = stores.strategies.blocked_by
-        assert held(full.ACCOUNT, full.STRATEGY) is None
-        stores.access.set_queue_paused(full.ACCOUNT, paused=True)
-        assert held(full.ACCOUNT, full.STRATEGY) is BlockedBy.QUEUE
-        assert stores.access.queue_paused(full.ACCOUNT)
-        assert not stores.access.queue_paused(AccountId("other"))
-        assert held(AccountId("other"), full.STRATEGY) is None
-        stores.access.set_queue_paused(full.ACCOUNT, paused=False)
-        assert held(full.ACCOUNT, full.STRATEGY) is None
+        flags = stores.strategies.flags
+        assert flags(full.ACCOUNT, full.STRATEGY).blocked_by is None
+        stores.access.set_queue_flag(full.ACCOUNT, Flag(is_paused=True))
+        assert flags(full.ACCOUNT, full.STRATEGY).blocked_by is BlockedBy.QUEUE
+        assert stores.access.queue_flag(full.ACCOUNT).is_paused
+        assert not stores.access.queue_flag(AccountId("other")).is_paused
+        assert flags(AccountId("other"), full.STRATEGY).blocked_by is None
+        stores.access.set_queue_flag(full.ACCOUNT, Flag(is_paused=False))
+        assert flags(full.ACCOUNT, full.STRATEGY).blocked_by is None
+
+    def test_the_last_pauses_of_the_queue_are_remembered(self, stores: Stores) -> None:
+        flag = Flag(
+            is_paused=True,
+            pauses=(FlagPause(since=full.at(1), until=full.at(2)), FlagPause(since=full.at(3))),
+        )
+        stores.access.set_queue_flag(full.ACCOUNT, flag)
+        assert stores.access.queue_flag(full.ACCOUNT) == flag
+        assert stores.strategies.flags(full.ACCOUNT, full.STRATEGY) == Flags(queue=flag)
 
     def test_pausing_and_resuming_repeat_safely(self, stores: Stores) -> None:
         for paused in (False, True, True, False, False):
-            stores.access.set_queue_paused(full.ACCOUNT, paused=paused)
-        assert stores.strategies.blocked_by(full.ACCOUNT, full.STRATEGY) is None
+            stores.access.set_queue_flag(full.ACCOUNT, Flag(is_paused=paused))
+        assert stores.strategies.flags(full.ACCOUNT, full.STRATEGY).blocked_by is None

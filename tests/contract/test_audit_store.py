@@ -7,6 +7,7 @@ from shared.application.audit import from_the_end
 from shared.application.ports import AuditPosition, all_readable
 from shared.domain.ids import AccountId, OperationSid
 from shared.domain.instance.verdict import AuditEntry
+from shared.domain.strategy.flag import Flag
 from tests import full
 from tests.contract.instances import an_instance, changed
 from tests.engines import Stores
@@ -76,7 +77,7 @@ class TestADay:
 
     def test_entries_about_the_queue_are_included(self, stores: Stores) -> None:
         paused = replace(full.AUDIT, target="queue", command="pause-queue", event=None)
-        stores.access.set_queue_paused(full.ACCOUNT, paused=True, audit=paused)
+        stores.access.set_queue_flag(full.ACCOUNT, Flag(is_paused=True), audit=paused)
 
         assert read(stores, from_the_end(at(10))) == [paused]
 

@@ -9,6 +9,7 @@ import pytest
 from shared.application.ports import PageKey, all_readable
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.strategy.flag import Flag
 from shared.domain.strategy.model import StrategyHead
 from tests import full
 from tests.contract.instances import an_instance, changed
@@ -327,7 +328,7 @@ class TestKeysOfAnAccount:
         assert listed == [full.KEY]
 
     def test_flags_of_the_account_are_no_keys_of_the_list(self, stores: Stores) -> None:
-        stores.access.set_queue_paused(full.ACCOUNT, paused=True)
+        stores.access.set_queue_flag(full.ACCOUNT, Flag(is_paused=True))
 
         assert stores.access.keys(full.ACCOUNT, before=None, limit=9) == []
 

@@ -9,6 +9,7 @@ from botocore.exceptions import ReadTimeoutError
 from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.application.ports import StaleRevError
 from shared.domain.ids import AccountId
+from shared.domain.strategy.flag import Flag
 from tests import full
 from tests.engines import DynamoDb, on_dynamodb
 
@@ -108,8 +109,8 @@ class TestTheClientGivesUp:
         stores = on_dynamodb(dynamodb)
         gives_up(dynamodb.client, "TransactWriteItems")
         with pytest.raises(ReadTimeoutError):
-            stores.access.set_queue_paused(AccountId("acme"), paused=True)
-        assert stores.strategies.blocked_by(AccountId("acme"), full.STRATEGY) is not None
+            stores.access.set_queue_flag(AccountId("acme"), Flag(is_paused=True))
+        assert stores.strategies.flags(AccountId("acme"), full.STRATEGY).blocked_by is not None
 
 
 def token_of(body: Any) -> str:

@@ -9,6 +9,7 @@ from shared.application.ports import PageKey, StaleRevError, all_readable
 from shared.domain.bulk.operation import BulkOperation
 from shared.domain.bulk.release import ReleaseJob
 from shared.domain.ids import AccountId, OperationSid
+from shared.domain.strategy.flag import Flag
 from tests import full
 from tests.engines import Stores
 from tests.full import at
@@ -23,7 +24,9 @@ def due_sids(stores: Stores, *, until: datetime, limit: int = 9) -> list[Operati
 
 def begun(stores: Stores, *release_jobs: ReleaseJob) -> None:
     """Store release jobs with the flag that is cleared."""
-    stores.access.set_queue_paused(full.ACCOUNT, paused=False, audit=full.AUDIT, release_jobs=release_jobs)
+    stores.access.set_queue_flag(
+        full.ACCOUNT, Flag(is_paused=False), audit=full.AUDIT, release_jobs=release_jobs
+    )
 
 
 class TestADrain:

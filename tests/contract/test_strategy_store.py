@@ -9,6 +9,7 @@ from shared.application.ports import NameTakenError, StaleRevError, UnknownStrat
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.verdict import AuditEntry
+from shared.domain.strategy.flag import Flag
 from shared.domain.strategy.model import Strategy
 from shared.domain.strategy.parse import stored_definition
 from tests import full
@@ -173,11 +174,11 @@ class TestWhatHoldsEventsBack:
         self, stores: Stores, *, queue: bool, strategy: bool, flag: BlockedBy | None
     ) -> None:
         stores.strategies.create(replace(HEAD, is_paused=strategy), settings())
-        stores.access.set_queue_paused(HEAD.account_id, paused=queue)
-        assert stores.strategies.blocked_by(HEAD.account_id, HEAD.sid) is flag
+        stores.access.set_queue_flag(HEAD.account_id, Flag(is_paused=queue))
+        assert stores.strategies.flags(HEAD.account_id, HEAD.sid).blocked_by is flag
 
     def test_an_unknown_strategy_is_not_blocked(self, stores: Stores) -> None:
-        assert stores.strategies.blocked_by(HEAD.account_id, OTHER) is None
+        assert stores.strategies.flags(HEAD.account_id, OTHER).blocked_by is None
 
 
 def audit_of(command: str = "update-strategy") -> AuditEntry:
@@ -276,7 +277,7 @@ class TestPausing:
             self.ACTIVE, before=self.PAUSED, audit=audit_of("resume-strategy"), release_jobs=[full.DRAIN]
         )
         assert stores.strategies.head(HEAD.sid) == self.ACTIVE
-        assert stores.strategies.blocked_by(HEAD.account_id, HEAD.sid) is None
+        assert stores.strategies.flags(HEAD.account_id, HEAD.sid).blocked_by is None
         assert stores.operations.load(full.DRAIN.sid) == full.DRAIN
         assert stores.audits() == [audit_of("resume-strategy")]
 

@@ -62,4 +62,4 @@ class TestAWebhook:
         stores.webhooks.put(full.WEBHOOK, secret=SECRET, audit=full.AUDIT)
 
         assert stores.access.keys(full.ACCOUNT, before=None, limit=9) == []
-        assert not stores.access.queue_paused(full.ACCOUNT)
+        assert not stores.access.queue_flag(full.ACCOUNT).is_paused

@@ -17,6 +17,7 @@ from shared.adapters.dynamodb.access import DynamoDbAccess
 from shared.adapters.dynamodb.tables import Tables, table_definitions
 from shared.domain.access import AccessKey, Role
 from shared.domain.ids import AccountId
+from shared.domain.strategy.flag import Flag
 
 REGION, ACCOUNT = "eu-central-1", "123456789012"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -219,15 +220,15 @@ class TestQueues:
         in_use = DynamoDbAccess(client=client, tables=IN_USE)
         for account in ("acme", "zoo"):
             in_use.put_key(a_key(account))
-        in_use.set_queue_paused(AccountId("zoo"), paused=True)
+        in_use.set_queue_flag(AccountId("zoo"), Flag(is_paused=True))
 
         made = restore.run(AT)
 
         restored = DynamoDbAccess(client=client, tables=RESTORED)
         assert made.paused == ["acme"]
-        assert restored.queue_paused(AccountId("acme"))
-        assert restored.queue_paused(AccountId("zoo"))
-        assert not in_use.queue_paused(AccountId("acme"))
+        assert restored.queue_flag(AccountId("acme")).is_paused
+        assert restored.queue_flag(AccountId("zoo")).is_paused
+        assert not in_use.queue_flag(AccountId("acme")).is_paused
 
     def test_the_audit_has_it(self, client: Any, restore: Restore) -> None:
         DynamoDbAccess(client=client, tables=IN_USE).put_key(a_key("acme"))
@@ -242,7 +243,7 @@ class TestQueues:
         DynamoDbAccess(client=client, tables=IN_USE).put_key(a_key("acme"))
 
         assert restore.run(AT, pause=False).paused == []
-        assert not DynamoDbAccess(client=client, tables=RESTORED).queue_paused(AccountId("acme"))
+        assert not DynamoDbAccess(client=client, tables=RESTORED).queue_flag(AccountId("acme")).is_paused
 
 
 class TestTheCommand:

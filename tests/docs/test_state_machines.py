@@ -265,7 +265,7 @@ STORIES: list[Callable[[], RandomLife]] = [
     skipped_by_a_controller_when_dates_have_passed,
     canceled_as_a_dead_runner_had_decided,
     canceled_between_two_steps,
-    lambda: moved_to_another_version(GREETING, end="2026-02-20", now="2026-02-05"),
+    lambda: moved_to_another_version(GREETING, end="2026-02-20", now="2026-02-05", onMissed="last"),
     lambda: moved_to_another_version(GREETING, manualTrigger=True),
     lambda: moved_to_another_version(GREETING, end="2026-01-31T12:00"),
     lambda: moved_to_another_version({**GREETING, "runOnCycle": 9}),

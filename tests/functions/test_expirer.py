@@ -17,6 +17,7 @@ from dev.memory.world import ManualClock
 from shared import bootstrap
 from shared.adapters.dynamodb.tables import EXPIRY
 from shared.domain.instance.journal import EventHistory
+from shared.domain.strategy.flag import Flag
 from tests import full
 from tests.adapters.http.replies import throttling
 from tests.contract.instances import an_event, an_instance, changed
@@ -130,7 +131,9 @@ class TestWhatDoesNotExpire:
         instance = an_instance()
         ports.instances.create(instance)
         ports.instances.commit(changed(instance), audit=replace(full.AUDIT, target=instance.sid))
-        ports.access.set_queue_paused(full.ACCOUNT, paused=True, audit=replace(full.AUDIT, target="queue"))
+        ports.access.set_queue_flag(
+            full.ACCOUNT, Flag(is_paused=True), audit=replace(full.AUDIT, target="queue")
+        )
         ports.operations.create(full.BULK, audit=replace(full.AUDIT, target=full.BULK.sid))
         ports.strategies.create(full.HEAD, {"schedule": {}})
         ports.strategies.relabel(full.HEAD, before=full.HEAD, audit=replace(full.AUDIT, target=full.HEAD.sid))

@@ -328,7 +328,7 @@ class TestTheMetrics:
         assert values_of(run(watched, after=timedelta(days=1)).metrics, "FailedPlans") == []
 
     def test_what_did_not_start_has_no_lateness(self, run: Runner) -> None:
-        watched = Watched(strategy(parts={"onCreateTasks": [{"task": "greet"}]}))
+        watched = Watched(strategy(parts={"onCreateTasks": [{"task": "greet"}]}, onMissed="last"))
 
         metrics = run(watched, after=timedelta(days=62)).metrics
 

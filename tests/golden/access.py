@@ -8,9 +8,11 @@ from shared.domain.ids import OperationSid, event_sid
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.notifications.model import NotificationKind
 from shared.domain.notifications.webhook import Webhook
+from shared.domain.strategy.flag import Flag
 from tests.engines import Stores
 from tests.golden.golden import ACCOUNT, SID, Golden, at, expiring
 from tests.golden.instances import NEW as INSTANCE
+from tests.golden.strategies import PAUSED_HEAD
 
 KEYS = (
     AccessKey(key_id="k1", account_id=ACCOUNT, role=Role.ADMIN, secret_hash="5ec2e7", created_at=at(1)),
@@ -70,12 +72,12 @@ def _keys() -> Golden:
     return Golden(name="access/keys", value=value, write=write, read=read)
 
 
-def _flag(name: str, *, paused: bool) -> Golden:
+def _flag(name: str, flag: Flag) -> Golden:
     return Golden(
         name=f"access/{name}",
-        value=paused,
-        write=lambda stores: stores.access.set_queue_paused(ACCOUNT, paused=paused),
-        read=lambda stores: stores.access.queue_paused(ACCOUNT),
+        value=flag,
+        write=lambda stores: stores.access.set_queue_flag(ACCOUNT, flag),
+        read=lambda stores: stores.access.queue_flag(ACCOUNT),
     )
 
 
@@ -105,7 +107,7 @@ def _audit(name: str, audit: AuditEntry) -> Golden:
         if audit.target == SID:
             stores.instances.create(INSTANCE, audit=audit)
         else:
-            stores.access.set_queue_paused(ACCOUNT, paused=True, audit=audit)
+            stores.access.set_queue_flag(ACCOUNT, Flag(is_paused=True), audit=audit)
 
     value = {"day": [audit], "target": [audit], "operation": [audit] if audit.operation else []}
     return Golden(name=f"audit/{name}", value=value, write=write, read=read)
@@ -119,8 +121,9 @@ ACCESS = (
         write=lambda stores: stores.access.open_session(SESSION),
         read=lambda stores: stores.access.session("70ce11"),
     ),
-    _flag("queue-paused", paused=True),
-    _flag("queue-running", paused=False),
+    _flag("queue-paused", Flag(is_paused=True)),
+    _flag("queue-running", Flag()),
+    _flag("queue-paused-before", Flag(is_paused=True, pauses=PAUSED_HEAD.pauses)),
     _webhook("webhook-for-all", replace(WEBHOOK, kinds=())),
     _webhook("webhook-full", WEBHOOK),
     _audit("command", replace(MINIMAL_AUDIT, target=SID, from_state="ACTIVE", to_state="PAUSED")),

@@ -219,6 +219,14 @@ DEFINITIONS = (
     Document(
         name="definitions/zone-of-customer", write=lambda: plain(stored_definition(settings.ZONE_OF_CUSTOMER))
     ),
+    Document(
+        name="definitions/on-missed-last",
+        write=lambda: plain(stored_definition(settings.MISSED_RULES["last"])),
+    ),
+    Document(
+        name="definitions/on-missed-skip",
+        write=lambda: plain(stored_definition(settings.MISSED_RULES["skip"])),
+    ),
 )
 
 MESSAGES = (

@@ -38,6 +38,7 @@ from shared.domain.instance.phase import Phase, PhaseRange, Waiting
 from shared.domain.instance.reason import Cause
 from shared.domain.instance.verdict import Actor, AuditEntry
 from shared.domain.lifecycle.commands import Cancel, CancelTasks, Dismiss, Pause, Resume, Update
+from shared.domain.strategy.flag import Flag
 from shared.domain.strategy.model import OnResume
 from tests.engines import Stores
 from tests.golden.golden import ACCOUNT, SID, STRATEGY, Golden, at
@@ -198,7 +199,7 @@ def _full() -> Golden:
 
 def _job(name: str, job: ReleaseJob) -> Golden:
     def write(stores: Stores) -> None:
-        stores.access.set_queue_paused(ACCOUNT, paused=False, release_jobs=[job])
+        stores.access.set_queue_flag(ACCOUNT, Flag(is_paused=False), release_jobs=[job])
 
     return _golden(name, job, write, due=True, in_lists=False)
 

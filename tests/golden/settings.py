@@ -290,3 +290,8 @@ LATE_REMINDERS: dict[str, Any] = {
 
 ZONE_OF_CUSTOMER: dict[str, Any] = {**MINIMAL, "config": {"timezone": "{{attributes.timezone}}"}}
 """Settings whose zone is an attribute."""
+
+MISSED_RULES: dict[str, dict[str, Any]] = {
+    rule: {**MINIMAL, "config": {"onMissed": rule}} for rule in ("all", "last", "skip")
+}
+"""Settings with each rule for missed dates."""

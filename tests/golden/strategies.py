@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from shared.application.ports import PageKey, Reservation, ReservedError
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.verdict import AuditEntry
+from shared.domain.strategy.flag import FlagPause
 from shared.domain.strategy.model import Json, StrategyHead, StrategyVersion
 from tests.engines import Stores
 from tests.golden.golden import ACCOUNT, SID, STRATEGY, Golden, at, under_kms
@@ -32,6 +33,9 @@ FULL_HEAD = StrategyHead(
     request_hash="b0d4",
     labels={"trigger": "http_request", "status": "enabled"},
 )
+
+PAUSED_HEAD = replace(FULL_HEAD, pauses=(FlagPause(since=at(1), until=at(2)), FlagPause(since=at(3))))
+"""A head whose flag has been paused before, and is paused now."""
 
 AUDIT = AuditEntry(account_id=ACCOUNT, target=STRATEGY, at=at(2), by="key-1", command="update")
 
@@ -161,6 +165,7 @@ def _reference() -> Golden:
 STRATEGIES = (
     _new("new", HEAD, MINIMAL),
     _new("full", FULL_HEAD, FULL),
+    _new("paused-before", PAUSED_HEAD, MINIMAL),
     _new("sparse", HEAD, SPARSE),
     _new("under-kms", HEAD, MINIMAL, kms=True),
     _new("imported", HEAD, MINIMAL, source={"documentVersion": "1", "jobs": [1, None]}),

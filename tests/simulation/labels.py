@@ -9,7 +9,7 @@ WRITES = {
 READS = {
     "instances": {"load", "load_many", "due"},
     "events": {"event_history"},
-    "flags": {"blocked_by", "queue_paused"},
+    "flags": {"flags", "queue_flag"},
     "kms": {"load_strategy"},
     # The secrets of a call are read before it is sent.
     "secrets": {"call"},

@@ -23,8 +23,9 @@ from shared.domain.bulk.operation import BulkOperation
 from shared.domain.bulk.release import ReleaseJob
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.due_entries import DueEntry
-from shared.domain.instance.model import BlockedBy
+from shared.domain.instance.flags import Flags
 from shared.domain.instance.verdict import AuditEntry
+from shared.domain.strategy.flag import Flag
 from shared.domain.strategy.model import Strategy, StrategyHead
 from tests.simulation.index import ExactIndex, LaggingIndex
 
@@ -63,29 +64,30 @@ class Access(MemoryAccess):
         super().__init__(
             all_keys=inner.all_keys,
             paused_queues=inner.paused_queues,
+            queue_pauses=inner.queue_pauses,
             audit=inner.audit,
             operations=inner.operations,
         )
         self.world = world
 
-    def queue_paused(self, account: AccountId) -> bool:
-        self.world.io("queue_paused")
-        return super().queue_paused(account)
+    def queue_flag(self, account: AccountId) -> Flag:
+        self.world.io("queue_flag")
+        return super().queue_flag(account)
 
-    def set_queue_paused(
+    def set_queue_flag(
         self,
         account: AccountId,
+        flag: Flag,
         *,
-        paused: bool,
         audit: AuditEntry | None = None,
         release_jobs: Sequence[ReleaseJob] = (),
     ) -> None:
-        self.world.io("set_queue_paused")
+        self.world.io("set_queue_flag")
         if audit is not None:
             self.world.check("flag_audit")
-        self.world.flags_cleared += not paused
+        self.world.flags_cleared += not flag.is_paused
         jobs = of_this_world(self.world, release_jobs)
-        super().set_queue_paused(account, paused=paused, audit=audit, release_jobs=jobs)
+        super().set_queue_flag(account, flag, audit=audit, release_jobs=jobs)
         show_jobs(self.world, jobs)
         self.world.written("queue_set", is_conditional=False)
 
@@ -212,9 +214,9 @@ class Strategies(MemoryStrategies):
         self.world.flags_cleared += not head.is_paused
         self.world.written("strategy_set")
 
-    def blocked_by(self, account: AccountId, strategy: StrategySid) -> BlockedBy | None:
-        self.world.io("blocked_by")
-        return self.world.flags.blocked_by(account, strategy)
+    def flags(self, account: AccountId, strategy: StrategySid) -> Flags:
+        self.world.io("flags")
+        return self.world.flags.flags(account, strategy)
 
 
 def of_this_world(world: Behind, jobs: Sequence[ReleaseJob]) -> list[ReleaseJob]:

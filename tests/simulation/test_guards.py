@@ -19,8 +19,9 @@ import shared.domain.steps.classify
 import shared.domain.steps.cursor
 from dev.memory.stores import MemoryAccess, MemoryStrategies
 from shared.domain.ids import AccountId, StrategySid
+from shared.domain.instance.flags import Flags
 from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
-from shared.domain.instance.model import BlockedBy, Instance
+from shared.domain.instance.model import Instance
 from shared.domain.instance.run import Certainty, Intent
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.steps.call import ServiceRequest
@@ -171,8 +172,8 @@ class TestARemovedGuardIsCaught:
 class Blind(MemoryStrategies):
     """A store that reports no flag."""
 
-    def blocked_by(self, _account: AccountId, _strategy: StrategySid) -> BlockedBy | None:
-        return None
+    def flags(self, _account: AccountId, _strategy: StrategySid) -> Flags:
+        return Flags()
 
 
 def test_storms_are_watched() -> None:

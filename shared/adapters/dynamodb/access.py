@@ -19,6 +19,7 @@ from shared.adapters.dynamodb.items import (
     session_item,
     session_of,
 )
+from shared.adapters.dynamodb.queue_flag import queue_flag_item, queue_flag_of
 from shared.adapters.dynamodb.reading import Item, query_all, read_batch
 from shared.adapters.dynamodb.tables import (
     OWNED_KEY,
@@ -35,6 +36,7 @@ from shared.domain.bulk.release import ReleaseJob
 from shared.domain.ids import AccountId
 from shared.domain.instance.retention import Retention
 from shared.domain.instance.verdict import AuditEntry
+from shared.domain.strategy.flag import Flag
 
 _BEHIND_ALL = "~"
 """Sorts after every instant, since instants begin with a digit."""
@@ -115,20 +117,20 @@ class DynamoDbAccess:
         key = to_attributes(session_key(token_hash))
         self.client.delete_item(TableName=self.tables.access, Key=key)
 
-    def queue_paused(self, account: AccountId) -> bool:
+    def queue_flag(self, account: AccountId) -> Flag:
         key = to_attributes(flags_key(account))
         item = self.client.get_item(TableName=self.tables.access, Key=key, ConsistentRead=True).get("Item")
-        return item is not None and bool(read(item, "queuePaused")["queuePaused"])
+        return Flag() if item is None else queue_flag_of(item)
 
-    def set_queue_paused(
+    def set_queue_flag(
         self,
         account: AccountId,
+        flag: Flag,
         *,
-        paused: bool,
         audit: AuditEntry | None = None,
         release_jobs: Sequence[ReleaseJob] = (),
     ) -> None:
-        flags = self._put(item_of(account, flags_key(account), queuePaused=paused))
+        flags = self._put(queue_flag_item(account, flag))
         begun = [
             {"Put": {"TableName": self.tables.operations, "Item": release_job_item(release_job)}}
             for release_job in release_jobs

@@ -71,6 +71,7 @@ from shared.domain.instance.run import (
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.notifications.model import NotificationKind
 from shared.domain.notifications.webhook import Webhook
+from shared.domain.strategy.flag import Flag, FlagPause
 from shared.domain.strategy.model import OnResume, StrategyHead, StrategyVersion
 
 SCHEMA = 1
@@ -446,6 +447,10 @@ AUDIT = Shape(
     outside=("account_id",),
 )
 
+FLAG_PAUSE = Shape(FlagPause, {"since": Member("since", INSTANT), "until": Member("until", INSTANT)})
+
+QUEUE_FLAG = Shape(Flag, {"pauses": Member("pauses", several(FLAG_PAUSE))}, outside=("is_paused",))
+
 HEAD = Shape(
     StrategyHead,
     {
@@ -459,6 +464,7 @@ HEAD = Shape(
         "request_hash": Member("requestHash", TEXT),
         "deleted_at": Member("deleted", INSTANT),
         "labels": Member("labels", OBJECT),
+        "pauses": Member("pauses", several(FLAG_PAUSE)),
     },
     outside=("sid", "account_id", "version", "is_paused"),
 )

@@ -23,6 +23,7 @@ from shared.adapters.dynamodb.items import (
     sealed_member,
     sealed_of,
 )
+from shared.adapters.dynamodb.queue_flag import queue_flag_of
 from shared.adapters.dynamodb.reading import Item, query_all, read_batch
 from shared.adapters.dynamodb.tables import (
     BY_AGE,
@@ -52,9 +53,10 @@ from shared.application.ports import (
 from shared.domain.bulk.release import ReleaseJob
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId, StrategySid
-from shared.domain.instance.model import BlockedBy
+from shared.domain.instance.flags import Flags
 from shared.domain.instance.retention import Retention
 from shared.domain.instance.verdict import AuditEntry
+from shared.domain.strategy.flag import Flag
 from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
 from shared.domain.strategy.parse import stored_definition
 
@@ -160,16 +162,15 @@ class DynamoDbStrategies:
                 self._cache.popitem(last=False)
         return strategy
 
-    def blocked_by(self, account: AccountId, strategy: StrategySid) -> BlockedBy | None:
+    def flags(self, account: AccountId, strategy: StrategySid) -> Flags:
         access, strategies = self.tables.access, self.tables.strategies
         keys = {
             access: [to_attributes(flags_key(account))],
             strategies: [to_attributes(head_key(strategy))],
         }
         found = read_batch(self.client, keys)
-        if any(read(flags, "queuePaused")["queuePaused"] for flags in found[access]):
-            return BlockedBy.QUEUE
-        return BlockedBy.STRATEGY if any(head_of(head).is_paused for head in found[strategies]) else None
+        queue = next((queue_flag_of(item) for item in found[access]), Flag())
+        return Flags(queue=queue, strategy=next((head_of(item).flag for item in found[strategies]), Flag()))
 
     def settings(self, sid: StrategySid, version: int) -> SavedSettings:
         item = self._item({"sid": sid, "sk": version_key(version)})

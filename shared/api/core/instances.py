@@ -34,7 +34,7 @@ from shared.api.core.schemas import (
 from shared.api.http.models import read_as, read_json
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
-from shared.application.commit import decide_loaded
+from shared.application.commit import decide_loaded, strategy_of
 from shared.application.control import control
 from shared.application.list_instances import page_of
 from shared.application.migrate import migrate_instance
@@ -337,4 +337,4 @@ def _latest(request: Request, head: StrategyHead) -> Strategy:
 
 
 def _strategy_of(request: Request, instance: Instance) -> Strategy:
-    return request.ports.strategies.load(instance.strategy_sid, instance.strategy_version)
+    return strategy_of(request.ports, instance, now=request.now)

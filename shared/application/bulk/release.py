@@ -54,7 +54,7 @@ def run_release_job(
 def _is_flag_set(ports: Ports, release_job: ReleaseJob) -> bool:
     """Return whether the flag was set again."""
     if release_job.blocked_by is BlockedBy.QUEUE:
-        return ports.access.queue_paused(release_job.account_id)
+        return ports.access.queue_flag(release_job.account_id).is_paused
     head = ports.strategies.head(StrategySid(release_job.owner))
     return head is not None and head.is_paused
 

@@ -7,7 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from shared.application.commit import execute, save, schedule_wakeup, try_commit
+from shared.application.commit import (
+    execute,
+    save,
+    schedule_wakeup,
+    try_commit,
+    with_known_pauses,
+)
 from shared.application.ports import Ports, UnavailableError
 from shared.application.runner.patience import CallUnrecordedError, give_back
 from shared.application.runner.progress import Run
@@ -26,6 +32,7 @@ from shared.application.runner.step import RESERVE, Deadline, TimeLeft, conclude
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.due import SHORT_NOTICE, AnswerOverdue, Due, PlanExpired, Scheduled, next_action
 from shared.domain.instance.event import Event, EventStatus
+from shared.domain.instance.flags import with_pauses
 from shared.domain.instance.journal import EventHistory
 from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import entry_to_refence, position, resumable_history
@@ -115,7 +122,10 @@ def _claim(ports: Ports, instance: Instance, event: Event, *, job: str, time_lef
         else resumable_history(ports.instances.event_history(instance.sid, event.seq), event)
     )
     command = Claim(seq=event.seq, event_history=event_history, token=ports.ids.token(), job=job)
-    verdict = decide(strategy, instance, command, now=ports.clock.now())
+    now = ports.clock.now()
+    if not event.has_begun:  # an event that has begun continues, whatever was missed
+        strategy = with_known_pauses(ports, strategy, instance, now=now)
+    verdict = decide(strategy, instance, command, now=now)
     try:
         if isinstance(verdict, Applied) and save(ports, verdict):
             return _begin(ports, strategy, verdict, event, event_history)
@@ -144,9 +154,9 @@ def _begin(
         return stopped_by(event, claim, stored=event_history.record)
 
     # Read after the claim: a flag that is set while no runner has a claim then stops every later call.
-    flag = ports.strategies.blocked_by(after.account_id, after.strategy_sid)
-    if flag is not None:
-        return _block(ports, after, Block(before=event, fence=after.fence, blocked_by=flag))
+    flags = ports.strategies.flags(after.account_id, after.strategy_sid)
+    if flags.blocked_by is not None:
+        return _block(ports, after, Block(before=event, fence=after.fence, blocked_by=flags.blocked_by))
 
     if event.status is EventStatus.EXECUTING or event.progress.call_in_doubt:
         # A runner that lost its claim may still run. Rewriting the entry under this fence keeps it from
@@ -159,7 +169,7 @@ def _begin(
     if isinstance(then, Intent) and claimed.progress.delay_skipped:
         then = replace(then, not_before=None)
     return Run(
-        strategy=strategy,
+        strategy=with_pauses(strategy, flags),
         instance=after,
         event=claimed,
         fence=after.fence,
@@ -174,7 +184,7 @@ def _block(ports: Ports, claimed: Instance, command: Block) -> Stopped:
     stopped = LOST
     if isinstance(verdict, Applied):
         stopped = replace(stopped_by(command.before, verdict), outcome=RunOutcome.BLOCKED)
-    if verdict is None or ports.strategies.blocked_by(claimed.account_id, claimed.strategy_sid):
+    if verdict is None or ports.strategies.flags(claimed.account_id, claimed.strategy_sid).blocked_by:
         return replace(stopped, instance=None)
     return replace(stopped, instance=_after(ports, verdict.instance, Unblock()))
 

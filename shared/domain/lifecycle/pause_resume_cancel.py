@@ -27,12 +27,11 @@ from shared.domain.lifecycle.commands import Cancel, Execute, Pause, Resolve, Re
 from shared.domain.lifecycle.conclude import stop_event
 from shared.domain.planning.closing import cancel_instance, close, complete_if_done
 from shared.domain.planning.cycles import CycleError, TooManyMissedError, is_dated_by_cron
+from shared.domain.planning.missed_dates import resume_rule
 from shared.domain.planning.plan import (
     Replanned,
     catch_up,
     cycle_failed,
-    fell_due_while_stopped,
-    late_rule,
     shift,
 )
 from shared.domain.strategy.model import OnResume, Strategy
@@ -183,7 +182,7 @@ def apply_resume(
 ) -> Verdict:
     """Return the verdict on an instance made ACTIVE again, after the rule for missed dates."""
     active = replace(active, plan=replace(active.plan, on_late=on_late or before.plan.on_late))
-    policy = late_rule(strategy, active)
+    policy = resume_rule(strategy, active)
     if policy is OnResume.SHIFT and is_dated_by_cron(strategy.definition, before):
         # Its dates are fixed by the expression; a shifted date would not match it.
         return Refused(instance=before, why="a plan dated by cron cannot be shifted", rule=RefusalRule.SHIFT)
@@ -221,8 +220,7 @@ def _late_plan(
     if on_late is OnResume.SHIFT:
         paused_for = now - (now if before.stop is None else before.stop.at)
         return Replanned(change=shift(strategy, active, paused_for, now=now, by=by))
-    while_stopped = fell_due_while_stopped(before)
-    return catch_up(strategy, active, now=now, on_late=on_late, while_stopped=while_stopped, by=by)
+    return catch_up(strategy, active, now=now, paused=before, by=by)
 
 
 def activate(instance: Instance, *, now: datetime) -> Instance:

@@ -3,9 +3,10 @@
 Source: docs/design.md section 4; docs/contracts/core.md sections 3.1 and 3.2.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from shared.domain.calendar.business_days import Convention
 from shared.domain.calendar.cron import Cron, first_fire, next_fire
@@ -28,6 +29,7 @@ from shared.domain.instance.model import Instance
 from shared.domain.instance.scope import instant, is_true, scope, span_of
 from shared.domain.instance.skipped import Skipped
 from shared.domain.instance.zone import own_zone, zone_of
+from shared.domain.planning.missed_dates import RuleFor
 from shared.domain.strategy.model import Calendar, Definition, Delta, OnResume, Strategy
 from shared.expressions import EvaluationError
 
@@ -242,34 +244,38 @@ def outlook(
     coming: CycleDate | None,
     *,
     now: datetime,
-    on_late: OnResume,
-    walked: int = 0,
+    rule_for: RuleFor,
+    missed: tuple[datetime, ...] = (),
 ) -> Outlook:
-    """Return how the plan continues from ``coming`` under a rule for missed dates.
+    """Return how the plan continues from ``coming`` under the rules for missed dates.
 
-    A date equal to ``now`` is not missed. ``walked`` counts missed dates that were examined before.
-    Raises: CycleError, TooManyMissedError.
+    A date equal to ``now`` is not missed. Under ``last``, the latest of consecutive dates under that rule runs.
+    ``missed`` are missed dates before ``coming`` that do not run either. Raises: CycleError, TooManyMissedError.
     """
     cycles = coming_cycles(strategy, instance, coming, now=now)
-    dated, passed, last_missed, missed = next(cycles, None), list[CycleDate](), -1, 0
-    while dated is not None and (dated.left_out or (dated.due < now and on_late is not OnResume.ALL)):
+    dated, passed, latest, last_missed, count = next(cycles, None), list[CycleDate](), None, -1, len(missed)
+    while dated is not None:
+        if dated.left_out is None:
+            rule = None if dated.due >= now else rule_for(dated.due).value
+            if rule in (None, OnResume.ALL) or (rule is OnResume.SKIP and latest is not None):
+                break
+            count, last_missed = count + 1, len(passed)
+            latest = None if rule is OnResume.SKIP else last_missed
         passed.append(dated)
-        missed += dated.left_out is None
-        if walked + missed > MAX_MISSED_DATES:
+        if count > MAX_MISSED_DATES:
             raise TooManyMissedError(f"more than {MAX_MISSED_DATES} planned dates were missed")
         if _none_runs(passed, since=last_missed + 1):
             raise TooManyMissedError(f"more than {MAX_MISSED_DATES} planned dates do not run")
-        last_missed = last_missed if dated.left_out else len(passed) - 1
         try:
             dated = next(cycles, None)
         except CycleError:
             # If a missed date runs, the error recurs after it.
-            if on_late is OnResume.SKIP or last_missed < 0:
+            if latest is None:
                 raise
             dated = None
-    if on_late is OnResume.SKIP or last_missed < 0:
-        return Outlook(coming=dated, skipped=_range(passed))
-    return Outlook(coming=passed[last_missed], skipped=_range(passed[:last_missed]))
+    if latest is None:
+        return Outlook(coming=dated, skipped=_range(passed, missed, rule_for))
+    return Outlook(coming=passed[latest], skipped=_range(passed[:latest], missed, rule_for))
 
 
 def _none_runs(passed: list[CycleDate], *, since: int) -> bool:
@@ -283,15 +289,23 @@ def _none_runs(passed: list[CycleDate], *, since: int) -> bool:
     return count > MAX_LEFT_OUT or passed[-1].moment.at - passed[since].moment.at > LONG
 
 
-def _range(passed: list[CycleDate]) -> Skipped | None:
+def missed_under(rule_for: RuleFor, dates: Iterable[datetime]) -> str:
+    """Return why missed dates do not run, with the rules for them."""
+    return f"{MISSED} ({', '.join(dict.fromkeys(rule_for(date).text for date in dates))})"
+
+
+def _range(passed: list[CycleDate], missed_before: tuple[datetime, ...], rule_for: RuleFor) -> Skipped | None:
     """Return the cycles that do not run as one range. If any of them was missed, that is its cause."""
     if not passed:
         return None
-    first, last, left_out = passed[0], passed[-1], [one.left_out for one in passed if one.left_out]
-    is_missed = len(left_out) < len(passed)
-    more = f"; and {len(passed) - 1} more" if len(passed) > 1 else ""
-    # A date that no business day follows yet is not missed, but does not run either.
-    then = f"; then {last.left_out.why}" if last.left_out else ""
+    first, last = passed[0], passed[-1]
+    missed = [*missed_before, *(one.due for one in passed if not one.left_out)]
+    # Dates that no business day follows yet are not missed, but do not run either.
+    trailing = [one.left_out for one in takewhile(lambda one: one.left_out is not None, reversed(passed))]
+    reasons = [missed_under(rule_for, missed)] if missed else []
+    if trailing and trailing[-1] is not None:
+        more = f"; and {len(trailing) - 1} more" if len(trailing) > 1 else ""
+        reasons.append(f"{trailing[-1].why}{more}")
     return Skipped(
         task=first.calendar.task,
         first_cycle=first.cycle,
@@ -299,8 +313,8 @@ def _range(passed: list[CycleDate]) -> Skipped | None:
         first_at=min(one.due for one in passed),
         last_at=max(one.due for one in passed),
         moment=last.moment,
-        cause=ClosedBy.LATE_PLAN if is_missed else left_out[0].cause,
-        why=f"{MISSED}{then}" if is_missed else f"{left_out[0].why}{more}",
+        cause=first.left_out.cause if first.left_out and not missed else ClosedBy.LATE_PLAN,
+        why="; then ".join(reasons),
     )
 
 

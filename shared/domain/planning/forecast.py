@@ -16,9 +16,9 @@ from shared.domain.instance.skipped import Skipped
 from shared.domain.instance.verdict import Change
 from shared.domain.planning.closing import lifecycle_events
 from shared.domain.planning.cycles import MAX_MISSED_DATES, CycleError
-from shared.domain.planning.plan import Replanned, catch_up, late_rule, plan_next
+from shared.domain.planning.plan import Replanned, catch_up, plan_next
 from shared.domain.planning.start import NewInstance, blank_instance, first_planned, start_problems
-from shared.domain.strategy.model import Json, OnResume, Strategy
+from shared.domain.strategy.model import Json, Strategy
 from shared.expressions import Spending, spending
 from shared.expressions.limits import FORESIGHT_SECONDS
 
@@ -140,10 +140,9 @@ def overdue(strategy: Strategy, instance: Instance, *, now: datetime) -> tuple[E
     main = instance.main_event
     if main is None or main.date >= now:
         return ()
-    most = MAX_MISSED_DATES if late_rule(strategy, instance) is OnResume.ALL else 1
     with spending() as spent:
         planned = Replanned(change=Change(instance=instance))
-        foreseen, _ = _foreseen(strategy, planned, most, now=now, spent=spent)
+        foreseen, _ = _foreseen(strategy, planned, MAX_MISSED_DATES, now=now, until=now, spent=spent)
     return tuple(cycle.main for cycle in foreseen.cycles if cycle.main.date < now)
 
 

@@ -19,7 +19,6 @@ from shared.domain.instance.verdict import ENGINE, Actor, Change
 from shared.domain.instance.zone import zone_of
 from shared.domain.planning.closing import add_event, cancel_instance, close, close_all, complete_if_done
 from shared.domain.planning.cycles import (
-    MISSED,
     CycleDate,
     CycleError,
     Outlook,
@@ -27,9 +26,11 @@ from shared.domain.planning.cycles import (
     first_cycle,
     following,
     in_zone_of_plan,
+    missed_under,
     outlook,
     own_dates_are_fixed,
 )
+from shared.domain.planning.missed_dates import EVERY, MissedRule, RuleFor, missed_rules
 from shared.domain.planning.offset_dates import LeadingUpDate, is_overdue, leading_up_date
 from shared.domain.strategy.model import Calendar, OnResume, Strategy
 
@@ -40,11 +41,6 @@ class Replanned:
 
     change: Change
     skipped: Skipped | None = None
-
-
-def late_rule(strategy: Strategy, instance: Instance) -> OnResume:
-    """Return the rule for missed dates: the last resume's until the plan has caught up, else the strategy's."""
-    return instance.plan.on_late or strategy.definition.on_resume
 
 
 def open_cycle(strategy: Strategy, instance: Instance, dated: CycleDate, *, now: datetime) -> Change:
@@ -103,7 +99,7 @@ def continue_plan(strategy: Strategy, instance: Instance, *, now: datetime) -> R
     date = first_cycle if instance.plan.moment is None else following
     try:
         coming = date(strategy, instance, now=now)
-        ahead = outlook(strategy, instance, coming, now=now, on_late=late_rule(strategy, instance))
+        ahead = outlook(strategy, instance, coming, now=now, rule_for=missed_rules(strategy, instance))
     except CycleError as error:
         return Replanned(change=cycle_failed(strategy, instance, error, now=now))
     return continue_from(strategy, instance, ahead, now=now)
@@ -123,32 +119,30 @@ def catch_up(
     instance: Instance,
     *,
     now: datetime,
-    on_late: OnResume | None = None,
-    while_stopped: bool | None = None,
+    paused: Instance | None = None,
     by: Actor = ENGINE,
 ) -> Replanned:
-    """Apply the rule for missed dates to an open main event that has not begun.
+    """Apply the rules for missed dates to an open main event that has not begun.
 
-    The event is replaced if a later planned date has passed as well, or, under ``skip``, if it fell due while
-    something was paused. An event that is merely late still runs. So does an event on hold, or queued by an operator.
+    The event is replaced if a later date under the same rule has passed as well, or, under ``skip``, if it fell due
+    during a pause. An event that is merely late still runs. So does an event on hold, or queued by an operator.
 
-    ``on_late`` is the rule, and ``while_stopped`` says whether the event fell due while something was paused; None
-    derives both from the instance. ``by`` is the actor of a resume. Raises: CycleError.
+    ``paused`` is the instance before a resume, and ``by`` the actor of the resume. Raises: CycleError.
     """
-    on_late = on_late or late_rule(strategy, instance)
-    while_stopped = fell_due_while_stopped(instance) if while_stopped is None else while_stopped
+    rule_for = missed_rules(strategy, instance, paused=paused)
     unchanged = Replanned(change=Change(instance=instance))
     main, moment = instance.main_event, instance.plan.moment
     if main is None or moment is None or main.has_begun or main.status is not EventStatus.PENDING:
         return unchanged
-    if main.date >= now or on_late is OnResume.ALL:
+    rule = rule_for(main.date)
+    if main.date >= now or rule.value is OnResume.ALL:
         return unchanged
-    must_go = on_late is OnResume.SKIP and while_stopped
+    must_go = rule.value is OnResume.SKIP and rule.is_of_pause
     # Unless the event must be skipped, an error in the date after it is no reason to give it up.
     coming, later = _later(strategy, instance, now=now, needed=must_go)
-    if not must_go and (later is None or later.due >= now):
+    if not must_go and not _is_replaced(rule, later, rule_for, now=now):
         return unchanged
-    ahead = outlook(strategy, instance, coming, now=now, on_late=on_late, walked=1)
+    ahead = outlook(strategy, instance, coming, now=now, rule_for=rule_for, missed=(main.date,))
     last = ahead.skipped
     skipped = Skipped(
         task=main.task,
@@ -158,23 +152,16 @@ def catch_up(
         last_at=main.date if last is None else max(main.date, last.last_at),
         moment=moment if last is None else last.moment,
         cause=ClosedBy.LATE_PLAN,
-        why=_why(last),
+        why=missed_under(rule_for, [main.date]) if last is None else last.why,
     )
     return _replace_main(strategy, instance, main, skipped, ahead.coming, now=now, by=by)
 
 
-def _why(later: Skipped | None) -> str:
-    """Return why a missed event does not run, and the cycles after it that do not run either."""
-    if later is None:
-        return MISSED
-    return later.why if later.cause is ClosedBy.LATE_PLAN else f"{MISSED}; then {later.why}"
-
-
-def fell_due_while_stopped(instance: Instance) -> bool:
-    """Return whether the open main event's date passed while the instance was paused or blocked."""
-    main, stop = instance.main_event, instance.stop
-    passed = main is not None and stop is not None and stop.at <= main.date
-    return passed or instance.blocked_by is not None
+def _is_replaced(rule: MissedRule, later: CycleDate | None, rule_for: RuleFor, *, now: datetime) -> bool:
+    """Return whether a missed event is not run because of a later date that was missed, too."""
+    if later is None or later.due >= now:
+        return False
+    return rule.value is OnResume.SKIP or rule_for(later.due).value is rule.value
 
 
 def shift(
@@ -321,7 +308,7 @@ def _later(
     """
     try:
         coming = following(strategy, instance, now=now)
-        return coming, outlook(strategy, instance, coming, now=now, on_late=OnResume.ALL).coming
+        return coming, outlook(strategy, instance, coming, now=now, rule_for=lambda _: EVERY).coming
     except CycleError:
         if needed:
             raise

@@ -25,7 +25,8 @@ from shared.domain.instance.verdict import Applied, Change
 from shared.domain.instance.zone import zone_for, zone_or_utc
 from shared.domain.planning.closing import close_all, lifecycle_events
 from shared.domain.planning.cycles import MISSED, CycleError, TooManyMissedError, first_cycle, outlook
-from shared.domain.planning.plan import Replanned, continue_from, late_rule
+from shared.domain.planning.missed_dates import missed_rules
+from shared.domain.planning.plan import Replanned, continue_from
 from shared.domain.strategy.business_day_rules import business_day_rules
 from shared.domain.strategy.model import Delta, Json, OnResume, Strategy, json_size
 from shared.domain.validation.pointers import escaped
@@ -92,7 +93,7 @@ def first_planned(strategy: Strategy, instance: Instance, *, now: datetime) -> R
     """
     try:
         dated = first_cycle(strategy, instance, now=now)
-        ahead = outlook(strategy, instance, dated, now=now, on_late=late_rule(strategy, instance))
+        ahead = outlook(strategy, instance, dated, now=now, rule_for=missed_rules(strategy, instance))
     except TooManyMissedError as error:
         problem = Problem(pointer="/startDate", rule="too-many-missed", message=str(error))
         raise InvalidInputError((problem,)) from error

@@ -15,6 +15,7 @@ from shared.domain.calendar.business_days import BusinessDays
 from shared.domain.calendar.cron import Cron
 from shared.domain.calendar.dates import KEEP_ALL, ResetTo, Unit
 from shared.domain.ids import AccountId, StrategySid
+from shared.domain.strategy.flag import Flag, FlagPause
 
 Json = Any
 """Any JSON value: None, bool, int, float, str, list or dict of them."""
@@ -26,7 +27,7 @@ def json_size(value: Json) -> int:
 
 
 class OnResume(StrEnum):
-    """The rule for missed dates. Source: docs/design.md section 4, missed dates."""
+    """The rule for dates that passed during a pause. Source: docs/design.md section 4, missed dates."""
 
     LAST = "last"
     """The latest missed date runs once, at once. Earlier ones are skipped."""
@@ -36,6 +37,17 @@ class OnResume(StrEnum):
     """No missed date runs. The plan continues with its first future date."""
     SHIFT = "shift"
     """The whole plan moves by the length of the downtime. Only for a resume."""
+
+
+class OnMissed(StrEnum):
+    """The rule for dates that were missed although nothing was paused. Source: docs/design.md section 4."""
+
+    ALL = "all"
+    """Every missed date runs, one after another."""
+    LAST = "last"
+    """The latest missed date runs once, at once. Earlier ones are skipped."""
+    SKIP = "skip"
+    """No missed date runs. The plan continues with its first future date."""
 
 
 class InDoubt(StrEnum):
@@ -281,6 +293,7 @@ class Definition:
     manual_trigger: bool = False
     any_attributes: bool = False
     on_resume: OnResume = OnResume.LAST
+    on_missed: OnMissed = OnMissed.ALL
     searchable: tuple[str, ...] = ()
     unique_reference: bool = False
     instance_validation: Mapping[str, Json] | None = None
@@ -296,7 +309,7 @@ class StrategyHead:
     ``is_paused`` blocks its due events. ``secret_hash`` is the hash of its Strategy-Secret, None if it has none.
     ``created_by`` is the id of the access key. ``request_hash`` is the hash of the creating body, if the request may
     be repeated. After ``deleted_at`` only its remaining instances can use it. ``labels`` hold data that a dialect
-    needs without decrypting the settings.
+    needs without decrypting the settings. ``pauses`` are the last periods in which the flag was paused.
     """
 
     sid: StrategySid
@@ -313,6 +326,12 @@ class StrategyHead:
     request_hash: str | None = None
     deleted_at: datetime | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    pauses: tuple[FlagPause, ...] = ()
+
+    @property
+    def flag(self) -> Flag:
+        """Return the flag that blocks its due events."""
+        return Flag(is_paused=self.is_paused, pauses=self.pauses)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,6 +350,7 @@ class Strategy:
     """One version of a strategy in one deployment.
 
     ``environment`` selects its base URLs. ``horizon`` is how far ahead wakeups are scheduled, None for no limit.
+    ``flag_pauses`` are the last periods in which it, or its account's queue, was paused, as far as they were read.
     """
 
     sid: StrategySid
@@ -340,6 +360,7 @@ class Strategy:
     definition: Definition
     environment: str
     horizon: timedelta | None = None
+    flag_pauses: tuple[FlagPause, ...] = ()
 
 
 def method_called(strategy: Strategy, step: Step) -> Method | None:

@@ -12,7 +12,7 @@ from typing import TypedDict
 
 from shared.domain.calendar.dates import zone_named
 from shared.domain.errors import DateError, InvalidInputError, Problem, Problems, RitornelloError
-from shared.domain.strategy.model import Action, Definition, Json, OnResume, Service, json_size
+from shared.domain.strategy.model import Action, Definition, Json, OnMissed, OnResume, Service, json_size
 from shared.domain.strategy.parse_limits import unreadable
 from shared.domain.strategy.parse_names import check_names
 from shared.domain.strategy.parse_schedule import lifecycle_task, schedule
@@ -123,6 +123,7 @@ class _Config(TypedDict, total=False):
     manual_trigger: bool
     any_attributes: bool
     on_resume: OnResume
+    on_missed: OnMissed
     searchable: tuple[str, ...]
     unique_reference: bool
 
@@ -159,6 +160,7 @@ def _config(reader: Reader) -> _Config:
         "manual_trigger": reader.flag("manualTrigger"),
         "any_attributes": reader.flag("anyAttributes"),
         "on_resume": reader.choice("onResume", OnResume),
+        "on_missed": reader.choice("onMissed", OnMissed),
         "searchable": reader.names("searchable"),
         "unique_reference": reader.flag("uniqueReference"),
     }

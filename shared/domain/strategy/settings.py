@@ -11,7 +11,7 @@ from enum import StrEnum
 from shared.domain.calendar.business_days import MAX_DATES, MAX_DAYS_MOVED, Convention, Weekday
 from shared.domain.calendar.cron import MAX_CRON_CHARACTERS
 from shared.domain.calendar.dates import Unit
-from shared.domain.strategy.model import InDoubt, OnResume, RuleKind
+from shared.domain.strategy.model import InDoubt, OnMissed, OnResume, RuleKind
 from shared.domain.strategy.shapes import (
     MAX_KEY_LENGTH,
     Exclusive,
@@ -228,9 +228,15 @@ CONFIG = shape(
         "anyAttributes": flag("Attributes may be any JSON values, not only strings, numbers and booleans."),
         "onResume": choice(
             (value for value in OnResume if value is not OnResume.SHIFT),
-            "Which missed dates run when an instance continues: the last one, all, or none.",
+            "Which dates that passed during a pause run when an instance continues: the last one, all, or none.",
             default=OnResume.LAST,
             hint="; shift is for a single resume",
+        ),
+        "onMissed": choice(
+            OnMissed,
+            "Which dates run that passed while an earlier event was not finished, or no runner was there: all, the "
+            "last one, or none.",
+            default=OnMissed.ALL,
         ),
         "searchable": names(
             "Attributes that instances are found by, in `GET /execution-instance?attribute.<name>=`.",

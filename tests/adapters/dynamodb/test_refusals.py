@@ -211,7 +211,7 @@ class TestFlagsLeftUnread:
             (200, {"Responses": {names.access: [flags]}, "UnprocessedKeys": {}}),
         )
         store = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
-        assert store.blocked_by(full.ACCOUNT, full.STRATEGY) is BlockedBy.QUEUE
+        assert store.flags(full.ACCOUNT, full.STRATEGY).blocked_by is BlockedBy.QUEUE
         assert [request["RequestItems"] for request in sent] == [
             {
                 names.access: {"Keys": [QUEUE], "ConsistentRead": True},
@@ -225,7 +225,7 @@ class TestFlagsLeftUnread:
         client, sent = answering(session, (200, {"Responses": {}, "UnprocessedKeys": left}))
         store = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
         with pytest.raises(UnreadError):
-            store.blocked_by(full.ACCOUNT, full.STRATEGY)
+            store.flags(full.ACCOUNT, full.STRATEGY)
         assert len(sent) == MAX_READS
 
     def test_settings_that_are_not_an_object_are_refused(self, session: boto3.Session) -> None:

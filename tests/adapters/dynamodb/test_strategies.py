@@ -95,7 +95,7 @@ class TestFlags:
         store, meter = a_store(moto), Meter(moto.tables)
         store.create(full.HEAD, settings())
         meter.watch(moto.client)
-        store.blocked_by(full.ACCOUNT, full.STRATEGY)
+        store.flags(full.ACCOUNT, full.STRATEGY)
         assert meter.total.calls == {"dynamodb.BatchGetItem": 1}
         assert meter.total.trips == {"dynamodb": 1}
         assert meter.total.read_units == 2

@@ -17,11 +17,13 @@ from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.due import GRACE
 from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.event import EventStatus, PausedFor, Resolution
+from shared.domain.instance.flags import Flags
 from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 from shared.domain.instance.verdict import Actor, Applied, AuditEntry
 from shared.domain.lifecycle.commands import Pause, Resolve, Resume
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, TimedOut
+from shared.domain.strategy.flag import Flag
 from shared.domain.strategy.model import Strategy
 from tests.application.sweeps import swept
 from tests.simulation.stories import example, parcels
@@ -475,9 +477,9 @@ class Once(MemoryStrategies):
         super().__init__(strategies=other.strategies, access=other.access)
         self.looks = 0
 
-    def blocked_by(self, *_: object) -> BlockedBy | None:
+    def flags(self, *_: object) -> Flags:
         self.looks += 1
-        return BlockedBy.STRATEGY if self.looks == 1 else None
+        return Flags(strategy=Flag(is_paused=self.looks == 1))
 
 
 class Shared(MemoryInstances):

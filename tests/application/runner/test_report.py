@@ -13,7 +13,8 @@ from shared.application.flags import pause_queue
 from shared.application.runner.report import CallClass, CallReport, RunOutcome, RunReport, stopped_by
 from shared.domain.ids import AccountId, EventSid, StrategySid
 from shared.domain.instance.event import EventKind, EventStatus
-from shared.domain.instance.model import BlockedBy, CancelReason, InstanceStatus
+from shared.domain.instance.flags import Flags
+from shared.domain.instance.model import CancelReason, InstanceStatus
 from shared.domain.instance.run import Intent
 from shared.domain.instance.verdict import Applied
 from shared.domain.lifecycle.commands import Cancel, Command, Pause, Resume
@@ -25,6 +26,7 @@ from shared.domain.steps.call import (
     TokenRefused,
     Unreachable,
 )
+from shared.domain.strategy.flag import Flag
 from shared.domain.strategy.model import Json, Strategy
 from tests.application.runner.watched import (
     A_LEASE,
@@ -60,9 +62,9 @@ class ClearedAtOnce(MemoryStrategies):
 
     is_read = False
 
-    def blocked_by(self, account: AccountId, strategy: StrategySid) -> BlockedBy | None:
+    def flags(self, account: AccountId, strategy: StrategySid) -> Flags:
         was_read, self.is_read = self.is_read, True
-        return super().blocked_by(account, strategy) if was_read else BlockedBy.QUEUE
+        return super().flags(account, strategy) if was_read else Flags(queue=Flag(is_paused=True))
 
 
 class KilledAtTheFlag(MemoryStrategies):
@@ -70,10 +72,10 @@ class KilledAtTheFlag(MemoryStrategies):
 
     kill: Callable[[], object]
 
-    def blocked_by(self, account: AccountId, strategy: StrategySid) -> BlockedBy | None:
-        assert super().blocked_by(account, strategy) is None
+    def flags(self, account: AccountId, strategy: StrategySid) -> Flags:
+        assert super().flags(account, strategy) == Flags()
         self.kill()
-        return BlockedBy.QUEUE
+        return Flags(queue=Flag(is_paused=True))
 
 
 class TestAReport:
@@ -309,7 +311,7 @@ class TestOutcomes:
         assert only(watched.run(after=A_LEASE * 2)).taken_over
 
     def test_missed_dates_are_replanned_by_the_claim(self) -> None:
-        watched = Watched(strategy(parts={"onCreateTasks": [{"task": "greet"}]}))
+        watched = Watched(strategy(parts={"onCreateTasks": [{"task": "greet"}]}, onMissed="last"))
 
         found = watched.run(after=timedelta(days=62))
 
@@ -320,7 +322,7 @@ class TestOutcomes:
         ]
 
     def test_a_skipped_date_is_canceled_by_the_claim(self) -> None:
-        found = Watched(strategy()).run(after=timedelta(days=62))
+        found = Watched(strategy(onMissed="last")).run(after=timedelta(days=62))
 
         assert [(one.outcome, one.cycle) for one in found] == [
             (RunOutcome.CANCELED, 1),

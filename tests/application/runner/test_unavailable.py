@@ -16,8 +16,9 @@ from shared.application.runner.patience import give_back
 from shared.application.start import StartInstance, start_instance
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.event import EventStatus
+from shared.domain.instance.flags import Flags
 from shared.domain.instance.journal import EventRecord, JournalEntry
-from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
+from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import Cancel, GiveBack
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
@@ -84,9 +85,9 @@ class BrittleFlags(MemoryStrategies):
 
     failures: Failures
 
-    def blocked_by(self, account: AccountId, strategy: StrategySid) -> BlockedBy | None:
-        self.failures.before("blocked_by")
-        return super().blocked_by(account, strategy)
+    def flags(self, account: AccountId, strategy: StrategySid) -> Flags:
+        self.failures.before("flags")
+        return super().flags(account, strategy)
 
 
 class Shop:
@@ -181,7 +182,7 @@ class TestALongOverload:
         assert shop.store.records[shop.sid, 1].in_doubt
 
     def test_unread_flags_put_nothing_in_doubt(self, shop: Shop) -> None:
-        shop.failures.left = {"blocked_by": 1}
+        shop.failures.left = {"flags": 1}
         assert shop.run() == 0
         assert shop.calls == []
         shop.later()
@@ -193,15 +194,15 @@ class TestALongOverload:
         )
 
     def test_a_run_that_could_not_be_handed_over_leaves_nothing_in_doubt(self, shop: Shop) -> None:
-        blocked_by = shop.ports.strategies.blocked_by
+        flags = shop.ports.strategies.flags
 
-        def refuse_next_commit(account: AccountId, sid: StrategySid) -> BlockedBy | None:
+        def refuse_next_commit(account: AccountId, sid: StrategySid) -> Flags:
             shop.failures.left = {"commit": 1}
-            return blocked_by(account, sid)
+            return flags(account, sid)
 
-        shop.ports.strategies.blocked_by = refuse_next_commit  # type: ignore[method-assign, assignment]
+        shop.ports.strategies.flags = refuse_next_commit  # type: ignore[method-assign, assignment]
         assert shop.run(seconds=30) == 1
-        shop.ports.strategies.blocked_by = blocked_by  # type: ignore[method-assign]
+        shop.ports.strategies.flags = flags  # type: ignore[method-assign]
         shop.later()
         assert shop.calls == ["1", "2"]
         assert not shop.store.records[shop.sid, 1].in_doubt
@@ -324,7 +325,7 @@ class TestGivingBackUnderOverload:
             commit(instance, **beside)
 
         shop.store.commit = lose_second  # type: ignore[method-assign]
-        shop.failures.left = {"blocked_by": 1}
+        shop.failures.left = {"flags": 1}
         shop.run()
         assert len(seen) == 3
         assert shop.instance.lease is not None
@@ -340,7 +341,7 @@ class TestGivingBackUnderOverload:
             commit(instance, **beside)
 
         shop.store.commit = lose_all_but_the_claim  # type: ignore[method-assign]
-        shop.failures.left = {"blocked_by": 1}
+        shop.failures.left = {"flags": 1}
         with pytest.raises(ContentionError, match="given back"):
             shop.run()
 

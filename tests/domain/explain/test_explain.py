@@ -453,11 +453,11 @@ class TestSkipped:
         assert found.finding.why == "moving house"
 
     def test_a_date_skipped_by_the_engine_is_explained(self) -> None:
-        of = life(daily())
+        of = life(daily(onMissed="last"))
         of.claim(of.main, at("2026-02-05T12:00"))
         found = ask(of, "2026-02-02", now="2026-02-10")
         assert (reason(found), found.finding.by) == ("SKIPPED", None)
-        assert found.finding.why == "skipped: its date has passed"
+        assert found.finding.why == "skipped: its date has passed (onMissed: last)"
 
     def test_a_missed_date_is_paused_during_the_pause(self) -> None:
         of = life(daily())

@@ -160,7 +160,7 @@ class TestMissedDatesBeforeAClaim:
     """Missed dates are handled before any event of the plan starts."""
 
     def test_the_latest_missed_date_replaces_the_open_one(self) -> None:
-        of = life(strategy(calendar(), onResume="last"))
+        of = life(strategy(calendar(), onMissed="last"))
         verdict = of.claim(of.main, at("2026-04-10"))
         assert isinstance(verdict, Applied)
         assert of.instance.executing is None
@@ -178,7 +178,7 @@ class TestMissedDatesBeforeAClaim:
         assert (of.instance.cancel_reason, of.audit[-1].command) == ("CREATE_CYCLE_ERROR", "succeeded")
 
     def test_too_many_missed_dates_cancel_the_instance(self) -> None:
-        of = life(strategy(calendar({"unit": "minutes", "amount": 1})))
+        of = life(strategy(calendar({"unit": "minutes", "amount": 1}), onMissed="last"))
         of.claim(of.main, at("2026-02-02"))
         assert of.instance.cancel_reason == "CREATE_CYCLE_ERROR"
         assert (of.audit[-1].by, of.audit[-1].command) == ("engine", "claim")

@@ -144,7 +144,7 @@ class TestTruncated:
         assert found.truncated
 
     def test_missed_dates_without_time_have_no_forecast(self) -> None:
-        of = life(self.COSTLY, new("2026-02-10"))
+        of = life(strategy(calendar(nextCycleDateCallback="date"), onMissed="last"), new("2026-02-10"))
         use_evaluator(SlowEvaluator(0.19))
         found = forecast(of.strategy, of.instance, cycles=3, now=at("2027-02-01"))
 
@@ -201,8 +201,17 @@ class TestForecast:
             (2, ["2026-02-28T00:00"]),
         ]
 
-    def test_dates_missed_during_a_run_fall_under_their_rule(self) -> None:
+    def test_dates_missed_during_a_run_all_run(self) -> None:
         of = life()
+        of.claim(of.main, at("2026-01-31"))
+        assert self.foreseen(of, now="2026-04-15", cycles=3) == [
+            (1, ["2026-01-31T00:00"]),
+            (2, ["2026-02-28T00:00"]),
+            (3, ["2026-03-31T00:00"]),
+        ]
+
+    def test_dates_missed_during_a_run_fall_under_their_rule(self) -> None:
+        of = life(strategy(onMissed="last"))
         of.claim(of.main, at("2026-01-31"))
         assert self.foreseen(of, now="2026-04-15", cycles=2) == [
             (1, ["2026-01-31T00:00"]),
@@ -210,7 +219,7 @@ class TestForecast:
         ]
 
     def test_a_missed_open_event_is_replaced(self) -> None:
-        of = life(request=new("2026-02-10"))
+        of = life(strategy(onMissed="last"), new("2026-02-10"))
         assert self.foreseen(of, now="2026-05-01", cycles=2) == [
             (3, ["2026-04-10T00:00"]),
             (4, ["2026-05-10T00:00"]),
@@ -229,7 +238,7 @@ class TestForecast:
         assert self.foreseen(of, now="2026-02-15", cycles=1) == [(2, ["2026-03-10T00:00"])]
 
     def test_a_plan_with_too_many_missed_dates_has_no_forecast(self) -> None:
-        of = life(strategy(calendar(DAILY)))
+        of = life(strategy(calendar(DAILY), onMissed="last"))
         assert self.foreseen(of, now="2030-01-01") == []
 
     def test_a_final_instance_has_no_forecast(self) -> None:

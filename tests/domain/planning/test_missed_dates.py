@@ -1,10 +1,12 @@
 """The rule for missed dates. Source: docs/design.md section 4, missed dates."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from shared.domain.calendar.dates import moment_at, zone_named
+from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.instance.event import EventStatus
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import BlockedBy, InstanceStatus
@@ -13,6 +15,7 @@ from shared.domain.instance.skipped import Skipped
 from shared.domain.instance.verdict import Applied, Refused
 from shared.domain.lifecycle.commands import Block, Execute, Pause, Resume, Unblock
 from shared.domain.planning.forecast import overdue
+from shared.domain.strategy.flag import FlagPause
 from shared.domain.strategy.model import Json, OnResume, Strategy
 from tests.lifecycle_factories import (
     ANN,
@@ -29,6 +32,7 @@ from tests.lifecycle_factories import (
 )
 
 WEEKLY: Json = {"unit": "days", "amount": 7}
+HOUR = timedelta(hours=1)  # a retry is due an hour after its attempt
 MINUTELY: Json = {"unit": "minutes", "amount": 1}
 
 
@@ -85,7 +89,7 @@ class TestLast:
             last_at=at("2026-01-12"),
             moment=moment_at(at("2026-01-12"), zone_named(of.strategy.definition.timezone)),
             cause=ClosedBy.LATE_PLAN,
-            why="skipped: its date has passed",
+            why="skipped: its date has passed (onResume: last)",
         )
 
     def test_the_record_of_the_replaced_event_has_the_skipped_range(self) -> None:
@@ -93,7 +97,10 @@ class TestLast:
         resumed(of, paused="2026-01-02", until="2026-01-20")
         (record,) = of.records
         assert (record.event.seq, record.event.status) == (1, EventStatus.CANCELED)
-        assert (record.skipped_cycles, record.why) == ((1, 2), "skipped: its date has passed")
+        assert (record.skipped_cycles, record.why) == (
+            (1, 2),
+            "skipped: its date has passed (onResume: last)",
+        )
 
     def test_the_plan_continues_from_the_latest_missed_date(self) -> None:
         of = begun()
@@ -216,10 +223,21 @@ class TestSkip:
         resumed(of, paused="2026-01-05T00:00:01", until="2026-01-06")
         assert (of.open, of.closed) == ([("bill", "2026-01-05T00:00")], [])
 
+    @pytest.mark.parametrize("on_missed", ["all", "last"])
+    def test_an_event_that_was_late_before_the_pause_runs_although_later_dates_do_not(
+        self, on_missed: str
+    ) -> None:
+        of = begun(weekly(on_resume="skip", onMissed=on_missed))
+        resumed(of, paused="2026-01-05T00:00:01", until="2026-01-13")
+        assert of.open == [("bill", "2026-01-05T00:00")]
+        of.run(of.main, at("2026-01-13"))
+        assert (of.open, ranges(of)) == ([("bill", "2026-01-19T00:00")], [None, (2, 2)])
+
     def test_a_late_event_is_skipped_if_a_later_date_has_passed(self) -> None:
-        of = begun(weekly(on_resume="skip"))
+        of = begun(weekly(on_resume="skip", onMissed="skip"))
         resumed(of, paused="2026-01-05T00:00:01", until="2026-01-13")
         assert (of.open, ranges(of)) == ([("bill", "2026-01-19T00:00")], [(1, 2)])
+        assert of.records[-1].why == "skipped: its date has passed (onMissed: skip, onResume: skip)"
 
     def test_reminders_of_the_next_date_run(self) -> None:
         of = begun(weekly(on_resume="skip", remind=True))
@@ -440,22 +458,31 @@ class TestKeptEvents:
 
 
 class TestAfterAnOutage:
-    """Nothing was paused, but nothing ran: the rule is applied before a claim."""
+    """Nothing was paused, but nothing ran: `onMissed` is applied before a claim."""
 
-    @pytest.mark.parametrize("on_resume", ["last", "all", "skip"])
-    def test_a_late_event_runs_after_an_outage(self, on_resume: str) -> None:
-        of = begun(weekly(on_resume=on_resume))
+    @pytest.mark.parametrize("on_missed", ["last", "all", "skip"])
+    def test_a_late_event_runs_after_an_outage(self, on_missed: str) -> None:
+        of = begun(weekly(on_resume="skip", onMissed=on_missed))
         of.claim(of.main, at("2026-01-11"))
         assert of.running.seq == 1
 
+    def test_every_date_runs_by_default(self) -> None:
+        of = begun(weekly(on_resume="skip"))
+        ran = []
+        while of.main.date <= at("2026-01-20"):
+            ran.extend(of.open)
+            of.run(of.main, at("2026-01-20"))
+        assert [date for _, date in ran] == ["2026-01-05T00:00", "2026-01-12T00:00", "2026-01-19T00:00"]
+        assert ranges(of) == [None, None, None]
+
     @pytest.mark.parametrize(
-        ("on_resume", "goes_on", "skipped"),
+        ("on_missed", "goes_on", "skipped"),
         [("last", "2026-01-19T00:00", (1, 2)), ("skip", "2026-01-26T00:00", (1, 3))],
     )
     def test_a_late_event_is_replaced_if_later_dates_were_missed(
-        self, on_resume: str, goes_on: str, skipped: tuple[int, int]
+        self, on_missed: str, goes_on: str, skipped: tuple[int, int]
     ) -> None:
-        of = begun(weekly(on_resume=on_resume))
+        of = begun(weekly(on_resume="all", onMissed=on_missed))
         verdict = of.claim(of.main, at("2026-01-20"))
         assert isinstance(verdict, Applied)
         assert verdict.skipped is not None
@@ -463,34 +490,36 @@ class TestAfterAnOutage:
         assert of.instance.lease is None
 
     def test_a_date_after_the_end_date_is_no_later_date(self) -> None:
-        of = begun(weekly(on_resume="skip"), end_date="2026-01-10")
+        of = begun(weekly(onMissed="skip"), end_date="2026-01-10")
         of.run(of.main, at("2026-01-20"))
         assert of.closed == [("bill", "PROCESSED")]
         assert of.instance.status is InstanceStatus.COMPLETED
 
 
 class TestAfterALongRun:
-    """If a retry or a wait outlasts the next dates, the rule is applied when the next cycle is planned."""
+    """If a retry or a wait outlasts the next dates, `onMissed` is applied when the next cycle is planned."""
 
     @pytest.mark.parametrize(
-        ("on_resume", "goes_on", "skipped"),
+        ("config", "goes_on", "skipped"),
         [
-            ("last", "2026-01-26T00:00", (2, 3)),
-            ("all", "2026-01-12T00:00", None),
-            ("skip", "2026-02-02T00:00", (2, 4)),
+            ({}, "2026-01-12T00:00", None),
+            ({"onMissed": "all"}, "2026-01-12T00:00", None),
+            ({"onMissed": "last"}, "2026-01-26T00:00", (2, 3)),
+            ({"onMissed": "skip"}, "2026-02-02T00:00", (2, 4)),
         ],
     )
+    @pytest.mark.parametrize("on_resume", ["last", "all", "skip"])
     def test_missed_dates_fall_under_the_strategys_rule(
-        self, on_resume: str, goes_on: str, skipped: tuple[int, int] | None
+        self, on_resume: str, config: dict[str, Json], goes_on: str, skipped: tuple[int, int] | None
     ) -> None:
-        of = begun(weekly(on_resume=on_resume))
+        of = begun(weekly(on_resume=on_resume, **config))
         of.claim(of.main, at("2026-01-05"))
         of.run(of.main, at("2026-01-30"))
         assert of.open == [("bill", goes_on)]
         assert [entry for entry in ranges(of) if entry] == ([] if skipped is None else [skipped])
 
     def test_a_skipped_range_has_its_own_record(self) -> None:
-        of = begun()
+        of = begun(weekly(onMissed="last"))
         of.claim(of.main, at("2026-01-05"))
         of.run(of.main, at("2026-01-30"))
         record = of.records[-1]
@@ -499,11 +528,14 @@ class TestAfterALongRun:
             2,
             at("2026-01-12"),
         )
-        assert (record.why, record.event.times.begun_at) == ("skipped: its date has passed", None)
+        assert (record.why, record.event.times.begun_at) == (
+            "skipped: its date has passed (onMissed: last)",
+            None,
+        )
         assert of.main.seq == record.event.seq + 1
 
     def test_too_many_missed_dates_cancel_the_instance(self) -> None:
-        of = begun(strategy(calendar(MINUTELY)))
+        of = begun(strategy(calendar(MINUTELY), onMissed="last"))
         of.run(of.main, at("2026-01-05"), ended(Ending.RETRY, at("2026-01-05")))
         of.run(of.main, at("2026-01-08"))
         assert of.instance.cancel_reason == "CREATE_CYCLE_ERROR"
@@ -541,6 +573,122 @@ class TestBlockedEvent:
         of = self.blocked("skip")
         resumed(of, paused="2026-01-06", until="2026-01-07")
         assert of.open == [("bill", "2026-01-12T00:00")]
+
+
+class TestEachDateByItsCause:
+    """`onResume` decides about the dates that passed during a pause, `onMissed` about all others."""
+
+    def retried(self, *, pauses: list[tuple[str, str]], until: str, **rules: Json) -> Life:
+        """Return a life whose first bill, of 5 January, is retried until an instant, with pauses meanwhile."""
+        of = begun(strategy(calendar(WEEKLY), **rules))
+        of.run(of.main, at("2026-01-05"), ended(Ending.RETRY, at(until) - HOUR))
+        for paused, resumed_at in pauses:
+            resumed(of, paused=paused, until=resumed_at)
+        of.run(of.main, at(until))
+        return of
+
+    def ran(self, of: Life, now: str) -> list[str]:
+        """Run what is due, and return its dates."""
+        dates = []
+        while of.main.date <= at(now):
+            dates.append(f"{of.main.date:%m-%d}")
+            of.run(of.main, at(now))
+        return dates
+
+    @pytest.mark.parametrize(
+        ("rules", "dates"),
+        [
+            ({}, ["01-12", "01-19", "01-26"]),  # one date in the pause: under `last` it runs
+            ({"onResume": "skip"}, ["01-12", "01-26"]),
+            ({"onResume": "all", "onMissed": "skip"}, ["01-19"]),
+            ({"onResume": "skip", "onMissed": "last"}, ["01-12", "01-26"]),
+            ({"onResume": "last", "onMissed": "last"}, ["01-26"]),
+            ({"onResume": "last", "onMissed": "skip"}, ["01-19"]),
+            ({"onResume": "skip", "onMissed": "skip"}, []),
+        ],
+    )
+    def test_a_pause_during_retries_counts_for_its_dates_only(
+        self, rules: dict[str, Json], dates: list[str]
+    ) -> None:
+        of = self.retried(pauses=[("2026-01-18", "2026-01-20")], until="2026-01-30", **rules)
+        assert self.ran(of, "2026-01-30") == dates
+        assert of.open == [("bill", "2026-02-02T00:00")]
+
+    def test_the_first_instant_of_a_pause_belongs_to_it_and_its_end_does_not(self) -> None:
+        of = self.retried(pauses=[("2026-01-12", "2026-01-19")], until="2026-01-30", onResume="skip")
+        assert self.ran(of, "2026-01-30") == ["01-19", "01-26"]
+
+    def test_of_consecutive_dates_in_pauses_the_latest_runs(self) -> None:
+        pauses = [("2026-01-11", "2026-01-13"), ("2026-01-18", "2026-01-27")]
+        of = self.retried(pauses=pauses, until="2026-01-30", onResume="last")
+        assert self.ran(of, "2026-01-30") == ["01-26"]
+
+    def test_a_week_of_retries_loses_no_week(self) -> None:
+        of = self.retried(pauses=[], until="2026-01-20", onResume="skip")
+        assert self.ran(of, "2026-01-20") == ["01-12", "01-19"]
+
+    def test_a_date_before_the_remembered_pauses_may_have_been_paused(self) -> None:
+        pauses = [(f"2026-01-{day}", f"2026-01-{day}T12:00") for day in (14, 15, 16, 17)]
+        of = self.retried(pauses=pauses, until="2026-01-30", onResume="skip")
+        # Only four downtimes are remembered, so nothing is known of 12 January.
+        assert self.ran(of, "2026-01-30") == ["01-19", "01-26"]
+
+    def test_a_pause_of_the_strategy_or_the_queue_counts_although_no_event_was_due(self) -> None:
+        flag = FlagPause(since=at("2026-01-18"), until=at("2026-01-20"))
+        of = begun(replace(strategy(calendar(WEEKLY), onResume="skip"), flag_pauses=(flag,)))
+        of.run(of.main, at("2026-01-05"), ended(Ending.RETRY, at("2026-01-30") - HOUR))
+        of.run(of.main, at("2026-01-30"))
+        assert self.ran(of, "2026-01-30") == ["01-12", "01-26"]
+
+    def test_a_flag_that_is_still_paused_has_no_end(self) -> None:
+        flag = FlagPause(since=at("2026-01-18"))
+        of = begun(replace(strategy(calendar(WEEKLY), onResume="skip"), flag_pauses=(flag,)))
+        of.run(of.main, at("2026-01-05"), ended(Ending.RETRY, at("2026-01-30") - HOUR))
+        of.run(of.main, at("2026-01-30"))
+        assert self.ran(of, "2026-01-30") == ["01-12"]
+
+    def test_a_block_during_retries_counts_for_its_dates(self) -> None:
+        of = begun(weekly(on_resume="skip"))
+        of.run(of.main, at("2026-01-05"), ended(Ending.RETRY, at("2026-01-18") - HOUR))
+        before = of.main
+        of.claim(before, at("2026-01-18"))
+        of.decide(Block(before=before, fence=2, blocked_by=BlockedBy.STRATEGY), at("2026-01-18"))
+        of.decide(Unblock(), at("2026-01-20"))
+        of.run(of.main, at("2026-01-30"))
+        assert self.ran(of, "2026-01-30") == ["01-12", "01-26"]
+
+    def test_a_block_begins_when_a_runner_finds_it_which_is_after_the_date(self) -> None:
+        of = begun(weekly(on_resume="skip"))
+        of.run(of.main, at("2026-01-05"), ended(Ending.RETRY, at("2026-01-11T23:01")))
+        before = of.main
+        of.claim(before, at("2026-01-12T00:01"))
+        of.decide(Block(before=before, fence=2, blocked_by=BlockedBy.QUEUE), at("2026-01-12T00:01"))
+        of.decide(Unblock(), at("2026-01-13"))
+        of.run(of.main, at("2026-01-13"))
+        assert self.ran(of, "2026-01-13") == []
+
+    def test_dates_between_an_outage_and_the_block_that_followed_it_were_blocked(self) -> None:
+        of = begun(weekly(on_resume="skip"))
+        before = of.main
+        of.claim(before, at("2026-01-13"))
+        of.decide(Block(before=before, fence=1, blocked_by=BlockedBy.QUEUE), at("2026-01-13"))
+        of.decide(Unblock(), at("2026-01-20"))
+        assert of.open == [("bill", "2026-01-26T00:00")]
+
+    @pytest.mark.parametrize(
+        ("missed", "dates"), [("all", ["01-05", "01-12", "01-19"]), ("last", ["01-12", "01-19"])]
+    )
+    def test_dates_before_the_creation_fall_under_its_own_rule(self, missed: str, dates: list[str]) -> None:
+        request = replace(new("2026-01-05"), missed=OnResume(missed))
+        of = life(weekly(onMissed="all"), request, now="2026-01-13")
+        assert self.ran(of, "2026-01-20") == dates
+
+    @pytest.mark.parametrize("on_missed", ["all", "last", "skip"])
+    def test_a_schedule_of_its_own_runs_once_for_all_missed_dates(self, on_missed: str) -> None:
+        request = replace(new("2026-01-05"), schedule=OwnSchedule(cron="0 0 * * MON", goes_on=True))
+        of = life(weekly(onMissed=on_missed), request, now="2026-01-01")
+        of.claim(of.main, at("2026-01-20"))
+        assert (of.open, ranges(of)) == ([("bill", "2026-01-19T00:00")], [(1, 2)])
 
 
 class TestAThousandDates:

@@ -188,7 +188,8 @@ class TestRangesAndQuestions:
         assert skipped is not None
         assert (skipped.first_cycle, skipped.last_cycle) == (1, 3)
         assert skipped.why == (
-            "skipped: its date has passed; then skipped: Saturday 3 January 2026 is a weekend day; and 1 more"
+            "skipped: its date has passed (onResume: skip); "
+            "then skipped: Saturday 3 January 2026 is a weekend day; and 1 more"
         )
 
     def test_the_event_that_ran_answers_before_those_that_coincide(self) -> None:

@@ -171,7 +171,11 @@ class TestLateLeadingUpEvents:
 
     def test_the_records_of_a_full_instance_fit_into_one_transaction(self) -> None:
         ahead = [{"task": "remind", "scheduleBefore": DAILY}] * MAX_LEADING_UP_TASKS
-        of = life(strategy(calendar(DAILY, leadingUpTasks=ahead)), new("2026-01-02"), now="2026-01-01")
+        of = life(
+            strategy(calendar(DAILY, leadingUpTasks=ahead), onMissed="last"),
+            new("2026-01-02"),
+            now="2026-01-01",
+        )
         by_hand = [an_event(seq, kind=EventKind.ADDED, task="remind") for seq in range(100, 129)]
         full = replace(of.instance, events=(*of.instance.events, *by_hand), next_seq=129)
         assert len(full.events) == MAX_UNFINISHED_EVENTS
