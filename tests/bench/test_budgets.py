@@ -248,6 +248,7 @@ class TestRequests:
             "get an instance": ask("GET", one),
             "update an instance": ask("PATCH", one, {"description": "d"}),
             "pause an instance": ask("POST", f"{one}/pause"),
+            "preview a resume": ask("POST", f"{one}/resume", {"dryRun": True}),
             "resume an instance": ask("POST", f"{one}/resume"),
             "preview a migration": ask("POST", f"{one}/migrate", {"version": 1, "dryRun": True}),
         }

@@ -243,9 +243,44 @@ OverdueEvent = TypedDict("OverdueEvent", {"cycle": int, "task": str, "date": Dat
 CycleRange = TypedDict("CycleRange", {"first": int, "last": int})
 
 
+class ComingRunShape(TypedDict):
+    """An event that will run. ``sid`` is left out while its cycle is not planned yet."""
+
+    sid: NotRequired[str | None]
+    cycle: int
+    task: str
+    main: bool
+    status: EventStatus
+    date: Date
+    plannedDate: NotRequired[Date | None]
+    movedBy: NotRequired[str | None]
+    overdue: NotRequired[bool | None]
+
+
+class EventNotRun(TypedDict):
+    """An event that was planned and closes without a run, and why."""
+
+    sid: str
+    cycle: int
+    task: str
+    date: Date
+    why: str
+
+
+class ComingShape(TypedDict):
+    """What will run after a command, and what will not."""
+
+    runs: list[ComingRunShape]
+    skipped: NotRequired[list[CyclesNotRun] | None]
+    canceledEvents: NotRequired[list[EventNotRun] | None]
+    truncated: NotRequired[bool | None]
+
+
 class ResumedShape(InstanceShape):
     overdueEvents: list[OverdueEvent]
     skippedCycles: NotRequired[CycleRange | None]
+    plan: ComingShape
+    dryRun: bool
 
 
 StepErrorShown = TypedDict("StepErrorShown", {"message": str, "status": NotRequired[int | None]})

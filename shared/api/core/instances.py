@@ -33,6 +33,7 @@ from shared.api.core.schemas import (
 from shared.api.http.models import read_as, read_json
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
+from shared.application.command_preview import Commanded, command_or_preview
 from shared.application.control import control
 from shared.application.list_instances import page_of
 from shared.application.migrate import migrate_instance
@@ -46,7 +47,7 @@ from shared.domain.instance.phase import Phase
 from shared.domain.instance.verdict import AlreadyThere, Applied
 from shared.domain.lifecycle.add_event import added_by
 from shared.domain.lifecycle.commands import AddEvent, Cancel, CancelTasks, Command, Pause, Resume, Update
-from shared.domain.planning.forecast import forecast, overdue
+from shared.domain.planning.forecast import ComingRuns, forecast, overdue
 from shared.domain.planning.start import attribute_problems
 from shared.domain.strategy.model import OnResume, Strategy, StrategyHead
 
@@ -229,15 +230,12 @@ def pause_instance(request: Request, named: NamedInstance, query: PauseQuery) ->
 def resume_instance(
     request: Request, named: NamedInstance, body: ResumeInstance
 ) -> Answer[answers.ResumedShape]:
-    """Resume an instance. The answer lists the planned dates that were skipped."""
+    """Resume an instance. The answer lists what will run, and what will not; with ``dryRun``, nothing is changed."""
     on_late = None if body.onResume is None else OnResume(body.onResume)
-    verdict = _execute(request, named, Resume(by=request.actor, on_late=on_late))
-    instance = verdict.instance
-    # The command has just read the version, so the store returns it without a second read.
+    command = Resume(by=request.actor, on_late=on_late)
+    commanded, coming = _command_or_preview(request, named, command, dry_run=body.dryRun)
     now = request.ports.clock.now()
-    late = overdue(_strategy_of(request, instance), instance, now=now)
-    skipped = verdict.skipped if isinstance(verdict, Applied) else None
-    return Answer(body=resumed_shape(instance, late, skipped, now=now))
+    return Answer(body=resumed_shape(commanded, coming, dry_run=body.dryRun, now=now))
 
 
 def migrate_an_instance(
@@ -298,6 +296,19 @@ def _shown(request: Request, instance: Instance) -> answers.InstanceShape:
 def _execute(request: Request, named: NamedInstance, command: Command) -> Applied | AlreadyThere:
     verdict = control(request.ports, named.instance.sid, command, known=named.instance)
     return unless_refused(verdict, "instance")
+
+
+def _command_or_preview(
+    request: Request, named: NamedInstance, command: Command, *, dry_run: bool
+) -> tuple[Commanded, ComingRuns]:
+    """Execute or preview a command that needs the settings. Raises: CoreError: if it was refused."""
+    commanded = command_or_preview(
+        request.ports, named.instance.sid, command, dry_run=dry_run, known=named.instance
+    )
+    unless_refused(None if commanded is None else commanded.verdict, "instance")
+    if commanded is None:
+        raise not_found("instance")
+    return commanded, commanded.coming or ComingRuns()
 
 
 def _events(request: Request, instance: Instance, *kinds: EventKind) -> answers.EventsShape:

@@ -150,9 +150,10 @@ class UpdateInstance(Body):
 
 
 class ResumeInstance(Body):
-    """The handling of missed dates; by default the strategy decides."""
+    """The handling of missed dates; by default the strategy decides. If ``dryRun``, nothing is changed."""
 
     onResume: Literal["last", "all", "skip", "shift"] | None = None  # noqa: N815 - the wire's spelling
+    dryRun: bool = False  # noqa: N815 - the wire's spelling
 
 
 class MigrateInstance(Body):

@@ -10,17 +10,29 @@ from datetime import datetime
 
 from shared.domain.errors import InvalidInputError
 from shared.domain.ids import InstanceSid
-from shared.domain.instance.event import Event, EventKind
+from shared.domain.instance.event import Event, EventKind, EventStatus
+from shared.domain.instance.journal import ClosedBy, EventRecord
 from shared.domain.instance.model import CancelReason, Instance, Origin
 from shared.domain.instance.skipped import Skipped
 from shared.domain.instance.verdict import Change
-from shared.domain.planning.closing import lifecycle_events
+from shared.domain.planning.closing import close_all, lifecycle_events
 from shared.domain.planning.cycles import MAX_MISSED_DATES, CycleError
-from shared.domain.planning.plan import Replanned, catch_up, late_rule, plan_next
+from shared.domain.planning.offset_dates import MAIN_OVERDUE
+from shared.domain.planning.plan import (
+    Replanned,
+    catch_up,
+    cycle_failed,
+    late_rule,
+    overdue_leading_ups,
+    plan_next,
+)
 from shared.domain.planning.start import NewInstance, blank_instance, first_planned, start_problems
 from shared.domain.strategy.model import Json, OnResume, Strategy
 from shared.expressions import Spending, spending
 from shared.expressions.limits import FORESIGHT_SECONDS
+
+_BEYOND = 2
+"""How many cycles after now the answer to a command shows: the next one, and the one after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +159,83 @@ def overdue(strategy: Strategy, instance: Instance, *, now: datetime) -> tuple[E
     return tuple(cycle.main for cycle in foreseen.cycles if cycle.main.date < now)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComingRun:
+    """An event that will run. ``is_stored`` is False if its cycle is not planned yet.
+
+    ``is_overdue`` means that it has not begun although its date has passed.
+    """
+
+    event: Event
+    is_stored: bool
+    is_overdue: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComingRuns:
+    """What an instance will run, and the cycles before and between that will not run.
+
+    ``runs`` are its unfinished events, each missed date that still runs, the next cycle, and the one after that.
+    An event that waits for an operator is among them, with its status. ``dropped`` are unfinished events that close
+    without a run. ``truncated`` means that the expressions took too much time for all of them.
+    """
+
+    runs: tuple[ComingRun, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    dropped: tuple[EventRecord, ...] = ()
+    truncated: bool = False
+
+
+def coming_runs(strategy: Strategy, instance: Instance, *, now: datetime) -> ComingRuns:
+    """Return what the instance will run if each run succeeds on its date; overdue ones run one after another.
+
+    A paused instance is treated as if it were resumed now.
+    """
+    planned = Replanned(change=Change(instance=instance))
+    if not instance.status.is_final:
+        try:
+            planned = catch_up(strategy, instance, now=now)
+        except CycleError as error:
+            planned = Replanned(change=cycle_failed(strategy, instance, error, now=now))
+    change = planned.change
+    doomed = overdue_leading_ups(change.instance, now=now)
+    change = change.then(
+        close_all(change.instance, doomed, now=now, why=MAIN_OVERDUE, cause=ClosedBy.LATE_PLAN)
+    )
+    planned, after = replace(planned, change=change), change.instance
+    foreseen = Forecast(skipped=() if planned.skipped is None else (planned.skipped,))
+    if not after.status.is_final:
+        most = MAX_MISSED_DATES + _BEYOND
+        with spending() as spent:
+            foreseen, _ = _foreseen(strategy, planned, most, now=now, until=now, beyond=_BEYOND, spent=spent)
+    unfinished = [event for event in after.events if not after.status.is_final or after.lets_run(event)]
+    later = [cycle for cycle in foreseen.cycles if cycle.main not in unfinished]
+    return ComingRuns(
+        runs=(
+            *(
+                ComingRun(
+                    event=event,
+                    is_stored=instance.event(event.seq) is not None,
+                    is_overdue=_is_overdue(event, now),
+                )
+                for event in unfinished
+            ),
+            *(
+                ComingRun(event=event, is_stored=False, is_overdue=_is_overdue(event, now))
+                for cycle in later
+                for event in (*cycle.leading_up, cycle.main)
+            ),
+        ),
+        skipped=foreseen.skipped,
+        dropped=tuple(record for record in change.records if record.skipped_cycles is None),
+        truncated=foreseen.truncated,
+    )
+
+
+def _is_overdue(event: Event, now: datetime) -> bool:
+    return event.status is EventStatus.PENDING and not event.has_begun and event.date < now
+
+
 def _why_ended(after: Instance) -> str | None:
     """Return why no further cycle follows, or None if one does."""
     if after.cancel_reason is CancelReason.CREATE_CYCLE_ERROR:
@@ -162,13 +251,17 @@ def _foreseen(
     now: datetime,
     spent: Spending,
     until: datetime | None = None,
+    beyond: int = 1,
 ) -> tuple[Forecast, Instance]:
-    """Return up to ``cycles`` cycles, the open one first, as if each ran on its date; and the instance after them."""
+    """Return up to ``cycles`` cycles, the open one first, as if each ran on its date; and the instance after them.
+
+    With ``until``, the last one is the ``beyond``-th cycle due after that date, before any retry.
+    """
     foreseen: list[ForeseenCycle] = []
     at, instance, skipped = now, planned.change.instance, [planned.skipped]
     # Without time, callbacks fail, and the dates that their failure leads to are not those of the plan.
     while not spent.is_exhausted and (main := instance.main_event) is not None and len(foreseen) < cycles:
-        if until is not None and foreseen and foreseen[-1].main.date > until:
+        if until is not None and len(foreseen) >= beyond and foreseen[-beyond].main.first_due_at > until:
             break
         leading = tuple(event for event in instance.events if event.kind is EventKind.LEADING_UP)
         foreseen.append(ForeseenCycle(cycle=instance.plan.cycle, main=main, leading_up=leading))

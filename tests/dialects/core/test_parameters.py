@@ -202,7 +202,10 @@ TABLE: Mapping[str, Mapping[str, Pair]] = {
     ),
     "GET /execution-instance/{one}/events": _list(),
     "GET /execution-instance/{one}/explain": {"?at": Pair(EARLY, DATES.one)},
-    "POST /execution-instance/{two}/resume": {"onResume": Pair("all", "skip")},
+    "POST /execution-instance/{two}/resume": {
+        "onResume": Pair("all", "skip"),
+        "dryRun": Pair(one=True, other=False),
+    },
     "POST /execution-instance/{one}/migrate": {
         "version": Pair(1, 2),
         "dryRun": Pair(one=True, other=False, beside={"version": 2}),
