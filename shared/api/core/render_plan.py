@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from shared.api.core import answers
-from shared.api.core.render import instance_shape
+from shared.api.core.render import cancellation_shape, instance_shape
 from shared.api.http.shapes import omit_unset
 from shared.application.command_preview import Commanded
 from shared.application.migrate import Migrated
@@ -76,6 +76,8 @@ def forecast_shape(strategy: Strategy, forecast: Forecast) -> answers.ForecastSh
     ]
     return answers.ForecastShape(
         cycles=cycles,
+        cancelAt=None if forecast.cancellation is None else cancellation_shape(forecast.cancellation),
+        reminders=[_foreseen(event, format_instant) for event in forecast.reminders] or None,
         skipped=_not_run(forecast.skipped, format_instant),
         holidayData=_holiday_data(strategy),
         truncated=forecast.truncated or None,

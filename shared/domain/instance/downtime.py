@@ -39,7 +39,7 @@ def status_at(instance: Instance, at: datetime, audit: Sequence[AuditEntry] = ()
     stop = instance.stop
     if stop is not None and stop.at <= at:
         is_paused = instance.status is InstanceStatus.PAUSED
-        downtime = Downtime(since=stop.at, by=stop.by, why=stop.note) if is_paused else None
+        downtime = Downtime(since=stop.at, until=stop.until, by=stop.by, why=stop.note) if is_paused else None
         return StatusAt(status=instance.status, since=stop.at, by=stop.by, why=stop.note, downtime=downtime)
     # A pause wins over a block at the same time: ``_downtimes`` lists pauses first.
     past_downtime = next((downtime for downtime in _downtimes(instance) if _covers(downtime, at)), None)

@@ -99,7 +99,8 @@ def continue_plan(strategy: Strategy, instance: Instance, *, now: datetime) -> R
     date = first_cycle if instance.plan.moment is None else following
     try:
         coming = date(strategy, instance, now=now)
-        ahead = outlook(strategy, instance, coming, now=now, on_late=late_rule(strategy, instance))
+        by = _missed_by(instance, now)
+        ahead = outlook(strategy, instance, coming, now=by, on_late=late_rule(strategy, instance))
     except CycleError as error:
         return Replanned(change=cycle_failed(strategy, instance, error, now=now))
     return continue_from(strategy, instance, ahead, now=now)
@@ -122,6 +123,7 @@ def catch_up(
     on_late: OnResume | None = None,
     while_stopped: bool | None = None,
     by: Actor = ENGINE,
+    missed_by: datetime | None = None,
 ) -> Replanned:
     """Apply the rule for missed dates to an open main event that has not begun.
 
@@ -129,22 +131,24 @@ def catch_up(
     something was paused. An event that is merely late still runs. So does an event on hold, or queued by an operator.
 
     ``on_late`` is the rule, and ``while_stopped`` says whether the event fell due while something was paused; None
-    derives both from the instance. ``by`` is the actor of a resume. Raises: CycleError.
+    derives both from the instance. ``by`` is the actor of a resume. Dates before ``missed_by`` were missed; None is for
+    now. Raises: CycleError.
     """
+    missed_by = _missed_by(instance, missed_by or now)
     on_late = on_late or late_rule(strategy, instance)
     while_stopped = fell_due_while_stopped(instance) if while_stopped is None else while_stopped
     unchanged = Replanned(change=Change(instance=instance))
     main, moment = instance.main_event, instance.plan.moment
     if main is None or moment is None or main.has_begun or main.status is not EventStatus.PENDING:
         return unchanged
-    if main.date >= now or on_late is OnResume.ALL:
+    if main.date >= missed_by or on_late is OnResume.ALL:
         return unchanged
     must_go = on_late is OnResume.SKIP and while_stopped
     # Unless the event must be skipped, an error in the date after it is no reason to give it up.
     coming, later = _later(strategy, instance, now=now, needed=must_go)
-    if not must_go and (later is None or later.due >= now):
+    if not must_go and (later is None or later.due >= missed_by):
         return unchanged
-    ahead = outlook(strategy, instance, coming, now=now, on_late=on_late, walked=1)
+    ahead = outlook(strategy, instance, coming, now=missed_by, on_late=on_late, walked=1)
     last = ahead.skipped
     skipped = Skipped(
         task=main.task,
@@ -157,6 +161,11 @@ def catch_up(
         why=_why(last),
     )
     return _replace_main(strategy, instance, main, skipped, ahead.coming, now=now, by=by)
+
+
+def _missed_by(instance: Instance, now: datetime) -> datetime:
+    """Return before when a date was missed: what a scheduled cancellation bars is not missed."""
+    return now if instance.cancellation is None else min(now, instance.cancellation.at)
 
 
 def _why(later: Skipped | None) -> str:
