@@ -203,11 +203,12 @@ def _plans(story: Story) -> None:
     added = story.record("post_event", sid, body=by_hand)["sid"]
     story.record("execute_event", added)
     story.record("cancel_event", added)
-    story.record("pause_instance", sid)
+    story.record("pause_instance", sid, body={"until": "2026-06-01"})
     story.wait(days=70)
     story.record("resume_instance", sid, body={"onResume": "all"})
     story.record("cancel_tasks", sid, query={"tasks": "send-refill"})
-    story.record("cancel_instance", sid)
+    story.record("cancel_instance", sid, body={"at": "endOfCycle", "reason": "The customer has moved away"})
+    story.record("revoke_cancellation", sid)
 
 
 def _events(story: Story) -> None:

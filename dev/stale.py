@@ -25,7 +25,7 @@ def _is_stale(
         # Its runner says so.
         return False
     match due.next_action(instance, one.at):
-        case due.Due() | due.AnswerOverdue() | due.PlanExpired():
+        case due.Due() | due.ResumeDue() | due.CancelDue() | due.AnswerOverdue() | due.PlanExpired():
             return False
         case due.Scheduled(at=at, wakeup_name=name):
             # A runner would schedule that wakeup again, unless it is scheduled or lies beyond the horizon.

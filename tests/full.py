@@ -71,6 +71,8 @@ from shared.domain.instance.model import (
     Lease,
     Origin,
     Plan,
+    RefusedResume,
+    ScheduledCancellation,
     Stoppage,
     Sweep,
 )
@@ -88,7 +90,7 @@ from shared.domain.instance.run import (
     StepError,
 )
 from shared.domain.instance.verdict import Actor, AuditEntry
-from shared.domain.lifecycle.commands import Cancel, CancelTasks, Dismiss, Pause, Resume, Update
+from shared.domain.lifecycle.commands import Cancel, CancelAt, CancelTasks, Dismiss, Pause, Resume, Update
 from shared.domain.notifications.model import NotificationKind
 from shared.domain.notifications.webhook import Webhook
 from shared.domain.strategy.flag import Flag, FlagPause
@@ -246,6 +248,8 @@ INSTANCE = Instance(
         drained_at=at(9),
         cancel_reason=CancelReason.MAX_ATTEMPTS,
         dismissed_at=at(10),
+        until=at(11),
+        refused=RefusedResume(at=at(12), why="too many missed dates"),
     ),
     plan=Plan(
         schedule=OwnSchedule(
@@ -289,6 +293,9 @@ INSTANCE = Instance(
     has_run=True,
     added=(Added(seq=7, key="0cafe", body="0beef"),),
     operations=(OperationSid("b-1"), OperationSid("b-2")),
+    cancellation=ScheduledCancellation(
+        at=at(28), by="key-2", scheduled_at=at(27), note="moves away", from_cycle=4
+    ),
 )
 
 RECORD = EventRecord(
@@ -464,7 +471,8 @@ BULKS = (
         ),
         command=RunWaiting(what=Waiting.FOR_OPERATOR, by=BY),
     ),
-    replace(BULK, command=Pause(by=BY, kill=True)),
+    replace(BULK, command=Pause(by=BY, kill=True, sets_until=True, until=at(7))),
+    replace(BULK, command=CancelAt(by=BY, at=at(7))),
     replace(BULK, command=MigrateTo(by=BY, version=4)),
     replace(
         BULK,

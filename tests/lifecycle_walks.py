@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shared.domain.ids import CorrelationId
-from shared.domain.instance.due import next_event, partition, sweep_at
+from shared.domain.instance.due import next_change, next_event, partition, sweep_at
 from shared.domain.instance.event import Event, EventStatus, PausedFor, Resolution
 from shared.domain.instance.journal import Answer, EventRecord
 from shared.domain.instance.model import MAX_UNFINISHED_EVENTS, BlockedBy, Instance, InstanceStatus
@@ -17,14 +17,17 @@ from shared.domain.instance.verdict import AlreadyThere, Applied, Refused
 from shared.domain.lifecycle.commands import (
     AddEvent,
     Apply,
+    ApplyCancellation,
     AwaitAnswer,
     Block,
     Cancel,
+    CancelAt,
     CancelEvent,
     CancelTasks,
     Claim,
     Command,
     Conclude,
+    EndPause,
     Execute,
     Finish,
     ForgoAnswer,
@@ -34,6 +37,7 @@ from shared.domain.lifecycle.commands import (
     Renew,
     Resolve,
     Resume,
+    RevokeCancellation,
     Stop,
     TakeAnswer,
     Unblock,
@@ -107,17 +111,21 @@ _LEAPS = [
 
 @dataclass(slots=True)
 class RandomLife:
-    """One life and one generator; every decision is checked."""
+    """One life and one generator; every decision is checked.
+
+    With ``is_dated``, operators also send commands whose effect has a date.
+    """
 
     rng: random.Random
     of: Life
     now: datetime
+    is_dated: bool = False
     before_claim: Event | None = None
     events: set[Transition] = field(default_factory=set)
     instances: set[Transition] = field(default_factory=set)
 
     @classmethod
-    def begun(cls, seed: int) -> "RandomLife":
+    def begun(cls, seed: int, *, is_dated: bool = False) -> "RandomLife":
         """Return a life under any of the strategies, with or without an end date."""
         rng = random.Random(seed)
         start = rng.choice(["2026-01-31", "2026-02-02", "2026-01-30T23:00", None])
@@ -125,7 +133,7 @@ class RandomLife:
             start, end_date=rng.choice([None, None, "2026-02-02T12:00", "2026-03-15"]), level="none"
         )
         of = life(rng.choice(_STRATEGIES)(), request)
-        this = cls(rng=rng, of=of, now=at("2026-01-31"))
+        this = cls(rng=rng, of=of, now=at("2026-01-31"), is_dated=is_dated)
         this.note_start(of)
         return this
 
@@ -244,7 +252,28 @@ class RandomLife:
     def _fence(self) -> int:
         return self.of.instance.fence - (self.rng.random() < 0.05)
 
+    def _dated(self) -> None:
+        """Set, change or remove a date at which the status changes, or let a runner find that it has come."""
+        until = self.now + self.rng.choice(_LEAPS[1:])
+        commands: list[Command] = [
+            Pause(by=ANN, sets_until=True, until=until),
+            Pause(by=ANN, sets_until=True, until=until),
+            Pause(by=ANN, sets_until=True),
+            CancelAt(by=ANN, at=until),
+            CancelAt(by=ANN),
+            RevokeCancellation(by=ANN),
+        ]
+        for _ in range(4):
+            commands += [EndPause(), ApplyCancellation()]
+        change = next_change(self.of.instance)
+        if change is not None and self.rng.random() < 0.3:
+            self.now = max(self.now, change.at)
+        self.decide(self.rng.choice(commands))
+
     def _operator(self) -> None:
+        if self.is_dated and self.rng.random() < 0.5:
+            self._dated()
+            return
         seq = self.rng.choice([event.seq for event in self.of.instance.events] or [1])
         doubtful = [event.seq for event in self.of.instance.events if event.paused_for is PausedFor.IN_DOUBT]
         commands: list[Command] = [
@@ -391,8 +420,11 @@ def assert_sound(instance: Instance) -> None:
         assert instance.plan.has_ended, "nothing keeps it going"
     if instance.status is InstanceStatus.COMPLETED:
         assert all(event.after_cancellation for event in instance.events), "only what is redriven runs then"
-    if next_event(instance) is not None or instance.lease is not None:
+    if next_event(instance) or next_change(instance) or instance.lease is not None:
         assert sweep_at(instance) is not None, "nobody would find it"
     if instance.blocked_by is not None and instance.status is not InstanceStatus.PAUSED:
         assert next_event(instance) is not None, "it is held although nothing is due"
+    if instance.status is InstanceStatus.PAUSED and next_change(instance) is not None:
+        assert not partition(instance).startswith("blocked"), "the sweeper would not find its date"
+    assert instance.cancellation is None or not instance.status.is_final
     assert partition(instance)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from shared.application.ports import Ports, StaleRevError, UnknownStrategyError
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid
-from shared.domain.instance.due import SHORT_NOTICE, Due, Scheduled, next_run
+from shared.domain.instance.due import SHORT_NOTICE, CancelDue, Due, ResumeDue, Scheduled, next_run
 from shared.domain.instance.flags import may_have_missed, with_pauses
 from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import Applied, RefusalRule, Refused, Verdict
@@ -122,11 +122,11 @@ def save(ports: Ports, applied: Applied) -> bool:
 
 
 def schedule_wakeup(ports: Ports, instance: Instance, *, notice: timedelta = SHORT_NOTICE) -> None:
-    """Schedule the wakeup of the instance's next event, or wake a runner if the event is due within ``notice``."""
+    """Schedule the wakeup of the next event or change of status, or wake a runner if it is due within ``notice``."""
     now = ports.clock.now()
     # The sweeper alone takes care of overdue answers and of ends of plans.
     match next_run(instance, now):
-        case Due():
+        case Due() | ResumeDue() | CancelDue():
             ports.wakeups.invoke(instance.sid)
         case Scheduled() if instance.sweep.schedule_at is not None:
             pass  # beyond the horizon: the sweeper schedules it in time

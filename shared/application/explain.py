@@ -57,6 +57,7 @@ def explain_at(ports: Ports, instance: Instance, at: datetime | None = None) -> 
             now=now,
             events=_events(ports, instance, records, about),
             ahead=() if ahead is None else ahead.cycles,
+            reminders=() if ahead is None else ahead.reminders,
             plan_ends=ahead is not None and len(ahead.cycles) < MAX_CYCLES and not ahead.truncated,
             unread=unread,
             blocked_by=flags.blocked_by,

@@ -24,8 +24,10 @@ from shared.domain.errors import StoredShapeError
 from shared.domain.ids import InstanceSid, OperationSid
 from shared.domain.instance.due import (
     AnswerOverdue,
+    CancelDue,
     Due,
     PlanExpired,
+    ResumeDue,
     Scheduled,
     far_partition,
     first_run_sweep_at,
@@ -207,7 +209,8 @@ def _wake(ports: Ports, entry: DueEntry[InstanceSid]) -> _Outcome:
         return _Skipped.NOT_NEEDED
     found, at = next_action(instance, now), sweep_at(instance)
     is_far = isinstance(found, Scheduled) and instance.sweep.schedule_at is not None
-    if at is None or at > now or not (is_far or isinstance(found, Due | AnswerOverdue | PlanExpired)):
+    is_due = isinstance(found, Due | ResumeDue | CancelDue | AnswerOverdue | PlanExpired)
+    if at is None or at > now or not (is_far or is_due):
         return _Skipped.NOT_NEEDED
     strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
     # First the back-off: a runner that crashes at once is woken again, but less and less often.

@@ -5,6 +5,7 @@ event's, so no index is needed to find either.
 """
 
 import re
+from datetime import datetime
 from hashlib import sha256
 from typing import NewType
 
@@ -89,3 +90,12 @@ def answer_key(correlation: CorrelationId, body: str) -> str:
 def wakeup_name(event: EventSid, seq: int) -> str:
     """Return the name of the schedule that wakes a runner for an event; ``seq`` rises with each new date of it."""
     return f"{event}-{seq}"
+
+
+def dated_change_name(instance: InstanceSid, at: datetime) -> str:
+    """Return the name of the schedule that wakes a runner when an instance's status changes by itself, at ``at``.
+
+    It differs from every name of an event's wakeup, whose event has a number there.
+    """
+    # The same instant has the same name, so a change that is moved and moved back finds the schedule that it needs.
+    return f"{instance}-at-{int(at.timestamp() * 1000):x}"

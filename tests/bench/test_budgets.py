@@ -33,7 +33,7 @@ from shared.domain.bulk.selection import OfIds, OfStrategy
 from shared.domain.ids import AccountId, OperationSid, event_sid
 from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.verdict import Actor
-from shared.domain.lifecycle.commands import Cancel, Command, Pause, Resume
+from shared.domain.lifecycle.commands import Cancel, CancelAt, Command, Pause, Resume
 from tests.application.sweeps import swept
 from tests.bench.rig import NOON, Rig
 from tests.dialects.core.client import WATER
@@ -53,6 +53,8 @@ READS, REQUESTS = (
 )
 TABLE = {m["what"]: (int(m["writes"]), int(m["trips"]), int(m["schedules"])) for m in ROW.finditer(DOC)}
 ANN = Actor(name="key-1")
+DATE = NOON + timedelta(hours=6)
+PAUSE_UNTIL, CANCEL_AT = Pause(by=ANN, sets_until=True, until=DATE), CancelAt(by=ANN, at=DATE)
 
 
 @dataclass
@@ -150,6 +152,26 @@ class TestTheTable:
         assert found[0] <= budget
         assert found[2] == 0
 
+    @pytest.mark.parametrize(
+        ("command", "row", "by_runner"),
+        [
+            (PAUSE_UNTIL, "pause until a date", "end a pause at its date"),
+            (CANCEL_AT, "cancel at a date", "cancel at the date"),
+        ],
+    )
+    def test_commands_whose_effect_has_a_date(
+        self, rig: Rig, command: Command, row: str, by_runner: str
+    ) -> None:
+        sid = rig.started(3, NOON + timedelta(days=1))
+        with rig.measuring() as measured:
+            control(rig, sid, command)
+            assert measured() == TABLE[f"{row}, one open event"]
+        rig.clock.at = DATE
+        with rig.measuring() as measured:
+            run_due_events(rig, sid, job="job-1", time_left=lambda: timedelta(seconds=900))
+            assert measured() == TABLE[f"{by_runner}, one open event"]
+        assert rig.caller.times == 0
+
     @pytest.mark.parametrize("tenfold", [1, 10])
     def test_reading_and_commanding_costs_the_same_however_many_there_are(
         self, rig: Rig, tenfold: int
@@ -226,7 +248,7 @@ class TestTheTable:
         return operation.sid
 
     def test_every_row_of_the_table_is_measured(self) -> None:
-        assert len(TABLE) == 7
+        assert len(TABLE) == 11
 
 
 class TestRequests:
@@ -248,6 +270,9 @@ class TestRequests:
             "get an instance": ask("GET", one),
             "update an instance": ask("PATCH", one, {"description": "d"}),
             "pause an instance": ask("POST", f"{one}/pause"),
+            "change when a pause ends": ask("POST", f"{one}/pause", {"until": "2036-01-01"}),
+            "remove the end of a pause": ask("POST", f"{one}/pause", {"until": None}),
+            "preview a resume": ask("POST", f"{one}/resume", {"dryRun": True}),
             "resume an instance": ask("POST", f"{one}/resume"),
             "preview a migration": ask("POST", f"{one}/migrate", {"version": 1, "dryRun": True}),
         }
@@ -256,6 +281,10 @@ class TestRequests:
         added = requests("GET", f"{one}/get-tasks")[-1]["sid"]
         measured["execute an event"] = ask("POST", f"/execution-event/{added}/execute")
         measured["cancel an event"] = ask("POST", f"/execution-event/{added}/cancel")
+        at = {"at": "endOfCycle"}
+        measured["preview a cancellation at a date"] = ask("POST", f"{one}/cancel", {**at, "dryRun": True})
+        measured["cancel an instance at a date"] = ask("POST", f"{one}/cancel", at)
+        measured["revoke a cancellation"] = ask("DELETE", f"{one}/cancel")
         measured["cancel an instance"] = ask("POST", f"{one}/cancel")
 
         assert measured == REQUESTS

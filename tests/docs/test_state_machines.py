@@ -18,6 +18,7 @@ from shared.domain.lifecycle.commands import (
     Cancel,
     Claim,
     Conclude,
+    EndPause,
     Migrate,
     Pause,
     Redrive,
@@ -41,6 +42,8 @@ REASON = re.compile(
     r"^- (?P<by>`\w+`(?:,\s+`\w+`)*):\s+(?P<why>\S.*?\.)(?=\n- |\n\n|\Z)", re.MULTILINE | re.DOTALL
 )
 LIVES = 1100
+DATED_LIVES = 400
+"""How many lives have commands whose effect has a date."""
 STEPS = 80
 GREET: Json = {"onCreateTasks": [{"task": "greet"}]}
 BILL: Json = {"onCreateTasks": [{"task": "bill"}]}
@@ -140,6 +143,15 @@ def resumed_without_a_next_cycle() -> RandomLife:
     story.decide(Pause(by=ANN))
     story.now = at("2026-02-02")
     story.decide(Resume(by=ANN))
+    return story
+
+
+def paused_until(of: Strategy, *, end_date: str | None = None) -> RandomLife:
+    """Its main event is missed by a pause, which ends by itself."""
+    story = a_life(of, end_date=end_date)
+    story.decide(Pause(by=ANN, sets_until=True, until=at("2026-02-02")))
+    story.now = at("2026-02-02")
+    story.decide(EndPause())
     return story
 
 
@@ -261,6 +273,9 @@ STORIES: list[Callable[[], RandomLife]] = [
     lambda: redriven_late(strategy(parts=BILL, initial_delay=DAILY, onResume="skip")),
     lambda: redriven_late(strategy(ONCE, parts=BILL | PART, initial_delay=DAILY, onResume="skip")),
     resumed_without_a_next_cycle,
+    lambda: paused_until(strategy(ONCE, parts=PART, onResume="skip")),
+    lambda: paused_until(strategy(onResume="skip"), end_date="2026-02-15"),
+    lambda: paused_until(strategy(reminded(days=40), onResume="skip")),
     canceled_by_a_controller_after_a_pause,
     skipped_by_a_controller_when_dates_have_passed,
     canceled_as_a_dead_runner_had_decided,
@@ -281,6 +296,7 @@ STORIES: list[Callable[[], RandomLife]] = [
 def reached() -> tuple[set[Transition], set[Transition]]:
     """Return every transition of an instance, and of an event, that was seen."""
     lives = [RandomLife.begun(seed).lead(STEPS) for seed in range(LIVES)] + [tell() for tell in STORIES]
+    lives += [RandomLife.begun(seed, is_dated=True).lead(STEPS) for seed in range(DATED_LIVES)]
     instances = {move for one in lives for move in one.instances}
     return instances, {move for one in lives for move in one.events}
 

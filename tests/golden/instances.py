@@ -34,6 +34,8 @@ from shared.domain.instance.model import (
     Lease,
     Origin,
     Plan,
+    RefusedResume,
+    ScheduledCancellation,
     Stoppage,
     Sweep,
 )
@@ -602,4 +604,27 @@ def _stopped() -> Sequence[Golden]:
     )
 
 
-INSTANCES = (*_active(), *_stopped())
+def _dated() -> Sequence[Golden]:
+    """Return instances whose status changes at a date."""
+    until = stopped(PAUSED, Cause.OPERATOR, PLANNED, detail="key-9", by="key-9", until=at(31, 20))
+    refused = RefusedResume(at=at(31, 20), why="more than 1000 planned dates were missed")
+    canceled = ScheduledCancellation(at=at(31, 20), by="key-9", scheduled_at=at(31, 10))
+    return (
+        golden("paused-until", until, "strategy:PAUSED", "phase:PAUSED:operator", "due:13"),
+        golden(
+            "resume-refused",
+            stopped(PAUSED, Cause.OPERATOR, PLANNED, detail="key-9", by="key-9", refused=refused),
+            "strategy:PAUSED",
+            "phase:PAUSED:operator",
+            "problems",
+        ),
+        golden("to-be-canceled", active(PLANNED, cancellation=canceled), "due:13"),
+        golden(
+            "to-be-canceled-at-end-of-cycle",
+            active(PLANNED, cancellation=replace(canceled, note="moves away", from_cycle=1)),
+            "due:13",
+        ),
+    )
+
+
+INSTANCES = (*_active(), *_stopped(), *_dated())

@@ -37,7 +37,7 @@ from shared.domain.instance.model import BlockedBy, InstanceStatus
 from shared.domain.instance.phase import Phase, PhaseRange, Waiting
 from shared.domain.instance.reason import Cause
 from shared.domain.instance.verdict import Actor, AuditEntry
-from shared.domain.lifecycle.commands import Cancel, CancelTasks, Dismiss, Pause, Resume, Update
+from shared.domain.lifecycle.commands import Cancel, CancelAt, CancelTasks, Dismiss, Pause, Resume, Update
 from shared.domain.strategy.flag import Flag
 from shared.domain.strategy.model import OnResume
 from tests.engines import Stores
@@ -130,6 +130,9 @@ SELECTIONS: dict[str, Selection] = {
 
 COMMANDS: dict[str, BulkCommand] = {
     "pause-kill": Pause(by=FULL_BY, kill=True),
+    "pause-until": Pause(by=BY, sets_until=True, until=at(7)),
+    "cancel-at": CancelAt(by=BY, at=at(7)),
+    "cancel-at-end-of-cycle": CancelAt(by=BY),
     "resume": Resume(by=BY),
     **{f"resume-{rule.value}": Resume(by=BY, on_late=rule) for rule in OnResume},
     "cancel": Cancel(by=BY),

@@ -29,7 +29,7 @@ from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.phase import Phase, PhaseRange, Waiting
 from shared.domain.instance.reason import Cause
 from shared.domain.instance.verdict import Actor
-from shared.domain.lifecycle.commands import Cancel, CancelTasks, Dismiss, Pause, Resume, Update
+from shared.domain.lifecycle.commands import Cancel, CancelAt, CancelTasks, Dismiss, Pause, Resume, Update
 from shared.domain.strategy.model import OnResume
 
 ACTOR = Shape(
@@ -44,7 +44,15 @@ ACTOR = Shape(
     },
 )
 
-PAUSE = Shape(Pause, {"by": Member("by", ACTOR), "kill": Member("kill", FLAG)})
+PAUSE = Shape(
+    Pause,
+    {
+        "by": Member("by", ACTOR),
+        "kill": Member("kill", FLAG),
+        "sets_until": Member("setsUntil", FLAG),
+        "until": Member("until", INSTANT),
+    },
+)
 
 RESUME = Shape(Resume, {"by": Member("by", ACTOR), "on_late": Member("onLate", named(OnResume))})
 
@@ -56,6 +64,8 @@ CANCEL = Shape(
         "unless_begun": Member("unlessBegun", FLAG),
     },
 )
+
+CANCEL_AT = Shape(CancelAt, {"by": Member("by", ACTOR), "at": Member("at", INSTANT)})
 
 CANCEL_TASKS = Shape(CancelTasks, {"by": Member("by", ACTOR), "tasks": Member("tasks", several(TEXT))})
 
@@ -93,6 +103,7 @@ BULK_COMMAND = either(
     pause=(Pause, PAUSE),
     resume=(Resume, RESUME),
     cancel=(Cancel, CANCEL),
+    cancelAt=(CancelAt, CANCEL_AT),
     cancelTasks=(CancelTasks, CANCEL_TASKS),
     migrate=(MigrateTo, MIGRATE_TO),
     execute=(RunWaiting, RUN_WAITING),

@@ -53,6 +53,8 @@ from shared.domain.instance.model import (
     Lease,
     Origin,
     Plan,
+    RefusedResume,
+    ScheduledCancellation,
     Stoppage,
     Sweep,
 )
@@ -293,6 +295,8 @@ FAILED_EVENT = Shape(
     parts={"failure": EVENT_FAILURE},
 )
 
+REFUSED_RESUME = Shape(RefusedResume, {"at": Member("at", INSTANT), "why": Member("why", TEXT)})
+
 STOPPAGE = Shape(
     Stoppage,
     {
@@ -304,6 +308,8 @@ STOPPAGE = Shape(
         "drained_at": Member("drained", INSTANT),
         "cancel_reason": Member("cancelReason", named(CancelReason)),
         "dismissed_at": Member("dismissed", INSTANT),
+        "until": Member("pausedUntil", INSTANT),
+        "refused": Member("resumeRefused", REFUSED_RESUME),
     },
 )
 
@@ -357,6 +363,17 @@ ORIGIN = Shape(
     },
 )
 
+CANCELLATION = Shape(
+    ScheduledCancellation,
+    {
+        "at": Member("at", INSTANT),
+        "by": Member("by", TEXT),
+        "scheduled_at": Member("scheduled", INSTANT),
+        "note": Member("note", TEXT),
+        "from_cycle": Member("fromCycle", WHOLE),
+    },
+)
+
 INSTANCE = Shape(
     Instance,
     {
@@ -378,6 +395,7 @@ INSTANCE = Shape(
         "added": Member("added", several(ADDED)),
         "operations": Member("operations", several(TEXT)),
         "outputs": Member("outputs", OBJECT),
+        "cancellation": Member("cancelAt", CANCELLATION),
     },
     parts={"origin": ORIGIN, "stop": STOPPAGE, "plan": PLAN, "blocked": BLOCKED, "sweep": SWEEP},
     outside=("sid", "account_id", "rev", "strategy_sid", "created_at"),

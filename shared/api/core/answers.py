@@ -22,6 +22,9 @@ from shared.domain.strategy.model import OnResume
 T = TypeVar("T")
 
 Date = Annotated[str, Keywords({"pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"})]
+DateOrEndOfCycle = Annotated[
+    str, Keywords({"pattern": r"^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z|endOfCycle)$"})
+]
 AsSent = Annotated[
     dict[str, Any], "The settings as they were sent: `Settings`, besides which there may be nulls."
 ]
@@ -149,8 +152,19 @@ class ForecastCycle(CycleEvents):
     cycle: int
 
 
+class CancelAtShown(TypedDict):
+    """A scheduled cancellation."""
+
+    date: Date
+    endOfCycle: bool
+    by: str
+    reason: NotRequired[str | None]
+
+
 class ForecastShape(TypedDict):
     cycles: list[ForecastCycle]
+    cancelAt: NotRequired[CancelAtShown | None]
+    reminders: NotRequired[list[ForeseenEvent] | None]
     skipped: NotRequired[list[CyclesNotRun] | None]
     holidayData: NotRequired[str | None]
     truncated: NotRequired[bool | None]
@@ -184,6 +198,13 @@ class ScheduleShown(TypedDict):
     retryTimes: NotRequired[int | None]
 
 
+class ResumeRefused(TypedDict):
+    """Why the resume at the end of a pause was refused."""
+
+    date: Date
+    why: str
+
+
 class InstanceMembers(TypedDict):
     sid: str
     description: str
@@ -206,6 +227,9 @@ class InstanceMembers(TypedDict):
     note: NotRequired[str | None]
     stoppedAt: NotRequired[Date | None]
     stoppedBy: NotRequired[str | None]
+    pausedUntil: NotRequired[Date | None]
+    resumeRefused: NotRequired[ResumeRefused | None]
+    cancelAt: NotRequired[CancelAtShown | None]
     drainedAt: NotRequired[Date | None]
     heldBy: NotRequired[BlockedBy | None]
     createdBy: NotRequired[str | None]
@@ -235,17 +259,56 @@ class PausedStrategy(StrategyShape):
     encryptedSettings: NotRequired[SealedSettings]
 
 
-class PausedShape(InstanceShape):
-    strategy: PausedStrategy
-
-
 OverdueEvent = TypedDict("OverdueEvent", {"cycle": int, "task": str, "date": Date})
 CycleRange = TypedDict("CycleRange", {"first": int, "last": int})
+
+
+class ComingRunShape(TypedDict):
+    """An event that will run. ``sid`` is left out while its cycle is not planned yet."""
+
+    sid: NotRequired[str | None]
+    cycle: int
+    task: str
+    main: bool
+    status: EventStatus
+    date: Date
+    plannedDate: NotRequired[Date | None]
+    movedBy: NotRequired[str | None]
+    overdue: NotRequired[bool | None]
+
+
+class EventNotRun(TypedDict):
+    """An event that was planned and closes without a run, and why."""
+
+    sid: str
+    cycle: int
+    task: str
+    date: Date
+    why: str
+
+
+class ComingShape(TypedDict):
+    """What will run after a command, and what will not."""
+
+    runs: list[ComingRunShape]
+    skipped: NotRequired[list[CyclesNotRun] | None]
+    canceledEvents: NotRequired[list[EventNotRun] | None]
+    truncated: NotRequired[bool | None]
+
+
+class PausedShape(InstanceShape):
+    """A paused instance. ``plan`` is what will run once it resumes by itself."""
+
+    strategy: PausedStrategy
+    plan: NotRequired[ComingShape | None]
+    dryRun: NotRequired[bool | None]
 
 
 class ResumedShape(InstanceShape):
     overdueEvents: list[OverdueEvent]
     skippedCycles: NotRequired[CycleRange | None]
+    plan: ComingShape
+    dryRun: bool
 
 
 StepErrorShown = TypedDict("StepErrorShown", {"message": str, "status": NotRequired[int | None]})
@@ -373,7 +436,11 @@ class TasksCanceledShape(TypedDict):
 
 
 class CanceledShape(TasksCanceledShape):
+    """A canceled instance, or one that will be: ``plan`` is what still runs before."""
+
     createdEvents: LastEvents
+    plan: NotRequired[ComingShape | None]
+    dryRun: NotRequired[bool | None]
 
 
 CanceledEvent = TypedDict("CanceledEvent", {"sid": str, "task": str, "date": Date})
@@ -602,9 +669,12 @@ class CommandShown(TypedDict):
         ),
     ]
     onResume: NotRequired[OnResume | None]
+    until: NotRequired[Date | None]
+    at: NotRequired[DateOrEndOfCycle]
     version: NotRequired[int]
     tasks: NotRequired[list[str]]
     kill: NotRequired[bool | None]
+    removesUntil: NotRequired[bool | None]
     unlessBegun: NotRequired[bool | None]
     waiting: NotRequired[Waiting]
     fromStep: NotRequired[str | None]

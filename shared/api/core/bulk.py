@@ -54,7 +54,8 @@ from shared.domain.instance.event import Resolution
 from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.phase import Phase
 from shared.domain.instance.verdict import Actor
-from shared.domain.lifecycle.commands import Cancel, CancelTasks, Dismiss, Pause, Resume, Update
+from shared.domain.lifecycle.commands import Cancel, CancelAt, CancelTasks, Dismiss, Pause, Resume, Update
+from shared.domain.lifecycle.pause_resume_cancel import date_problem
 from shared.domain.strategy.model import OnResume
 
 
@@ -138,6 +139,7 @@ def read_beginning(request: Request, model: type[BeginOperation]) -> Beginning:
     if body is not None:
         # Pydantic cannot compare two fields and report the place of one of them.
         problems += _range_problems(body)
+        problems += _date_problems(body, now=request.ports.clock.now())
     if body is None or problems:
         # 404 and 403 come before 400, so that problems of the body reveal nothing to callers without the secret.
         name = _strategy_named(value)
@@ -175,15 +177,29 @@ def _range_problems(body: BeginOperation) -> Iterable[Problem]:
         yield Problem(pointer="/selection/createdTo", rule="range", message=message)
 
 
+def _date_problems(body: BeginOperation, *, now: datetime) -> Iterable[Problem]:
+    """Yield the problem of a date at which the status of the instances is to change."""
+    command = body.command
+    dates = {
+        "/command/until": command.until if isinstance(command, PauseMany) else None,
+        "/command/at": command.at if isinstance(command, CancelMany) else None,
+    }
+    for pointer, at in dates.items():
+        problem = date_problem(at, pointer, now=now) if isinstance(at, datetime) else None
+        if problem is not None:
+            yield problem
+
+
 def _command(sent: BeginOperation, by: Actor, *, now: datetime) -> BulkCommand:
     command: BulkCommand
     match sent.command:
-        case PauseMany():
-            command = Pause(by=by)
+        case PauseMany(until=until):
+            sets_until = "until" in sent.command.model_fields_set
+            command = Pause(by=by, sets_until=sets_until, until=until)
         case ResumeMany(onResume=on_resume):
             command = Resume(by=by, on_late=None if on_resume is None else OnResume(on_resume))
-        case CancelMany():
-            command = Cancel(by=by)
+        case CancelMany(at=at):
+            command = _cancel(at, by)
         case CancelTasksOfMany(tasks=tasks):
             command = CancelTasks(tasks=tuple(dict.fromkeys(tasks)), by=by)
         case MigrateMany(version=version):
@@ -199,6 +215,12 @@ def _command(sent: BeginOperation, by: Actor, *, now: datetime) -> BulkCommand:
         case _:
             assert_never(sent.command)
     return command
+
+
+def _cancel(at: datetime | str | None, by: Actor) -> Cancel | CancelAt:
+    if at is None:
+        return Cancel(by=by)
+    return CancelAt(by=by, at=at if isinstance(at, datetime) else None)
 
 
 def _names_ended(selected: Selected) -> bool:

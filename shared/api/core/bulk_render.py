@@ -5,6 +5,7 @@ from typing import assert_never, cast
 
 from shared.api.core import answers
 from shared.api.core.render import date_text
+from shared.api.core.schemas import END_OF_CYCLE
 from shared.api.http.shapes import omit_unset
 from shared.application.bulk.start import DryRun
 from shared.domain.bulk.operation import (
@@ -33,7 +34,7 @@ from shared.domain.bulk.selection import (
 from shared.domain.calendar.dates import format_instant
 from shared.domain.instance.phase import PhaseRange
 from shared.domain.instance.reason import StopReason
-from shared.domain.lifecycle.commands import Cancel, CancelTasks, Dismiss, Pause, Resume, Update
+from shared.domain.lifecycle.commands import Cancel, CancelAt, CancelTasks, Dismiss, Pause, Resume, Update
 
 
 @omit_unset
@@ -151,8 +152,11 @@ def _command(command: BulkCommand) -> answers.CommandShown:  # noqa: C901 - one 
             shape["version"] = version
         case Cancel(kill=kill, unless_begun=unless_begun):
             shape |= {"kill": kill or None, "unlessBegun": unless_begun or None}
-        case Pause(kill=kill):
-            shape["kill"] = kill or None
+        case CancelAt(at=at):
+            shape["at"] = END_OF_CYCLE if at is None else format_instant(at)
+        case Pause(kill=kill, sets_until=sets_until, until=until):
+            removes = sets_until and until is None
+            shape |= {"kill": kill or None, "until": date_text(until), "removesUntil": removes or None}
         case RunWaiting(what=what):
             shape["waiting"] = what
         case RetryFailed(from_step=from_step):

@@ -8,6 +8,7 @@ from shared.api.core.schemas import (
     Body,
     Folder,
     Instant,
+    InstantOrEndOfCycle,
     OneAttribute,
     Reason,
     Reference,
@@ -68,9 +69,10 @@ class SelectFound(Body):
 
 
 class PauseMany(Body):
-    """Pause the instances."""
+    """Pause the instances. With ``until``, each resumes by itself then; null removes such a date."""
 
     name: Literal["pause"]
+    until: Instant | None = None
 
 
 class ResumeMany(Body):
@@ -81,9 +83,10 @@ class ResumeMany(Body):
 
 
 class CancelMany(Body):
-    """Cancel the instances."""
+    """Cancel the instances, by default now. ``at`` is a date, or ``endOfCycle`` for the end of each one's cycle."""
 
     name: Literal["cancel"]
+    at: InstantOrEndOfCycle | None = None
 
 
 class CancelTasksOfMany(Body):

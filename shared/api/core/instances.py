@@ -12,6 +12,7 @@ from shared.api.core.instance_filter import InstanceFilter, list_of
 from shared.api.core.paging import Paging
 from shared.api.core.render import event_shape, instance_shape, open_event_shape, paused_shape, summary_shape
 from shared.api.core.render_plan import (
+    coming_shape,
     created_shape,
     forecast_shape,
     migration_shape,
@@ -22,10 +23,12 @@ from shared.api.core.render_plan import (
 from shared.api.core.schemas import (
     MAX_STRATEGY_ID,
     AddAnEvent,
+    CancelInstance,
     CreateInstance,
     ForecastQuery,
     InstancesQuery,
     MigrateInstance,
+    PauseInstance,
     PauseQuery,
     ResumeInstance,
     TasksQuery,
@@ -34,6 +37,7 @@ from shared.api.core.schemas import (
 from shared.api.http.models import read_as, read_json
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
+from shared.application.command_preview import Commanded, command_or_preview
 from shared.application.commit import decide_loaded, strategy_of
 from shared.application.control import control
 from shared.application.list_instances import page_of
@@ -46,10 +50,20 @@ from shared.domain.instance.event import EventKind
 from shared.domain.instance.journal import EventHistory
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.phase import Phase
-from shared.domain.instance.verdict import AlreadyThere, Applied
+from shared.domain.instance.verdict import Actor, AlreadyThere, Applied
 from shared.domain.lifecycle.add_event import added_by
-from shared.domain.lifecycle.commands import AddEvent, Cancel, CancelTasks, Command, Pause, Resume, Update
-from shared.domain.planning.forecast import forecast, overdue
+from shared.domain.lifecycle.commands import (
+    AddEvent,
+    Cancel,
+    CancelAt,
+    CancelTasks,
+    Command,
+    Pause,
+    Resume,
+    RevokeCancellation,
+    Update,
+)
+from shared.domain.planning.forecast import ComingRuns, forecast, overdue
 from shared.domain.planning.start import attribute_problems
 from shared.domain.strategy.model import OnResume, Strategy, StrategyHead
 
@@ -222,12 +236,21 @@ def _stored_identities(request: Request) -> list[tuple[str, str]]:
     return [(key[:KEY_LENGTH], body[:KEY_LENGTH]) for key, body in zip(keys, bodies, strict=True)]
 
 
-def pause_instance(request: Request, named: NamedInstance, query: PauseQuery) -> Answer[answers.PausedShape]:
+def pause_instance(
+    request: Request, named: NamedInstance, query: PauseQuery, body: PauseInstance
+) -> Answer[answers.PausedShape]:
     """Pause an instance: no events start until it is resumed; a step in flight is completed (I4).
 
-    The settings in the answer are without credentials, unless ``include=settings`` is in the query.
+    With ``until``, it resumes by itself then. With ``dryRun``, nothing is changed. The settings in the answer are
+    without credentials, unless ``include=settings`` is in the query.
     """
-    instance = _execute(request, named, Pause(by=request.actor)).instance
+    command = Pause(
+        by=request.actor,
+        sets_until="until" in body.model_fields_set,
+        until=instant_on_instance(request, named.instance, body.until, pointer="/until"),
+    )
+    commanded, coming = _command_or_preview(request, named, command, dry_run=body.dryRun)
+    instance = commanded.verdict.instance
     saved: SavedSettings | None = None
     # The instance stays paused if they cannot be read.
     with suppress(RitornelloError, UnknownStrategyError):
@@ -235,21 +258,28 @@ def pause_instance(request: Request, named: NamedInstance, query: PauseQuery) ->
         saved = request.ports.strategies.settings(named.head.sid, instance.strategy_version)
     is_complete = query.include is not None
     now = request.ports.clock.now()
-    return Answer(body=paused_shape(instance, named.head, saved, is_complete=is_complete, now=now))
+    ends = instance.stop is not None and instance.stop.until is not None
+    shape = paused_shape(
+        instance,
+        named.head,
+        saved,
+        is_complete=is_complete,
+        now=now,
+        plan=coming_shape(commanded.verdict, coming) if ends else None,
+        dry_run=body.dryRun,
+    )
+    return Answer(body=shape)
 
 
 def resume_instance(
     request: Request, named: NamedInstance, body: ResumeInstance
 ) -> Answer[answers.ResumedShape]:
-    """Resume an instance. The answer lists the planned dates that were skipped."""
+    """Resume an instance. The answer lists what will run, and what will not; with ``dryRun``, nothing is changed."""
     on_late = None if body.onResume is None else OnResume(body.onResume)
-    verdict = _execute(request, named, Resume(by=request.actor, on_late=on_late))
-    instance = verdict.instance
-    # The command has just read the version, so the store returns it without a second read.
+    command = Resume(by=request.actor, on_late=on_late)
+    commanded, coming = _command_or_preview(request, named, command, dry_run=body.dryRun)
     now = request.ports.clock.now()
-    late = overdue(_strategy_of(request, instance), instance, now=now)
-    skipped = verdict.skipped if isinstance(verdict, Applied) else None
-    return Answer(body=resumed_shape(instance, late, skipped, now=now))
+    return Answer(body=resumed_shape(commanded, coming, dry_run=body.dryRun, now=now))
 
 
 def migrate_an_instance(
@@ -270,17 +300,43 @@ def migrate_an_instance(
     return Answer(body={**changes, "executionInstance": shape, "dryRun": body.dryRun})
 
 
-def cancel_instance(request: Request, named: NamedInstance) -> Answer[answers.CanceledShape]:
-    """Cancel an instance: it never runs again, and its on-cancel events are created (I3)."""
-    verdict = _execute(request, named, Cancel(by=request.actor))
+def cancel_instance(
+    request: Request, named: NamedInstance, body: CancelInstance
+) -> Answer[answers.CanceledShape]:
+    """Cancel an instance: it never runs again, and its on-cancel events are created (I3).
+
+    With ``at``, that happens at a date or at the end of the cycle, and the answer lists what still runs before. With
+    ``dryRun``, nothing is changed.
+    """
+    # The reason in the body takes precedence over the header.
+    by = request.actor if body.reason is None else replace(request.actor, reason=body.reason)
+    command = _cancel(request, named.instance, body, by)
+    commanded, coming = _command_or_preview(request, named, command, dry_run=body.dryRun)
+    verdict = unless_refused(commanded.verdict, "instance")
     instance = verdict.instance
-    return Answer(
-        body={
-            "executionInstance": _shown(request, instance),
-            "createdEvents": {"onCancelEvents": _events(request, instance, EventKind.ON_CANCEL)},
-            "numCanceledEvents": _canceled(verdict),
-        }
-    )
+    shape: answers.CanceledShape = {
+        "executionInstance": _shown(request, instance),
+        "createdEvents": {"onCancelEvents": _events(request, instance, EventKind.ON_CANCEL)},
+        "numCanceledEvents": _canceled(verdict),
+    }
+    if body.dryRun or body.at is not None:
+        shape["plan"] = coming_shape(verdict, coming)
+    if body.dryRun:
+        shape["dryRun"] = True
+    return Answer(body=shape)
+
+
+def _cancel(request: Request, instance: Instance, body: CancelInstance, by: Actor) -> Cancel | CancelAt:
+    if body.at is None:
+        return Cancel(by=by)
+    day = None if isinstance(body.at, str) else body.at
+    return CancelAt(by=by, at=instant_on_instance(request, instance, day, pointer="/at"))
+
+
+def revoke_cancellation(request: Request, named: NamedInstance) -> Answer[answers.InstanceShape]:
+    """Remove the scheduled cancellation of an instance. Nothing else revokes it."""
+    verdict = _execute(request, named, RevokeCancellation(by=request.actor))
+    return Answer(body=_shown(request, verdict.instance))
 
 
 def read_creation(request: Request, model: type[CreateInstance]) -> Creation:
@@ -310,6 +366,19 @@ def _shown(request: Request, instance: Instance) -> answers.InstanceShape:
 def _execute(request: Request, named: NamedInstance, command: Command) -> Applied | AlreadyThere:
     verdict = control(request.ports, named.instance.sid, command, known=named.instance)
     return unless_refused(verdict, "instance")
+
+
+def _command_or_preview(
+    request: Request, named: NamedInstance, command: Command, *, dry_run: bool
+) -> tuple[Commanded, ComingRuns]:
+    """Execute or preview a command that needs the settings. Raises: CoreError: if it was refused."""
+    commanded = command_or_preview(
+        request.ports, named.instance.sid, command, dry_run=dry_run, known=named.instance
+    )
+    unless_refused(None if commanded is None else commanded.verdict, "instance")
+    if commanded is None:
+        raise not_found("instance")
+    return commanded, commanded.coming or ComingRuns()
 
 
 def _events(request: Request, instance: Instance, *kinds: EventKind) -> answers.EventsShape:

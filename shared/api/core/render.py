@@ -14,7 +14,7 @@ from shared.domain.calendar.dates import format_instant
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
-from shared.domain.instance.model import Instance
+from shared.domain.instance.model import Instance, ScheduledCancellation
 from shared.domain.instance.phase import phase_of, reason_of
 from shared.domain.instance.replay import chain, is_refused, last_run, position
 from shared.domain.instance.run import Intent, Refusal, StepError
@@ -138,12 +138,28 @@ def instance_shape(instance: Instance, *, now: datetime) -> answers.InstanceShap
         note=instance.stop_note,
         stoppedAt=None if stop is None else date_text(stop.at),
         stoppedBy=None if stop is None else stop.by,
+        pausedUntil=None if stop is None else date_text(stop.until),
+        resumeRefused=None
+        if stop is None or stop.refused is None
+        else {"date": format_instant(stop.refused.at), "why": stop.refused.why},
+        cancelAt=None if instance.cancellation is None else cancellation_shape(instance.cancellation),
         draining=instance.is_draining,
         drainedAt=None if stop is None else date_text(stop.drained_at),
         heldBy=instance.blocked_by,
         createdBy=instance.origin.created_by,
         createdAt=format_instant(instance.created_at),
         updatedAt=format_instant(instance.updated_at),
+    )
+
+
+@omit_unset
+def cancellation_shape(scheduled: ScheduledCancellation) -> answers.CancelAtShown:
+    """Return a scheduled cancellation."""
+    return answers.CancelAtShown(
+        date=format_instant(scheduled.at),
+        endOfCycle=scheduled.from_cycle is not None,
+        by=scheduled.by,
+        reason=scheduled.note,
     )
 
 
@@ -162,13 +178,21 @@ def schedule_shape(schedule: OwnSchedule) -> answers.ScheduleShown:
     )
 
 
+@omit_unset
 def paused_shape(
-    instance: Instance, head: StrategyHead, saved: SavedSettings | None, *, is_complete: bool, now: datetime
+    instance: Instance,
+    head: StrategyHead,
+    saved: SavedSettings | None,
+    *,
+    is_complete: bool,
+    now: datetime,
+    plan: answers.ComingShape | None = None,
+    dry_run: bool = False,
 ) -> answers.PausedShape:
     """Return a paused instance with its strategy, in the version the instance is on.
 
     ``saved`` is None if the settings of that version cannot be read. Then the answer has none. Otherwise they are as
-    they were sent if ``is_complete``, else without credentials.
+    they were sent if ``is_complete``, else without credentials. ``plan`` is what runs after the pause.
     """
     # The version and its description replace those of the latest version.
     members = {**strategy_shape(head), "version": instance.strategy_version}
@@ -182,7 +206,12 @@ def paused_shape(
             "hash": sealed.hash,
             "encryptedText": sealed.encrypted_text,
         }
-    return {**instance_shape(instance, now=now), "strategy": strategy}
+    return {
+        **instance_shape(instance, now=now),
+        "strategy": strategy,
+        "plan": plan,
+        "dryRun": dry_run or None,
+    }
 
 
 @omit_unset

@@ -7,19 +7,21 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from shared.api.core import answers
-from shared.api.core.render import instance_shape
+from shared.api.core.render import cancellation_shape, instance_shape
 from shared.api.http.shapes import omit_unset
+from shared.application.command_preview import Commanded
 from shared.application.migrate import Migrated
 from shared.domain.calendar.dates import format_instant
 from shared.domain.calendar.public_holidays import holiday_data_version
 from shared.domain.ids import InstanceSid, event_sid
 from shared.domain.instance.event import Event, EventKind
+from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import Instance
 from shared.domain.instance.redated import NotRedated
 from shared.domain.instance.skipped import Skipped
-from shared.domain.instance.verdict import AlreadyThere, Applied
+from shared.domain.instance.verdict import AlreadyThere, Applied, Verdict
 from shared.domain.lifecycle.migrate import PlannedDate
-from shared.domain.planning.forecast import Forecast, Simulated
+from shared.domain.planning.forecast import ComingRun, ComingRuns, Forecast, Simulated
 from shared.domain.strategy.business_day_rules import uses_public_holidays
 from shared.domain.strategy.model import Strategy
 
@@ -75,6 +77,8 @@ def forecast_shape(strategy: Strategy, forecast: Forecast) -> answers.ForecastSh
     ]
     return answers.ForecastShape(
         cycles=cycles,
+        cancelAt=None if forecast.cancellation is None else cancellation_shape(forecast.cancellation),
+        reminders=[_foreseen(event, format_instant) for event in forecast.reminders] or None,
         skipped=_not_run(forecast.skipped, format_instant),
         holidayData=_holiday_data(strategy),
         truncated=forecast.truncated or None,
@@ -197,15 +201,75 @@ def _overdue(event: Event) -> answers.OverdueEvent:
 
 @omit_unset
 def resumed_shape(
-    instance: Instance, late: Sequence[Event], skipped: Skipped | None, *, now: datetime
+    commanded: Commanded, coming: ComingRuns, *, dry_run: bool, now: datetime
 ) -> answers.ResumedShape:
     """Return a resumed instance, with overdue main events that still run, and the cycles that were skipped."""
+    verdict = commanded.verdict
+    skipped = verdict.skipped if isinstance(verdict, Applied) else None
+    late = [run.event for run in coming.runs if run.event.is_main and run.event.date < now]
     return {
-        **instance_shape(instance, now=now),
+        **instance_shape(verdict.instance, now=now),
         "overdueEvents": [_overdue(event) for event in late],
         "skippedCycles": None
         if skipped is None
         else {"first": skipped.first_cycle, "last": skipped.last_cycle},
+        "plan": coming_shape(verdict, coming),
+        "dryRun": dry_run,
+    }
+
+
+@omit_unset
+def coming_shape(verdict: Verdict, coming: ComingRuns) -> answers.ComingShape:
+    """Return what will run after a command, and what will not, be it because of the command or by itself."""
+    records = verdict.records if isinstance(verdict, Applied) else ()
+    instance = verdict.instance
+    ranges = [_range_not_run(record) for record in records if record.skipped_cycles is not None]
+    closed = [record for record in (*records, *coming.dropped) if record.skipped_cycles is None]
+    return {
+        "runs": [_coming_run(instance, run) for run in coming.runs],
+        "skipped": [*ranges, *(_not_run(coming.skipped, format_instant) or [])] or None,
+        "canceledEvents": [_event_not_run(record) for record in closed] or None,
+        "truncated": coming.truncated or None,
+    }
+
+
+@omit_unset
+def _coming_run(instance: Instance, run: ComingRun) -> answers.ComingRunShape:
+    event, move = run.event, run.event.move
+    return {
+        "sid": event_sid(instance.sid, event.seq) if run.is_stored else None,
+        "cycle": event.created_cycle,
+        "task": event.task,
+        "main": event.is_main,
+        "status": event.status,
+        "date": format_instant(event.date),
+        "plannedDate": None if move is None else format_instant(move.planned),
+        "movedBy": None if move is None else move.why,
+        "overdue": run.is_overdue or None,
+    }
+
+
+def _range_not_run(record: EventRecord) -> answers.CyclesNotRun:
+    """Return the cycles that a closed event stands for."""
+    event = record.event
+    first, last = record.skipped_cycles or (event.created_cycle, event.created_cycle)
+    return {
+        "first": first,
+        "last": last,
+        "date": format_instant(event.first_due_at),
+        "until": format_instant(record.skipped_until or event.first_due_at),
+        "why": record.why or "",
+    }
+
+
+def _event_not_run(record: EventRecord) -> answers.EventNotRun:
+    event = record.event
+    return {
+        "sid": event_sid(record.instance_sid, event.seq),
+        "cycle": event.created_cycle,
+        "task": event.task,
+        "date": format_instant(event.date),
+        "why": record.why or "",
     }
 
 

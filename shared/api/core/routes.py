@@ -48,12 +48,17 @@ ROUTES: tuple[Route, ...] = (
     _command("POST /execution-instance/<sid>/events", instances.post_event, _INSTANCE, **_CREATES),
     _read("GET /execution-instance/<sid>/events", history.list_events, _INSTANCE),
     _read("GET /execution-instance/<sid>/explain", history.explain_instance, _INSTANCE),
-    _command("POST /execution-instance/<sid>/pause", instances.pause_instance, _INSTANCE),
+    _command(
+        "POST /execution-instance/<sid>/pause", instances.pause_instance, _INSTANCE, body_is_optional=True
+    ),
     _command(
         "POST /execution-instance/<sid>/resume", instances.resume_instance, _INSTANCE, body_is_optional=True
     ),
     _command("POST /execution-instance/<sid>/migrate", instances.migrate_an_instance, _INSTANCE),
-    _command("POST /execution-instance/<sid>/cancel", instances.cancel_instance, _INSTANCE),
+    _command(
+        "POST /execution-instance/<sid>/cancel", instances.cancel_instance, _INSTANCE, body_is_optional=True
+    ),
+    _command("DELETE /execution-instance/<sid>/cancel", instances.revoke_cancellation, _INSTANCE),
     _command("POST /execution-instance/<sid>/dismiss", problems.dismiss_problems, _INSTANCE),
     _read("GET /problems", problems.list_problems, _NAMED),
     _read("GET /overview", overview.get_overview),

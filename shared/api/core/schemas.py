@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -51,6 +51,21 @@ Day = Annotated[date, PlainValidator(_day), _DATE_FORMS]
 """An instant (``datetime``), or a date without time, which begins in the zone of the strategy."""
 Instant = Annotated[datetime, PlainValidator(_instant), _DATE_FORMS]
 """An instant. A date without time begins in UTC, because the request may be about several strategies."""
+END_OF_CYCLE: Final = "endOfCycle"
+
+
+def _or_end_of_cycle(read: Callable[[object], D]) -> Callable[[object], D | Literal["endOfCycle"]]:
+    return lambda value: END_OF_CYCLE if value == END_OF_CYCLE else read(value)
+
+
+_DATE_OR_END = WithJsonSchema(
+    {"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}, {"const": END_OF_CYCLE}]}
+)
+
+DayOrEndOfCycle = Annotated[date | str, PlainValidator(_or_end_of_cycle(_day)), _DATE_OR_END]
+"""A day as ``Day`` has it, or ``endOfCycle``."""
+InstantOrEndOfCycle = Annotated[datetime | str, PlainValidator(_or_end_of_cycle(_instant)), _DATE_OR_END]
+"""An instant as ``Instant`` has it, or ``endOfCycle``."""
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
 Secret = Annotated[str, StringConstraints(min_length=16, max_length=128)]
 Description = Annotated[str, StringConstraints(max_length=4096)]
@@ -153,10 +168,26 @@ class UpdateInstance(Body):
     dryRun: bool = False  # noqa: N815 - the wire's spelling
 
 
+class PauseInstance(Body):
+    """When the pause ends by itself; null removes that date. If ``dryRun``, nothing is changed."""
+
+    until: Day | None = None
+    dryRun: bool = False  # noqa: N815 - the wire's spelling
+
+
+class CancelInstance(Body):
+    """When the instance is canceled; by default now. ``reason`` goes to the audit trail. ``dryRun`` changes nothing."""
+
+    at: DayOrEndOfCycle | None = None
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
+    dryRun: bool = False  # noqa: N815 - the wire's spelling
+
+
 class ResumeInstance(Body):
-    """The handling of missed dates; by default the strategy decides."""
+    """The handling of missed dates; by default the strategy decides. If ``dryRun``, nothing is changed."""
 
     onResume: Literal["last", "all", "skip", "shift"] | None = None  # noqa: N815 - the wire's spelling
+    dryRun: bool = False  # noqa: N815 - the wire's spelling
 
 
 class MigrateInstance(Body):
@@ -280,6 +311,7 @@ class ProblemsQuery(PageQuery):
             "FAILED_EVENT",
             "CREATE_CYCLE_ERROR",
             "ANSWER_OVERDUE",
+            "RESUME_REFUSED",
             "LATE",
         ]
         | None

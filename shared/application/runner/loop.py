@@ -3,7 +3,7 @@
 Check, claim, check the flags, run step after step, conclude, and check again. Source: docs/design.md section 3.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -30,7 +30,16 @@ from shared.application.runner.report import (
 )
 from shared.application.runner.step import RESERVE, Deadline, TimeLeft, conclude_run, next_step
 from shared.domain.ids import InstanceSid
-from shared.domain.instance.due import SHORT_NOTICE, AnswerOverdue, Due, PlanExpired, Scheduled, next_action
+from shared.domain.instance.due import (
+    SHORT_NOTICE,
+    AnswerOverdue,
+    CancelDue,
+    Due,
+    PlanExpired,
+    ResumeDue,
+    Scheduled,
+    next_action,
+)
 from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.flags import with_pauses
 from shared.domain.instance.journal import EventHistory
@@ -38,7 +47,16 @@ from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import entry_to_refence, position, resumable_history
 from shared.domain.instance.run import Intent, RunEnd
 from shared.domain.instance.verdict import Applied
-from shared.domain.lifecycle.commands import Block, Claim, Finish, GiveBack, NoteOverdue, Unblock
+from shared.domain.lifecycle.commands import (
+    ApplyCancellation,
+    Block,
+    Claim,
+    EndPause,
+    Finish,
+    GiveBack,
+    NoteOverdue,
+    Unblock,
+)
 from shared.domain.lifecycle.decide import decide
 from shared.domain.strategy.model import Strategy
 
@@ -46,6 +64,14 @@ NO_NOTICE = timedelta()
 
 MAX_CHECKS = 100
 """How often an invocation checks the instance before it leaves the rest to another one."""
+
+
+_COMMANDS: Mapping[type[object], EndPause | ApplyCancellation | Finish] = {
+    ResumeDue: EndPause(),
+    CancelDue: ApplyCancellation(),
+    PlanExpired: Finish(),
+}
+"""The command when a date of the instance itself has passed."""
 
 
 def no_report(_: RunReport) -> None:
@@ -92,8 +118,8 @@ def run_due_events(
             case Scheduled(at=due_at) if due_at - now <= min(SHORT_NOTICE, time_left() - RESERVE):
                 ports.clock.sleep((due_at - now).total_seconds())
                 has_waited = True
-            case PlanExpired():
-                instance = _after(ports, instance, Finish())
+            case ResumeDue() | CancelDue() | PlanExpired() as passed:
+                instance = _after(ports, instance, _COMMANDS[type(passed)])
             case AnswerOverdue():
                 instance = _note_overdue(ports, instance, report_overdue)
             case _:
@@ -251,7 +277,9 @@ def _note_overdue(
     return verdict.instance
 
 
-def _after(ports: Ports, instance: Instance, command: Finish | Unblock) -> Instance | None:
+def _after(
+    ports: Ports, instance: Instance, command: Finish | Unblock | EndPause | ApplyCancellation
+) -> Instance | None:
     """Return the instance after a command, or as another writer left it."""
     strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
     verdict = try_commit(ports, strategy, instance, command)

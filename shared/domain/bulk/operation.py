@@ -19,7 +19,7 @@ from shared.domain.instance.event import Resolution
 from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import Waiting
 from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, Refused, Verdict
-from shared.domain.lifecycle.commands import Cancel, CancelTasks, Dismiss, Pause, Resume, Update
+from shared.domain.lifecycle.commands import Cancel, CancelAt, CancelTasks, Dismiss, Pause, Resume, Update
 from shared.domain.lifecycle.takeover import CRASH_WINDOW
 
 BATCH_SIZE = 25
@@ -90,6 +90,7 @@ BulkCommand = (
     Pause
     | Resume
     | Cancel
+    | CancelAt
     | CancelTasks
     | MigrateTo
     | RunWaiting
@@ -348,6 +349,7 @@ _NAMES: Mapping[type[BulkCommand], str] = {
     Pause: "pause",
     Resume: "resume",
     Cancel: "cancel",
+    CancelAt: "cancel",
     CancelTasks: "cancel-tasks",
     MigrateTo: "migrate",
     RunWaiting: "execute",

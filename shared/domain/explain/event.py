@@ -11,7 +11,7 @@ from shared.domain.explain.reasons import Reason
 from shared.domain.instance.downtime import StatusAt
 from shared.domain.instance.event import Event, EventStatus, PausedFor
 from shared.domain.instance.journal import ClosedBy, EventRecord, JournalEntry
-from shared.domain.instance.model import BlockedBy, Instance
+from shared.domain.instance.model import BlockedBy, Instance, ScheduledCancellation
 from shared.domain.instance.run import Ending, Intent, RunEnd
 from shared.domain.steps.history import PastEvent
 
@@ -64,6 +64,7 @@ def explain_event(question: Question, past: PastEvent) -> Finding:
         or _by_status(question, event)
         or _had_failed(question, past)
         or downtime_finding(question.status)
+        or _to_be_canceled(question, past)
         or _waiting(question, past)
     )
 
@@ -77,6 +78,17 @@ def downtime_finding(status: StatusAt) -> Finding | None:
         return replace(flag_finding(downtime.blocked_by), since=downtime.since, until=downtime.until)
     return Finding(
         reason=Reason.PAUSED, since=status.since, until=downtime.until, by=downtime.by, why=downtime.why
+    )
+
+
+def cancellation_finding(scheduled: ScheduledCancellation) -> Finding:
+    """Return the finding that the instance is canceled before something could run."""
+    return Finding(
+        reason=Reason.TO_BE_CANCELED,
+        since=scheduled.scheduled_at,
+        until=scheduled.at,
+        by=scheduled.by,
+        why=scheduled.note,
     )
 
 
@@ -227,6 +239,15 @@ def _paused(question: Question, event: Event, paused_for: PausedFor) -> Finding:
             return replace(pause, reason=Reason.PAUSED, why=pause.why or event.last_error)
         case _:
             assert_never(paused_for)
+
+
+def _to_be_canceled(question: Question, past: PastEvent) -> Finding | None:
+    """Return the scheduled cancellation that keeps an open event from running, or None."""
+    scheduled = question.instance.cancellation
+    is_known = past.record is None and scheduled is not None and scheduled.scheduled_at <= question.at
+    if not is_known or scheduled is None or not question.instance.bars(past.event):
+        return None
+    return cancellation_finding(scheduled)
 
 
 def _waiting(question: Question, past: PastEvent) -> Finding:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from shared.domain.explain.event import (
     Finding,
     Question,
+    cancellation_finding,
     downtime_finding,
     explain_event,
     flag_finding,
@@ -37,16 +38,17 @@ class Evidence:
     """The facts that an explanation is derived from.
 
     ``events`` are open and closed events, at least those around the instant. ``ahead`` are the forecast cycles, at
-    least up to an instant in the future; with ``plan_ends`` they are all that follow. ``blocked_by`` is the flag that
-    is paused now. ``audit`` are entries about the instance from around the instant. ``unread`` says why the settings
-    cannot be read now, if they cannot; nothing is forecast then. With ``has_expired``, events from around the instant
-    are no longer kept.
+    least up to an instant in the future; with ``plan_ends`` they are all that follow. ``reminders`` are leading-up
+    events that run without their cycle. ``blocked_by`` is the flag that is paused now. ``audit`` are entries about the
+    instance from around the instant. ``unread`` says why the settings cannot be read now, if they cannot; nothing is
+    forecast then. With ``has_expired``, events from around the instant are no longer kept.
     """
 
     instance: Instance
     now: datetime
     events: tuple[PastEvent, ...] = ()
     ahead: tuple[ForeseenCycle, ...] = ()
+    reminders: tuple[Event, ...] = ()
     plan_ends: bool = False
     blocked_by: BlockedBy | None = None
     audit: tuple[AuditEntry, ...] = ()
@@ -198,28 +200,35 @@ def _ahead(
     planned.sort(key=lambda planned: not planned.event.is_main)
     flag = None if evidence.blocked_by is None else flag_finding(evidence.blocked_by)
     unread = None if evidence.unread is None else unread_finding(evidence.unread)
-    obstacle = downtime_finding(status) or flag or unread
+    downtime = downtime_finding(status)
+    if downtime is not None and downtime.until is not None and downtime.until <= at:
+        downtime = None  # the pause ends by itself before
+    obstacle = downtime or flag or unread
     events = tuple(
-        EventExplanation(planned=event, finding=_not_yet(event.event, obstacle))
+        EventExplanation(planned=event, finding=_not_yet(instance, event.event, obstacle))
         for event in planned[:MAX_SUBJECTS]
     )
     if events:
         finding = events[0].finding
     elif instance.status.is_final:
         finding = _without_event(evidence, status, at, after)
+    elif instance.cancellation is not None and instance.cancellation.at <= at:
+        finding = cancellation_finding(instance.cancellation)
     else:
         finding = obstacle or _not_forecast(evidence, after)
     return Explanation(at=at, finding=finding, status=status, events=events, before=before, after=after)
 
 
-def _not_yet(event: Event, obstacle: Finding | None) -> Finding:
+def _not_yet(instance: Instance, event: Event, obstacle: Finding | None) -> Finding:
+    if instance.cancellation is not None and instance.bars(event):
+        return cancellation_finding(instance.cancellation)
     if event.status is EventStatus.ONHOLD:
         return Finding(reason=Reason.ONHOLD, since=event.created_at, why=event.problem)
     return obstacle or Finding(reason=Reason.NOT_YET_DUE, until=event.date)
 
 
 def _not_forecast(evidence: Evidence, after: PlannedEvent | None) -> Finding:
-    if after is not None:
+    if after is not None or evidence.instance.cancellation is not None:
         return Finding(reason=Reason.NOT_PLANNED)
     return Finding(reason=Reason.PLAN_ENDED if evidence.plan_ends else Reason.UNKNOWN)
 
@@ -242,6 +251,9 @@ def _all_planned(evidence: Evidence) -> Iterator[PlannedEvent]:
         for event in (*cycle.leading_up, cycle.main):
             if event.seq not in known_seqs:
                 yield PlannedEvent(event=event, cycle=cycle.cycle)
+    for event in evidence.reminders:
+        if event.seq not in known_seqs:
+            yield PlannedEvent(event=event, cycle=event.created_cycle)
 
 
 def _planned(past: PastEvent) -> PlannedEvent:

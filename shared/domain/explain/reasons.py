@@ -50,6 +50,8 @@ class Reason(StrEnum):
     """It is planned for a later date."""
     CREATED_LATER = "CREATED_LATER"
     """It did not exist yet."""
+    TO_BE_CANCELED = "TO_BE_CANCELED"
+    """A scheduled cancellation keeps it from running."""
     NOT_PLANNED = "NOT_PLANNED"
     """Nothing was planned for that time."""
     PLAN_ENDED = "PLAN_ENDED"

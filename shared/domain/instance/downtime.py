@@ -39,7 +39,7 @@ def status_at(instance: Instance, at: datetime, audit: Sequence[AuditEntry] = ()
     stop = instance.stop
     if stop is not None and stop.at <= at:
         is_paused = instance.status is InstanceStatus.PAUSED
-        downtime = Downtime(since=stop.at, by=stop.by, why=stop.note) if is_paused else None
+        downtime = Downtime(since=stop.at, until=stop.until, by=stop.by, why=stop.note) if is_paused else None
         return StatusAt(status=instance.status, since=stop.at, by=stop.by, why=stop.note, downtime=downtime)
     # A pause wins over a block at the same time: ``_downtimes`` lists pauses first.
     past_downtime = next((downtime for downtime in _downtimes(instance) if _covers(downtime, at)), None)
@@ -74,7 +74,8 @@ def record_downtime(
     stop = before.stop
     if stop is not None and before.status is InstanceStatus.PAUSED and after.status is not before.status:
         why = None if stop.note is None else stop.note[:MAX_WHY_CHARACTERS]
-        ended.append(Downtime(since=stop.at, until=now, by=stop.by, why=why))
+        until = now if stop.until is None else min(now, stop.until)
+        ended.append(Downtime(since=stop.at, until=until, by=stop.by, why=why))
     # Only the last ones are kept: the instance must stay within one small item. Older ones are read from the audit.
     return (*before.downtimes, *ended)[-MAX_DOWNTIMES:]
 

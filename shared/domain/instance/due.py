@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from shared.domain.ids import wakeup_name
+from shared.domain.ids import dated_change_name, wakeup_name
 from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus, Lease
 
@@ -49,7 +49,7 @@ class Leased:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scheduled:
-    """The next event is due later, or a runner gave its claim back until then."""
+    """The next event is due later, the status changes by itself later, or a runner gave its claim back until then."""
 
     at: datetime
     wakeup_name: str
@@ -75,7 +75,27 @@ class PlanExpired:
     """The end date has passed and no dated event is left."""
 
 
-NextAction = Idle | Leased | Scheduled | Due | AnswerOverdue | PlanExpired
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeDue:
+    """The end of a pause, which has come."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelDue:
+    """The date of a scheduled cancellation, which has come. What was due before it has run."""
+
+    at: datetime
+
+
+DatedChange = ResumeDue | CancelDue
+"""A change of an instance's status at a date."""
+
+NextRun = Leased | Scheduled | Due | ResumeDue | CancelDue
+"""What a runner must be woken for."""
+
+NextAction = NextRun | Idle | AnswerOverdue | PlanExpired
 """The next action on an instance."""
 
 
@@ -83,36 +103,69 @@ def next_action(instance: Instance, now: datetime) -> NextAction:
     """Return the next action on an instance.
 
     Events run one at a time, in the order of their due dates. If dates are equal, a cycle's main event runs after its
-    leading-up events. The event of a crashed runner comes first. An overdue answer is noted as soon as no event is due.
+    leading-up events. The event of a crashed runner comes first. The status changes by itself when no event is due and
+    none is executing. An overdue answer is noted as soon as nothing else is due.
     """
     action = next_run(instance, now)
-    if isinstance(action, Leased | Due):
+    if isinstance(action, Leased | Due | ResumeDue | CancelDue):
         return action
     expected = answer_expected_at(instance)
     if expected is not None and expected <= now and instance.executing is None:
         return AnswerOverdue(at=expected)
-    if action is not None:
-        return action
     end = ends_at(instance)
-    return PlanExpired() if end is not None and end <= now else Idle()
+    if end is not None and end <= now:
+        return PlanExpired()
+    return action or Idle()
 
 
-def next_run(instance: Instance, now: datetime) -> Leased | Scheduled | Due | None:
-    """Return what happens next to an event that runs or can start by itself, or None if there is none."""
-    running = instance.executing
-    if instance.lease is not None and running is not None:
-        if instance.lease.until > now and instance.lease.given_back is not None:
-            return Scheduled(at=instance.lease.until, wakeup_name=wakeup_name_of(instance, running))
-        if instance.lease.until > now:
-            return Leased(until=instance.lease.until)
-        # The lease has expired although the event has not ended: its runner has crashed, or gave it back.
-        return Due(event=running, abandoned=instance.lease)
-    event = next_event(instance)
-    if event is not None:
-        if event.due_at <= now:
-            return Due(event=event)
+def next_run(instance: Instance, now: datetime) -> NextRun | None:
+    """Return what a runner does next, now or later, or None if nothing runs or changes by itself."""
+    leased = _of_lease(instance, now)
+    if leased is not None:
+        return leased
+    event, change = next_event(instance), next_change(instance)
+    if event is not None and event.due_at <= now:
+        return Due(event=event)
+    if change is not None and change.at <= now:
+        return change
+    # A runner that comes for the first of them schedules the wakeup of the other.
+    if event is not None and (change is None or event.due_at <= change.at):
         return Scheduled(at=event.due_at, wakeup_name=wakeup_name_of(instance, event))
-    return None
+    return change and Scheduled(at=change.at, wakeup_name=dated_change_name(instance.sid, change.at))
+
+
+def _of_lease(instance: Instance, now: datetime) -> Leased | Scheduled | Due | None:
+    """Return what happens next to the event that a runner has claimed, or None if there is none."""
+    running = instance.executing
+    if instance.lease is None or running is None:
+        return None
+    if instance.lease.until > now and instance.lease.given_back is not None:
+        return Scheduled(at=instance.lease.until, wakeup_name=wakeup_name_of(instance, running))
+    if instance.lease.until > now:
+        return Leased(until=instance.lease.until)
+    # The lease has expired although the event has not ended: its runner has crashed, or gave it back.
+    return Due(event=running, abandoned=instance.lease)
+
+
+def next_change(instance: Instance) -> DatedChange | None:
+    """Return the next change of the status at a date, or None. At the same date, the cancellation comes first."""
+    until = instance.stop.until if instance.stop is not None and not instance.status.is_final else None
+    scheduled = instance.cancellation
+    if scheduled is not None and not _ends_first(instance) and (until is None or scheduled.at <= until):
+        return CancelDue(at=scheduled.at)
+    return None if until is None else ResumeDue(at=until)
+
+
+def _ends_first(instance: Instance) -> bool:
+    """Return whether a cancellation at the end of a cycle waits for a main event that has begun.
+
+    A paused instance is canceled at its date all the same: its event could not end.
+    """
+    main, scheduled = instance.main_event, instance.cancellation
+    if main is None or scheduled is None or scheduled.from_cycle is None:
+        return False
+    is_active = instance.status is InstanceStatus.ACTIVE
+    return is_active and main.has_begun and main.created_cycle < scheduled.from_cycle
 
 
 def due_since(instance: Instance, due: Due) -> datetime:
@@ -134,6 +187,12 @@ def next_event(instance: Instance) -> Event | None:
     """Return the event that starts next if nothing changes, or None if no event can start by itself."""
     startable = [event for event in instance.events if instance.lets_start(event)]
     return min(startable, key=_order, default=None)
+
+
+def planned_event(instance: Instance) -> Event | None:
+    """Return the event that would start next if no cancellation were scheduled, or None."""
+    waiting = [event for event in instance.events if instance.waits_to_start(event)]
+    return min(waiting, key=_order, default=None)
 
 
 def answer_expected_at(instance: Instance) -> datetime | None:
@@ -182,16 +241,20 @@ def _backed_off(instance: Instance, at: datetime) -> datetime:
 
 
 def first_run_sweep_at(instance: Instance) -> datetime | None:
-    """Return when the sweeper had to check the next event, or the end of the plan, for the first time.
+    """Return when the sweeper had to check the next event, change of status or end of the plan, for the first time.
 
-    That is without any back-off that followed. Return None if no event can start by itself and no plan ends.
+    That is without any back-off that followed. Return None if nothing runs or changes by itself.
     """
     running = instance.executing
     if instance.lease is not None and running is not None:
         # A lease shorter than the grace leaves the due index as it is, which saves a write per claim.
         return max(_graced(running.due_at), instance.lease.until + SWEEP_MARGIN)
-    event = next_event(instance)
-    return ends_at(instance) if event is None else instance.sweep.schedule_at or _graced(event.due_at)
+    event, change, end = next_event(instance), next_change(instance), ends_at(instance)
+    dates = ([] if event is None else [event.due_at]) + ([] if change is None else [change.at])
+    if not dates:
+        return end
+    first = instance.sweep.schedule_at or _graced(min(dates))
+    return first if end is None else min(first, end)
 
 
 def _graced(at: datetime) -> datetime:
@@ -214,9 +277,9 @@ SHARDS = 16
 
 
 def beyond_horizon(instance: Instance, horizon: timedelta | None, *, now: datetime) -> datetime | None:
-    """Return when to schedule the wakeup of the next event if it lies beyond ``horizon``, else None.
+    """Return when to schedule the next wakeup if it lies beyond ``horizon``, else None.
 
-    That is one horizon before the event, plus up to a quarter of the horizon.
+    That is one horizon before its date, plus up to a quarter of the horizon.
     """
     action = next_run(instance, now)
     if horizon is None or not isinstance(action, Scheduled) or action.at - now <= horizon:
@@ -232,7 +295,10 @@ def partition(instance: Instance) -> str:
     It is the flag's partition if a flag blocks the instance. Otherwise it is the shard's near partition, or its far
     one if the wakeup is not scheduled yet.
     """
-    if instance.blocked_by is None:
+    # A flag does not keep the status from changing, and the sweeper does not read the flag's partition. The job that
+    # releases what a flag blocked leaves paused instances alone, so it need not find this one.
+    is_dated = instance.status is InstanceStatus.PAUSED and next_change(instance) is not None
+    if instance.blocked_by is None or is_dated:
         near = instance.sweep.schedule_at is None
         return swept_partition(instance.shard) if near else far_partition(instance.shard)
     owner = instance.account_id if instance.blocked_by is BlockedBy.QUEUE else instance.strategy_sid

@@ -319,6 +319,11 @@ class Event:
         return self.kind is EventKind.MAIN
 
     @property
+    def is_of_plan(self) -> bool:
+        """Return whether it belongs to a cycle of the plan."""
+        return self.kind in (EventKind.MAIN, EventKind.LEADING_UP)
+
+    @property
     def has_begun(self) -> bool:
         """Return whether a runner has ever claimed it."""
         return self.times.begun_at is not None

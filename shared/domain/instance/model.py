@@ -115,12 +115,23 @@ class Downtime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedResume:
+    """A pause reached its end, and the resume was refused. ``why`` is text for users."""
+
+    at: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stoppage:
     """How an instance that is not ACTIVE was stopped: paused, canceled or completed.
 
     ``reason`` is the class that lists and bulk operations select by; ``note`` is text for users. ``for_event`` is the
     event whose failure or call in doubt paused the instance. ``drained_at`` is when its last running event stopped,
     None while a step is still in flight. ``dismissed_at`` is when an operator dismissed the stop as a problem.
+
+    ``until`` is when a pause ends by itself, None if only a resume ends it. ``refused`` is set if the resume at that
+    date was refused: ``until`` is None then, and the pause waits for a person.
     """
 
     at: datetime
@@ -131,6 +142,23 @@ class Stoppage:
     drained_at: datetime | None = None
     cancel_reason: CancelReason | None = None
     dismissed_at: datetime | None = None
+    until: datetime | None = None
+    refused: RefusedResume | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduledCancellation:
+    """A cancellation that takes effect at a date.
+
+    Events due at ``at`` or later do not start. ``from_cycle`` is the first cycle that does not run, if the instance is
+    canceled at the end of a cycle; None if the caller gave the date. ``by`` and ``note`` are who scheduled it, and why.
+    """
+
+    at: datetime
+    by: str
+    scheduled_at: datetime
+    note: str | None = None
+    from_cycle: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +259,8 @@ class Instance:
 
     ``failed_events`` are closed events that FAILED and need a person, latest last. ``added`` are the last add-event
     requests, which may be repeated. ``operations`` are the last bulk operations that
-    changed it. ``outputs`` holds the latest value of each output of its events.
+    changed it. ``outputs`` holds the latest value of each output of its events. ``cancellation`` is set while the
+    instance is to be canceled at a date.
     """
 
     sid: InstanceSid
@@ -262,6 +291,7 @@ class Instance:
     added: tuple[Added, ...] = ()
     operations: tuple[OperationSid, ...] = ()
     outputs: Mapping[str, Json] = field(default_factory=dict)
+    cancellation: ScheduledCancellation | None = None
 
     def event(self, seq: int) -> Event | None:
         """Return the unfinished event with that number, or None."""
@@ -335,8 +365,9 @@ class Instance:
         return replace(self, events=tuple(e for e in self.events if e.seq not in closed))
 
     def stopped(self, status: InstanceStatus, stop: Stoppage) -> "Instance":
-        """Return the instance PAUSED, CANCELED or COMPLETED."""
-        return replace(self, status=status, stop=stop, updated_at=stop.at)
+        """Return the instance PAUSED, CANCELED or COMPLETED. A final one has no scheduled cancellation."""
+        cancellation = None if status.is_final else self.cancellation
+        return replace(self, status=status, stop=stop, cancellation=cancellation, updated_at=stop.at)
 
     def at_rest(self, *, now: datetime) -> "Instance":
         """Return the instance with the lease released. If it is stopped, ``drained_at`` is set."""
@@ -357,9 +388,33 @@ class Instance:
     def lets_start(self, event: Event) -> bool:
         """Return whether this event starts by itself when it is due.
 
-        An event that waits for an answer starts if the wait has a time limit.
+        An event that waits for an answer starts if the wait has a time limit. An event that a scheduled cancellation
+        bars does not start.
         """
+        return self.waits_to_start(event) and not self.bars(event)
+
+    def waits_to_start(self, event: Event) -> bool:
+        """Return whether this event starts by itself when it is due, unless a scheduled cancellation bars it."""
         # A paused event starts by itself only when the time for its answer is over.
         lapses = event.pause is not None and event.pause.answer_by is not None
         waits = event.status in (EventStatus.PENDING, EventStatus.QUEUED) or lapses
         return waits and self.lets_run(event)
+
+    def bars(self, event: Event) -> bool:
+        """Return whether the scheduled cancellation keeps this event from starting.
+
+        It bars what is due at its date or later, and under ``from_cycle`` the events of that cycle and of later ones
+        that have not begun. A main event of an earlier cycle that has begun is never barred: it ends first.
+        """
+        scheduled = self.cancellation
+        if scheduled is None or event.after_cancellation:
+            return False
+        if scheduled.from_cycle is not None and event.is_of_plan:
+            is_later = event.created_cycle >= scheduled.from_cycle
+            if is_later and not event.has_begun:
+                return True
+            if event.is_main and event.has_begun and not is_later:
+                return False
+        # A run that began late, and continues in another invocation, is due before the date like its first step.
+        continues = event.status is EventStatus.QUEUED and event.has_begun and event.date < scheduled.at
+        return event.due_at >= scheduled.at and not continues

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from shared.domain.ids import StrategySid
-from shared.domain.instance.due import next_event
+from shared.domain.instance.due import planned_event
 from shared.domain.instance.event import Event, EventStatus, PausedFor
 from shared.domain.instance.model import CancelReason, Instance, InstanceStatus
 from shared.domain.instance.reason import Cause, StopReason
@@ -196,12 +196,13 @@ def current_event(instance: Instance) -> Event | None:
     """Return the unfinished event that determines the instance's phase, or None.
 
     That is the executing event, else the first that has begun, else the next that starts by itself, else one on hold.
+    An event that a scheduled cancellation bars counts: until its date, the instance is as it was.
     """
     if instance.executing is not None:
         return instance.executing
     begun = (event for event in instance.events if event.has_begun)
     onhold = (event for event in instance.events if event.status is EventStatus.ONHOLD)
-    return next(begun, None) or next_event(instance) or next(onhold, None)
+    return next(begun, None) or planned_event(instance) or next(onhold, None)
 
 
 def _of_stop(instance: Instance) -> Phase | None:

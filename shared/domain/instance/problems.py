@@ -8,7 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
 
-from shared.domain.instance.due import back_off, next_event
+from shared.domain.calendar.dates import format_instant
+from shared.domain.instance.due import ResumeDue, back_off, next_change, next_event
 from shared.domain.instance.event import Event, EventKind, PausedFor
 from shared.domain.instance.model import FailedEvent, Instance, InstanceStatus
 from shared.domain.instance.reason import Cause, ErrorKind, EventFailure
@@ -32,6 +33,8 @@ class ProblemKind(StrEnum):
     """The instance was canceled because its next cycle could not be dated."""
     ANSWER_OVERDUE = "ANSWER_OVERDUE"
     """The answer to an asynchronous call without a time limit has not come for seven days. Its event waits on."""
+    RESUME_REFUSED = "RESUME_REFUSED"
+    """A pause has reached its end, but the rule for missed dates does not allow the resume."""
     LATE = "LATE"
     """An event is due, and the sweeper's wakeups have had no effect."""
 
@@ -56,7 +59,7 @@ def problems_of(instance: Instance) -> tuple[OpenProblem, ...]:
     """Return the problems of an instance, newest first."""
     paused = (_of_paused(event) or _of_wait(event) for event in instance.events)
     failed = (_of_failed(instance, event) for event in instance.failed_events)
-    others = (_of_lost_event(instance), _of_plan(instance), _of_lateness(instance))
+    others = (_of_lost_event(instance), _of_pause(instance), _of_plan(instance), _of_lateness(instance))
     problems = [problem for problem in (*paused, *failed, *others) if problem is not None]
     return tuple(sorted(problems, key=lambda problem: problem.since, reverse=True))
 
@@ -67,13 +70,21 @@ def problem_at(instance: Instance) -> datetime | None:
 
 
 def late_since(instance: Instance, *, by: datetime) -> OpenProblem | None:
-    """Return the problem of an instance whose event was due ``by`` an instant and has not run, or None."""
+    """Return the problem of an instance whose event, or change of status, was due ``by`` an instant, or None."""
     event = instance.executing or next_event(instance)
-    if event is None or event.due_at > by:
-        return None
     sweeps = instance.sweep.attempts
-    why = f"runners were woken for it {sweeps} times and did not run it" if sweeps else "nothing has run it"
-    return OpenProblem(kind=ProblemKind.LATE, since=event.due_at, why=why, seq=event.seq)
+    if event is not None and event.due_at <= by:
+        why = (
+            f"runners were woken for it {sweeps} times and did not run it" if sweeps else "nothing has run it"
+        )
+        return OpenProblem(kind=ProblemKind.LATE, since=event.due_at, why=why, seq=event.seq)
+    change = next_change(instance)
+    if change is None or change.at > by:
+        return None
+    what = "resume" if isinstance(change, ResumeDue) else "cancellation"
+    why = f"runners were woken {sweeps} times" if sweeps else "nothing has run it"
+    why = f"the {what} at {format_instant(change.at)} has not taken effect: {why}"
+    return OpenProblem(kind=ProblemKind.LATE, since=change.at, why=why)
 
 
 class Remedy(StrEnum):
@@ -95,12 +106,14 @@ class Remedy(StrEnum):
     """Of the event."""
 
 
-def remedies(instance: Instance, problem: OpenProblem) -> tuple[Remedy, ...]:
+def remedies(instance: Instance, problem: OpenProblem) -> tuple[Remedy, ...]:  # noqa: PLR0911 - one arm a kind
     """Return the commands that end a problem. None ends lateness: runners have to run."""
     cancel = () if instance.status.is_final else (Remedy.CANCEL,)
     match problem.kind:
         case ProblemKind.LATE:
             return ()
+        case ProblemKind.RESUME_REFUSED:
+            return (Remedy.RESUME, Remedy.CANCEL)
         case _ if problem.seq is None and not problem.is_final:
             return (Remedy.RESUME, Remedy.CANCEL)
         case ProblemKind.IN_DOUBT:
@@ -211,6 +224,14 @@ _KINDS = {
     Cause.POISONED: ProblemKind.POISONED,
 }
 """The problems for which the engine pauses instances, by the cause of the pause."""
+
+
+def _of_pause(instance: Instance) -> OpenProblem | None:
+    """Return the problem of an instance that stays paused because its resume at a date was refused."""
+    refused = None if instance.stop is None else instance.stop.refused
+    if refused is None or instance.status is not InstanceStatus.PAUSED:
+        return None
+    return OpenProblem(kind=ProblemKind.RESUME_REFUSED, since=refused.at, why=refused.why)
 
 
 def _of_plan(instance: Instance) -> OpenProblem | None:

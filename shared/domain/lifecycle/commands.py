@@ -15,10 +15,21 @@ from shared.domain.strategy.model import Json, OnResume, Strategy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """Start no further event. With ``kill``, a step in flight is interrupted and its late result discarded."""
+    """Start no further event. With ``kill``, a step in flight is interrupted and its late result discarded.
+
+    ``until`` is when the instance resumes by itself. It is changed only if ``sets_until`` is True; None then removes
+    it.
+    """
 
     by: Actor
     kill: bool = False
+    sets_until: bool = False
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndPause:
+    """Resume the instance if its pause has reached its end. A runner's command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +50,29 @@ class Cancel:
     by: Actor
     kill: bool = False
     unless_begun: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelAt:
+    """Cancel the instance at a date. ``at`` None is the end of the current cycle.
+
+    Of two such commands the last one counts.
+    """
+
+    by: Actor
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevokeCancellation:
+    """Remove the scheduled cancellation."""
+
+    by: Actor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyCancellation:
+    """Cancel the instance if the date of its scheduled cancellation has come. A runner's command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,8 +336,12 @@ class NoteOverdue:
 
 Command = (
     Pause
+    | EndPause
     | Resume
     | Cancel
+    | CancelAt
+    | RevokeCancellation
+    | ApplyCancellation
     | Execute
     | AddEvent
     | CancelEvent

@@ -19,15 +19,18 @@ from shared.domain.lifecycle.claim import block, claim, give_back, renew, unbloc
 from shared.domain.lifecycle.commands import (
     AddEvent,
     Apply,
+    ApplyCancellation,
     AwaitAnswer,
     Block,
     Cancel,
+    CancelAt,
     CancelEvent,
     CancelTasks,
     Claim,
     Command,
     Conclude,
     Dismiss,
+    EndPause,
     Execute,
     Finish,
     ForgoAnswer,
@@ -40,6 +43,7 @@ from shared.domain.lifecycle.commands import (
     Renew,
     Resolve,
     Resume,
+    RevokeCancellation,
     Stop,
     TakeAnswer,
     Unblock,
@@ -47,6 +51,7 @@ from shared.domain.lifecycle.commands import (
     Wait,
 )
 from shared.domain.lifecycle.conclude import apply, conclude, stop, wait
+from shared.domain.lifecycle.dated import apply_cancellation, cancel_at, end_pause, revoke_cancellation
 from shared.domain.lifecycle.dismiss import dismiss
 from shared.domain.lifecycle.migrate import migrate
 from shared.domain.lifecycle.pause_resume_cancel import cancel, execute, pause, resolve, resume
@@ -97,6 +102,14 @@ def _dispatch(strategy: Strategy, instance: Instance, command: Command, *, now: 
     match command:
         case Pause():
             return pause(instance, command, now=now)
+        case EndPause():
+            return end_pause(strategy, instance, now=now)
+        case CancelAt():
+            return cancel_at(strategy, instance, command, now=now)
+        case RevokeCancellation():
+            return revoke_cancellation(instance, command, now=now)
+        case ApplyCancellation():
+            return apply_cancellation(strategy, instance, now=now)
         case Resume():
             return resume(strategy, instance, command, now=now)
         case Cancel():
@@ -160,6 +173,7 @@ def _done_before(instance: Instance, command: Command) -> bool:
             Pause(by=by)
             | Resume(by=by)
             | Cancel(by=by)
+            | CancelAt(by=by)
             | CancelTasks(by=by)
             | Migrate(by=by)
             | Execute(by=by)

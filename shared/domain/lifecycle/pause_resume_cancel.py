@@ -4,10 +4,11 @@ Source: docs/contracts/core.md section 3.8; docs/design.md sections 3.6, 3.7 and
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
-from shared.domain.errors import DateError
+from shared.domain.calendar.dates import format_instant
+from shared.domain.errors import DateError, Problem
 from shared.domain.ids import EventSid
 from shared.domain.instance.event import Event, EventStatus, PausedFor, RunProgress
 from shared.domain.instance.journal import ClosedBy
@@ -36,35 +37,53 @@ from shared.domain.planning.plan import (
 )
 from shared.domain.strategy.model import OnResume, Strategy
 
+MAX_AHEAD = timedelta(days=3653)
+"""How far ahead a pause may end, and a cancellation be scheduled: ten years."""
+
+
+def date_problem(at: datetime, pointer: str, *, now: datetime) -> Problem | None:
+    """Return the problem of a date at which the status is to change, or None."""
+    if at <= now:
+        return Problem(pointer=pointer, rule="range", message="must be after now")
+    if at - now > MAX_AHEAD:
+        return Problem(pointer=pointer, rule="range", message="must be at most ten years ahead")
+    return None
+
 
 def pause(instance: Instance, command: Pause, *, now: datetime) -> Verdict:
     """Pause the instance: its events keep their state and do not start. A running one stops after its current step.
 
     If the engine or a controller has paused it before, the pause becomes the operator's: neither ``resolve`` nor a
-    redrive ends it any more, and no bulk operation finds it by the former reason.
+    redrive ends it any more, and no bulk operation finds it by the former reason. Of an operator's pause, only the end
+    can change.
     """
-    match instance.status:
-        case InstanceStatus.ACTIVE:
-            drained_at = now if instance.lease is None else None
-            by = command.by
-            reason = StopReason(cause=Cause.OPERATOR, detail=by.name)
-            stop = Stoppage(at=now, by=by.name, reason=reason, note=by.reason, drained_at=drained_at)
-            change = _killed(instance.stopped(InstanceStatus.PAUSED, stop), command.kill, now=now)
-            return audited(instance, change, command="pause", by=command.by, now=now)
-        case InstanceStatus.PAUSED:
-            earlier = instance.stop
-            if earlier is None or earlier.reason.cause is Cause.OPERATOR:
-                return _killed_again(instance, command.kill, command, now=now)
-            # The dates that were missed count from the first pause.
-            taken_over = replace(instance, stop=_operators(earlier, command.by), updated_at=now)
-            change = _killed(taken_over, command.kill, now=now)
-            return audited(instance, change, command="pause", by=command.by, now=now)
-        case InstanceStatus.CANCELED | InstanceStatus.COMPLETED:
-            return Refused(
-                instance=instance, why=f"the instance is {instance.status.value}", rule=RefusalRule.STATE
-            )
-        case _:
-            assert_never(instance.status)
+    if instance.status.is_final:
+        return Refused(
+            instance=instance, why=f"the instance is {instance.status.value}", rule=RefusalRule.STATE
+        )
+    problem = None if command.until is None else date_problem(command.until, "/until", now=now)
+    if problem is not None:
+        why = f"until {problem.message}"
+        return Refused(instance=instance, why=why, rule=RefusalRule.INPUT, problems=(problem,))
+    earlier, by = instance.stop, command.by
+    if command.sets_until:
+        until = "null" if command.until is None else format_instant(command.until)
+        by = replace(by, options=(*by.options, f"until={until}"))
+    if instance.status is InstanceStatus.PAUSED:
+        # The dates that were missed count from the first pause.
+        stop = None if earlier is None else _changed_pause(earlier, command)
+        if stop == earlier:
+            return _killed_again(instance, command.kill, command, now=now)
+        paused = replace(instance, stop=stop, updated_at=now)
+    else:
+        drained_at = now if instance.lease is None else None
+        reason = StopReason(cause=Cause.OPERATOR, detail=by.name)
+        stop = Stoppage(
+            at=now, by=by.name, reason=reason, note=by.reason, drained_at=drained_at, until=command.until
+        )
+        paused = instance.stopped(InstanceStatus.PAUSED, stop)
+    change = _killed(paused, command.kill, now=now)
+    return audited(instance, change, command="pause", by=by, now=now)
 
 
 def cancel(strategy: Strategy, instance: Instance, command: Cancel, *, now: datetime) -> Verdict:
@@ -90,7 +109,7 @@ def cancel(strategy: Strategy, instance: Instance, command: Cancel, *, now: date
 
 
 def resume(strategy: Strategy, instance: Instance, command: Resume, *, now: datetime) -> Verdict:
-    """Make the instance ACTIVE again, and apply the rule for missed dates."""
+    """Make the instance ACTIVE again, and apply the rules for missed dates."""
     match instance.status:
         case InstanceStatus.ACTIVE:
             return AlreadyThere(instance=instance)
@@ -115,6 +134,9 @@ def execute(instance: Instance, command: Execute, *, now: datetime) -> Verdict:
             # A waiting retry has no first action: it starts a new run and has no delay to skip.
             is_delayed = event.status is EventStatus.PENDING and event.progress.first_action is not None
             called = queued(event, now=now)
+            if instance.bars(called):
+                why = "the instance is canceled before the event runs; revoke the cancellation first"
+                return Refused(instance=instance, why=why, rule=RefusalRule.STATE)
             called = replace(called, progress=replace(called.progress, delay_skipped=is_delayed))
             if event.status is EventStatus.ONHOLD:
                 called = replace(called, times=replace(called.times, left_onhold_at=now))
@@ -180,7 +202,7 @@ def apply_resume(
     by: Actor,
     now: datetime,
 ) -> Verdict:
-    """Return the verdict on an instance made ACTIVE again, after the rule for missed dates."""
+    """Return the verdict on an instance made ACTIVE again, after the rules for missed dates."""
     active = replace(active, plan=replace(active.plan, on_late=on_late or before.plan.on_late))
     policy = resume_rule(strategy, active)
     if policy is OnResume.SHIFT and is_dated_by_cron(strategy.definition, before):
@@ -215,7 +237,13 @@ def _caught_up(change: Change, *, now: datetime) -> Change:
 
 
 def _late_plan(
-    strategy: Strategy, before: Instance, active: Instance, on_late: OnResume, *, by: Actor, now: datetime
+    strategy: Strategy,
+    before: Instance,
+    active: Instance,
+    on_late: OnResume,
+    *,
+    by: Actor,
+    now: datetime,
 ) -> Replanned:
     if on_late is OnResume.SHIFT:
         paused_for = now - (now if before.stop is None else before.stop.at)
@@ -254,6 +282,15 @@ def queued(event: Event, *, now: datetime) -> Event:
     """Return the event QUEUED by an operator or an answer; earlier crashes no longer count."""
     called = event.queued(now=now)
     return replace(called, progress=replace(called.progress, crashes=0, give_backs=0))
+
+
+def _changed_pause(stop: Stoppage, command: Pause) -> Stoppage:
+    """Return a pause after another command to pause: an operator's, with the end that the command sets."""
+    if stop.reason.cause is not Cause.OPERATOR:
+        stop = _operators(stop, command.by)
+    if command.sets_until and (stop.until != command.until or stop.refused is not None):
+        stop = replace(stop, until=command.until, refused=None)
+    return stop
 
 
 def _operators(stop: Stoppage, by: Actor) -> Stoppage:

@@ -4,23 +4,30 @@ The dates come from the functions with which the engine plans.
 Source: docs/contracts/core.md section 1.1 (S4) and section 5; docs/design.md section 4.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from shared.domain.calendar.dates import format_instant
 from shared.domain.errors import InvalidInputError
 from shared.domain.ids import InstanceSid
-from shared.domain.instance.event import Event, EventKind
-from shared.domain.instance.model import CancelReason, Instance, Origin
+from shared.domain.instance.due import CancelDue, next_change
+from shared.domain.instance.event import Event, EventKind, EventStatus
+from shared.domain.instance.journal import ClosedBy, EventRecord
+from shared.domain.instance.model import CancelReason, Instance, Origin, ScheduledCancellation
 from shared.domain.instance.skipped import Skipped
 from shared.domain.instance.verdict import Change
-from shared.domain.planning.closing import lifecycle_events
+from shared.domain.planning.closing import close_all, lifecycle_events
 from shared.domain.planning.cycles import MAX_MISSED_DATES, CycleError
-from shared.domain.planning.plan import Replanned, catch_up, plan_next
+from shared.domain.planning.offset_dates import MAIN_OVERDUE
+from shared.domain.planning.plan import Replanned, catch_up, cycle_failed, overdue_leading_ups, plan_next
 from shared.domain.planning.start import NewInstance, blank_instance, first_planned, start_problems
 from shared.domain.strategy.model import Json, Strategy
 from shared.expressions import Spending, spending
 from shared.expressions.limits import FORESIGHT_SECONDS
+
+_BEYOND = 2
+"""How many cycles after now the answer to a command shows: the next one, and the one after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +60,16 @@ class Forecast:
 
     ``skipped`` are the cycles before and between them that will not run. ``truncated`` says that there are fewer cycles
     than could be, because the expressions took too much time together.
+
+    ``cancellation`` is set if no cycle follows because the instance is canceled then. ``reminders`` are the leading-up
+    events that still run before it, although their cycle does not.
     """
 
     cycles: tuple[ForeseenCycle, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     truncated: bool = False
+    cancellation: ScheduledCancellation | None = None
+    reminders: tuple[Event, ...] = ()
 
 
 def simulate(
@@ -99,8 +111,8 @@ def simulate(
 def forecast(strategy: Strategy, instance: Instance, *, cycles: int, now: datetime) -> Forecast:
     """Return the coming cycles of an instance, the open one first, as if each ran on its date.
 
-    Missed dates fall under their rule, as if a paused instance were resumed now. There are no cycles if the plan has
-    ended.
+    Missed dates fall under their rule, as if a paused instance were resumed when its pause ends, or now if it has no
+    end. There are no cycles if the plan has ended, and none after a scheduled cancellation.
     """
     return _forecast(strategy, instance, None, most=cycles, now=now)
 
@@ -115,6 +127,11 @@ def forecast_until(
 def _forecast(
     strategy: Strategy, instance: Instance, until: datetime | None, *, most: int, now: datetime
 ) -> Forecast:
+    until_resumed = None if instance.stop is None else instance.stop.until
+    if until_resumed is not None:
+        if isinstance(next_change(instance), CancelDue):
+            return Forecast(cancellation=instance.cancellation)
+        now = max(now, until_resumed)
     with spending(FORESIGHT_SECONDS) as spent:
         caught_up = _caught_up(strategy, instance, now=now)
         if caught_up is None:
@@ -146,6 +163,114 @@ def overdue(strategy: Strategy, instance: Instance, *, now: datetime) -> tuple[E
     return tuple(cycle.main for cycle in foreseen.cycles if cycle.main.date < now)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComingRun:
+    """An event that will run. ``is_stored`` is False if its cycle is not planned yet.
+
+    ``is_overdue`` means that it has not begun although its date has passed.
+    """
+
+    event: Event
+    is_stored: bool
+    is_overdue: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComingRuns:
+    """What an instance will run, and the cycles before and between that will not run.
+
+    ``runs`` are its unfinished events, each missed date that still runs, the next cycle, and the one after that; if a
+    cancellation is scheduled, everything before it. An event that waits for an operator is among them, with its status.
+    ``dropped`` are unfinished events that close without a run. ``truncated`` means that there are too many cycles, or
+    that the expressions took too much time for all of them.
+    """
+
+    runs: tuple[ComingRun, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    dropped: tuple[EventRecord, ...] = ()
+    truncated: bool = False
+
+
+def coming_runs(strategy: Strategy, instance: Instance, *, now: datetime) -> ComingRuns:
+    """Return what the instance will run if each run succeeds on its date; overdue ones run one after another.
+
+    A paused instance is treated as if it were resumed when its pause ends, or now if it has no end.
+    """
+    until_resumed = None if instance.stop is None else instance.stop.until
+    if until_resumed is not None:
+        if isinstance(next_change(instance), CancelDue):
+            return ComingRuns(dropped=_dropped(instance, instance.events, now=now))
+        now = max(now, until_resumed)
+    planned = Replanned(change=Change(instance=instance))
+    if not instance.status.is_final:
+        try:
+            planned = catch_up(strategy, instance, now=now)
+        except CycleError as error:
+            planned = Replanned(change=cycle_failed(strategy, instance, error, now=now))
+    change = planned.change
+    doomed = overdue_leading_ups(change.instance, now=now)
+    change = change.then(
+        close_all(change.instance, doomed, now=now, why=MAIN_OVERDUE, cause=ClosedBy.LATE_PLAN)
+    )
+    planned, after = replace(planned, change=change), change.instance
+    foreseen = Forecast(skipped=() if planned.skipped is None else (planned.skipped,))
+    if not after.status.is_final:
+        foreseen = _with_next_cycles(strategy, planned, now=now)
+    barred = [event for event in after.events if after.bars(event)]
+    dropped = (*change.records, *_dropped(after, barred, now=now))
+    after = after.without(frozenset(event.seq for event in barred))
+    unfinished = [event for event in after.events if not after.status.is_final or after.lets_run(event)]
+    later = [cycle for cycle in foreseen.cycles if cycle.main not in unfinished]
+    return ComingRuns(
+        runs=(
+            *(
+                ComingRun(
+                    event=event,
+                    is_stored=instance.event(event.seq) is not None,
+                    is_overdue=_is_overdue(event, now),
+                )
+                for event in unfinished
+            ),
+            *(
+                ComingRun(event=event, is_stored=False, is_overdue=_is_overdue(event, now))
+                for cycle in later
+                for event in (*cycle.leading_up, cycle.main)
+            ),
+            *(
+                ComingRun(event=event, is_stored=False, is_overdue=_is_overdue(event, now))
+                for event in foreseen.reminders
+                if event not in unfinished
+            ),
+        ),
+        skipped=foreseen.skipped,
+        dropped=tuple(record for record in dropped if record.skipped_cycles is None),
+        truncated=foreseen.truncated,
+    )
+
+
+def _with_next_cycles(strategy: Strategy, planned: Replanned, *, now: datetime) -> Forecast:
+    """Return the missed cycles that still run and the next ones, or all before a scheduled cancellation."""
+    most, scheduled = MAX_MISSED_DATES + _BEYOND, planned.change.instance.cancellation
+    until = now if scheduled is None else max(now, scheduled.at)
+    with spending() as spent:
+        found, _ = _foreseen(strategy, planned, most, now=now, until=until, beyond=_BEYOND, spent=spent)
+    is_cut = scheduled is not None and len(found.cycles) == most
+    return replace(found, truncated=found.truncated or is_cut)
+
+
+def _dropped(instance: Instance, events: Sequence[Event], *, now: datetime) -> tuple[EventRecord, ...]:
+    """Return the records of the events that a scheduled cancellation closes without a run."""
+    scheduled = instance.cancellation
+    if scheduled is None:
+        return ()
+    why = f"the instance is canceled at {format_instant(scheduled.at)}"
+    return close_all(instance, events, now=now, why=why, cause=ClosedBy.INSTANCE).records
+
+
+def _is_overdue(event: Event, now: datetime) -> bool:
+    return event.status is EventStatus.PENDING and not event.has_begun and event.date < now
+
+
 def _why_ended(after: Instance) -> str | None:
     """Return why no further cycle follows, or None if one does."""
     if after.cancel_reason is CancelReason.CREATE_CYCLE_ERROR:
@@ -161,15 +286,25 @@ def _foreseen(
     now: datetime,
     spent: Spending,
     until: datetime | None = None,
+    beyond: int = 1,
 ) -> tuple[Forecast, Instance]:
-    """Return up to ``cycles`` cycles, the open one first, as if each ran on its date; and the instance after them."""
+    """Return up to ``cycles`` cycles, the open one first, as if each ran on its date; and the instance after them.
+
+    With ``until``, the last one is the ``beyond``-th cycle due after that date, before any retry.
+    """
     foreseen: list[ForeseenCycle] = []
+    cancellation: ScheduledCancellation | None = None
+    reminders: tuple[Event, ...] = ()
     at, instance, skipped = now, planned.change.instance, [planned.skipped]
     # Without time, callbacks fail, and the dates that their failure leads to are not those of the plan.
     while not spent.is_exhausted and (main := instance.main_event) is not None and len(foreseen) < cycles:
-        if until is not None and foreseen and foreseen[-1].main.date > until:
+        if until is not None and len(foreseen) >= beyond and foreseen[-beyond].main.first_due_at > until:
             break
         leading = tuple(event for event in instance.events if event.kind is EventKind.LEADING_UP)
+        if instance.bars(main):
+            cancellation = instance.cancellation
+            reminders = tuple(event for event in leading if not instance.bars(event))
+            break
         foreseen.append(ForeseenCycle(cycle=instance.plan.cycle, main=main, leading_up=leading))
         at = max(at, main.date)
         planned = plan_next(strategy, replace(instance, events=()), now=at)
@@ -180,4 +315,11 @@ def _foreseen(
     if instance.main_event is not None:
         skipped.pop()
     not_run = tuple(one for one in skipped if one is not None)
-    return Forecast(cycles=tuple(foreseen), skipped=not_run, truncated=truncated), instance
+    found = Forecast(
+        cycles=tuple(foreseen),
+        skipped=not_run,
+        truncated=truncated,
+        cancellation=cancellation,
+        reminders=reminders,
+    )
+    return found, instance

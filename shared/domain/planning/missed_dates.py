@@ -73,7 +73,8 @@ def _pauses(strategy: Strategy, instance: Instance) -> Iterator[tuple[datetime, 
         # A block begins when a runner finds the flag, which is after the date.
         yield downtime.since if downtime.blocked_by is None else downtime.since - GRACE, downtime.until
     if instance.stop is not None and instance.status is InstanceStatus.PAUSED:
-        yield instance.stop.at, None
+        # If the engine is late, dates after the end of the pause are not of the pause.
+        yield instance.stop.at, instance.stop.until
     if instance.blocked is not None:
         main, since = instance.main_event, instance.blocked.since - GRACE
         yield since if main is None or main.has_begun else min(since, main.date), None

@@ -99,7 +99,8 @@ def continue_plan(strategy: Strategy, instance: Instance, *, now: datetime) -> R
     date = first_cycle if instance.plan.moment is None else following
     try:
         coming = date(strategy, instance, now=now)
-        ahead = outlook(strategy, instance, coming, now=now, rule_for=missed_rules(strategy, instance))
+        by, rule_for = _missed_by(instance, now), missed_rules(strategy, instance)
+        ahead = outlook(strategy, instance, coming, now=by, rule_for=rule_for)
     except CycleError as error:
         return Replanned(change=cycle_failed(strategy, instance, error, now=now))
     return continue_from(strategy, instance, ahead, now=now)
@@ -129,20 +130,20 @@ def catch_up(
 
     ``paused`` is the instance before a resume, and ``by`` the actor of the resume. Raises: CycleError.
     """
-    rule_for = missed_rules(strategy, instance, paused=paused)
+    rule_for, missed_by = missed_rules(strategy, instance, paused=paused), _missed_by(instance, now)
     unchanged = Replanned(change=Change(instance=instance))
     main, moment = instance.main_event, instance.plan.moment
     if main is None or moment is None or main.has_begun or main.status is not EventStatus.PENDING:
         return unchanged
     rule = rule_for(main.date)
-    if main.date >= now or rule.value is OnResume.ALL:
+    if main.date >= missed_by or rule.value is OnResume.ALL:
         return unchanged
     must_go = rule.value is OnResume.SKIP and rule.is_of_pause
     # Unless the event must be skipped, an error in the date after it is no reason to give it up.
     coming, later = _later(strategy, instance, now=now, needed=must_go)
-    if not must_go and not _is_replaced(rule, later, rule_for, now=now):
+    if not must_go and not _is_replaced(rule, later, rule_for, now=missed_by):
         return unchanged
-    ahead = outlook(strategy, instance, coming, now=now, rule_for=rule_for, missed=(main.date,))
+    ahead = outlook(strategy, instance, coming, now=missed_by, rule_for=rule_for, missed=(main.date,))
     last = ahead.skipped
     skipped = Skipped(
         task=main.task,
@@ -155,6 +156,11 @@ def catch_up(
         why=missed_under(rule_for, [main.date]) if last is None else last.why,
     )
     return _replace_main(strategy, instance, main, skipped, ahead.coming, now=now, by=by)
+
+
+def _missed_by(instance: Instance, now: datetime) -> datetime:
+    """Return before when a date was missed: what a scheduled cancellation bars is not missed."""
+    return now if instance.cancellation is None else min(now, instance.cancellation.at)
 
 
 def _is_replaced(rule: MissedRule, later: CycleDate | None, rule_for: RuleFor, *, now: datetime) -> bool:

@@ -42,7 +42,7 @@ from shared.domain.access import Role
 from shared.domain.calendar.dates import Anchor
 from shared.domain.errors import DateError, StoredShapeError
 from shared.domain.instance.event import Event, EventKind, EventStatus, PausedFor, Resolution
-from shared.domain.instance.model import BlockedBy, CancelReason, InstanceStatus
+from shared.domain.instance.model import BlockedBy, CancelReason, InstanceStatus, Sweep
 from shared.domain.instance.run import Ending, Path, StepError
 from tests import full
 from tests.factories import changed
@@ -173,7 +173,7 @@ class TestItems:
                 "S": f"exhausted:http-402#{full.STRATEGY}#2026-01-01T10:30:15.001Z#{full.SID}",
             },
             "problemShard": {"S": "acme#5"},
-            "problemAt": {"S": f"2026-01-09T10:30:15.000Z#{full.SID}"},
+            "problemAt": {"S": f"2026-01-12T10:30:15.000Z#{full.SID}"},
             "referenceKey": {"S": "acme#order-4711"},
             "attribute1": {"S": 'acme#["memberId","m-1"]'},
             "attribute2": {"S": 'acme#["monthlyFee","39"]'},
@@ -182,8 +182,22 @@ class TestItems:
         }
 
     def test_an_instance_without_sweep_has_no_sweep_entry(self) -> None:
-        item = instance_item(replace(full.INSTANCE, lease=None))
+        stop = None if full.INSTANCE.stop is None else replace(full.INSTANCE.stop, until=None)
+        item = instance_item(replace(full.INSTANCE, lease=None, cancellation=None, stop=stop))
         assert not {"sweepPartition", "sweepAt"} & set(item)
+
+    @pytest.mark.parametrize("is_canceled", [False, True])
+    def test_a_paused_instance_has_a_sweep_entry_for_its_next_date(self, is_canceled: bool) -> None:  # noqa: FBT001 - a case
+        """The pause ends on 11 January; the cancellation is on 28 January."""
+        instance = replace(full.INSTANCE, lease=None, sweep=Sweep())
+        if is_canceled:
+            stop = None if instance.stop is None else replace(instance.stop, until=None)
+            instance = replace(instance, stop=stop)
+        item = instance_item(instance)
+        day = "28" if is_canceled else "11"
+        # The queue blocks it, but the sweeper must find it.
+        assert item["sweepPartition"] == {"S": "13"}
+        assert item["sweepAt"] == {"S": f"2026-01-{day}T10:33:15.000Z"}
 
     def test_a_journal_entry_item_has_its_keys(self) -> None:
         item = entry_item(full.INSTANCE, full.ENTRY)

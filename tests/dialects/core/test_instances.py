@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared.domain.ids import InstanceSid
 from tests.dialects.core.client import GYM, MEMBER, WATER, Client
 from tests.domain.strategy.definitions import minimal
 
@@ -364,6 +365,44 @@ class TestPauseResumeCancel:
         assert status == 200
         assert answer["status"] == "ACTIVE"
         assert answer["skippedCycles"] == {"first": 1, "last": 3}
+
+    def test_the_dry_run_of_a_resume_answers_the_same_and_changes_nothing(self, client: Client) -> None:
+        sid = client.one()
+        client("POST", f"/execution-instance/{sid}/pause")
+        client.ports.clock.at += timedelta(days=100)
+        before = client.ports.instances.load(InstanceSid(sid))
+        woken, body = list(client.ports.wakeups.invoked), {"onResume": "last"}
+
+        status, preview = client("POST", f"/execution-instance/{sid}/resume", {**body, "dryRun": True})
+
+        assert client.ports.instances.load(InstanceSid(sid)) is before
+        assert (len(client.ports.instances.audit), client.ports.wakeups.invoked) == (1, woken)
+        answer = client("POST", f"/execution-instance/{sid}/resume", body)[1]
+        assert (status, preview) == (200, {**answer, "dryRun": True})
+        assert answer["dryRun"] is False
+
+    def test_a_resume_lists_what_will_run_and_what_will_not(self, client: Client) -> None:
+        sid = client.one()
+        client("POST", f"/execution-instance/{sid}/pause")
+        client.ports.clock.at += timedelta(days=100)
+
+        plan = client("POST", f"/execution-instance/{sid}/resume", {"onResume": "last"})[1]["plan"]
+
+        assert [(run["cycle"], run["date"][:10], run.get("overdue")) for run in plan["runs"]] == [
+            (4, "2026-04-01", True),
+            (5, "2026-05-01", None),
+            (6, "2026-06-01", None),
+        ]
+        assert [name in run for run in plan["runs"] for name in ("sid",)] == [True, False, False]
+        assert [(skipped["first"], skipped["last"]) for skipped in plan["skipped"]] == [(1, 3)]
+
+    def test_a_dry_run_is_refused_like_the_command(self, client: Client) -> None:
+        sid = client.one()
+        client("POST", f"/execution-instance/{sid}/cancel")
+
+        status, answer = client("POST", f"/execution-instance/{sid}/resume", {"dryRun": True})
+
+        assert (status, answer["message"]) == (409, ["the instance is CANCELED"])
 
     def test_a_resume_with_an_unknown_answer_is_refused(self, client: Client) -> None:
         sid = client.one()

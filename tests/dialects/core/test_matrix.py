@@ -52,6 +52,7 @@ MATRIX: dict[str, tuple[str, Any]] = {
     "POST /execution-instance/{one}/resume": ("401 401 403 200 200 404 403", None),
     "POST /execution-instance/{one}/migrate": ("401 401 403 200 200 404 403", {"version": 1}),
     "POST /execution-instance/{one}/cancel": ("401 401 403 200 200 404 403", None),
+    "DELETE /execution-instance/{one}/cancel": ("401 401 403 200 200 404 403", None),
     "POST /execution-instance/{one}/dismiss": ("401 401 403 200 200 404 403", {"comment": "no"}),
     "GET /overview": ("401 401 200 200 200 200 200", None),
     "GET /problems?strategyId={shop}": ("401 401 200 200 200 404 403", None),

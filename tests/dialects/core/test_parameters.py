@@ -127,6 +127,7 @@ HOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 LATE, EARLY = "2026-01-01T12:02:30Z", "2025-01-01T00:00:00Z"
 DATES = Pair("2026-02-01T12:00:00Z", "2026-03-01T12:00:00Z")
 TEXTS = ("a text", "another text")
+UNTIL = ("2026-06-01", "2026-06-02T12:00:00Z")
 STATUSES = (["ACTIVE"], ["PAUSED"])
 
 TABLE: Mapping[str, Mapping[str, Pair]] = {
@@ -193,7 +194,16 @@ TABLE: Mapping[str, Mapping[str, Pair]] = {
         "data": Pair({"a": "1"}, {"a": "2"}, {"task": "mail"}),
         "manualTrigger": Pair(one=True, other=False, beside={"task": "mail"}),
     },
-    "POST /execution-instance/{two}/pause": {"?include": Pair("settings", MISSING)},
+    "POST /execution-instance/{two}/pause": {
+        "?include": Pair("settings", MISSING),
+        "until": Pair(*UNTIL),
+        "dryRun": Pair(one=True, other=False, beside={"until": UNTIL[0]}),
+    },
+    "POST /execution-instance/{one}/cancel": {
+        "at": Pair(UNTIL[0], "endOfCycle"),
+        "reason": Pair(*TEXTS),
+        "dryRun": Pair(one=True, other=False, beside={}),
+    },
     "POST /execution-instance/{failed}/dismiss": {"comment": Pair(*TEXTS)},
     "GET /overview": _list(),
     "GET /problems": _list(
@@ -203,7 +213,10 @@ TABLE: Mapping[str, Mapping[str, Pair]] = {
     ),
     "GET /execution-instance/{one}/events": _list(),
     "GET /execution-instance/{one}/explain": {"?at": Pair(EARLY, DATES.one)},
-    "POST /execution-instance/{two}/resume": {"onResume": Pair("all", "skip")},
+    "POST /execution-instance/{two}/resume": {
+        "onResume": Pair("all", "skip"),
+        "dryRun": Pair(one=True, other=False),
+    },
     "POST /execution-instance/{one}/migrate": {
         "version": Pair(1, 2),
         "dryRun": Pair(one=True, other=False, beside={"version": 2}),
@@ -240,6 +253,8 @@ TABLE: Mapping[str, Mapping[str, Pair]] = {
         "SelectFolder.createdTo": _select({**IN_FOLDER, "createdTo": LATE}, IN_FOLDER),
         "PauseMany.name": _command("pause", "resume"),
         "ResumeMany.name": _select({"ids": ["{two}"]}, {"ids": ["{three}"]}, "resume"),
+        "PauseMany.until": _command(*({"name": "pause", "until": date} for date in UNTIL)),
+        "CancelMany.at": _command(*({"name": "cancel", "at": date} for date in (UNTIL[0], "endOfCycle"))),
         "CancelMany.name": _command("cancel", "pause"),
         "CancelTasksOfMany.name": _command({"name": "cancel-tasks", "tasks": ["mail"]}, "pause"),
         "MigrateMany.name": _command({"name": "migrate", "version": 2}, "pause"),
@@ -300,7 +315,8 @@ def effect(account: Account, place: str, name: str, value: Any, beside: Mapping[
     assert status in (200, 201), (status, answer)
     after = stored_items(client)
     # The instance is paused already, so its pause stores nothing either.
-    if method == "GET" or path.endswith(("/validate", "/simulate-execution", "/pause")):
+    is_pause = path.endswith("/pause") and name == "?include"
+    if is_pause or method == "GET" or path.endswith(("/validate", "/simulate-execution")):
         assert after == before
         # What is only repeated proves nothing.
         repeated = (name.removeprefix("?"), "nextCursor")

@@ -16,6 +16,7 @@ from shared.domain.lifecycle.commands import (
     Apply,
     Block,
     Cancel,
+    CancelAt,
     CancelEvent,
     CancelTasks,
     Execute,
@@ -61,13 +62,14 @@ def ask(of: Life, when: str, *, now: str, blocked_by: BlockedBy | None = None) -
         past_event(of.instance, seq, replace(of.event_history(seq), record=closed.get(seq)))
         for seq in range(1, of.instance.next_seq)
     )
-    ahead = forecast_until(of.strategy, of.instance, max(request, present), most=FAR, now=present).cycles
+    ahead = forecast_until(of.strategy, of.instance, max(request, present), most=FAR, now=present)
     known = Evidence(
         instance=of.instance,
         now=present,
         events=tuple(event for event in finding if event is not None),
-        ahead=ahead,
-        plan_ends=len(ahead) < FAR,
+        ahead=ahead.cycles,
+        reminders=ahead.reminders,
+        plan_ends=len(ahead.cycles) < FAR,
         blocked_by=blocked_by,
         audit=tuple(of.audit),
     )
@@ -664,6 +666,68 @@ class TestUnknown:
             None,
             "canceled by an operator",
         )
+
+
+class TestToBeCanceled:
+    """A scheduled cancellation keeps events from running, now and in the future."""
+
+    def test_an_event_that_does_not_run_is_explained_by_the_cancellation(self) -> None:
+        of = life(strategy(reminded(days=3)), new("2026-02-10"))
+        of.applied(CancelAt(by=BOB), at("2026-02-01"))
+        found = ask(of, "2026-02-08", now="2026-02-08")
+        assert reason(found) == "TO_BE_CANCELED"
+        assert (found.finding.since, found.finding.until) == (at("2026-02-01"), at("2026-02-10"))
+        assert (found.finding.by, found.finding.why) == ("bob", "moving house")
+
+    def test_before_the_command_the_event_was_merely_not_due(self) -> None:
+        of = life(strategy(reminded(days=3)), new("2026-02-10"))
+        of.applied(CancelAt(by=BOB), at("2026-02-01"))
+        assert reason(ask(of, "2026-01-31T12:00", now="2026-02-08")) == "NOT_PLANNED"
+
+    def test_a_future_date_of_the_open_cycle_is_explained_by_the_cancellation(self) -> None:
+        of = life(strategy(reminded(days=3)), new("2026-02-10"))
+        of.applied(CancelAt(by=BOB), at("2026-02-01"))
+        assert reason(ask(of, "2026-02-10", now="2026-02-01")) == "TO_BE_CANCELED"
+
+    def test_a_date_after_the_cancellation_is_explained_by_it(self) -> None:
+        of = life(strategy(), new("2026-02-10"))
+        of.applied(CancelAt(by=BOB, at=at("2026-04-01")), at("2026-02-01"))
+        assert reason(ask(of, "2026-03-10", now="2026-02-01")) == "NOT_YET_DUE"
+        assert reason(ask(of, "2026-03-20", now="2026-02-01")) == "NOT_PLANNED"
+        assert reason(ask(of, "2026-05-10", now="2026-02-01")) == "TO_BE_CANCELED"
+
+    def test_a_reminder_without_its_cycle_is_planned(self) -> None:
+        of = life(strategy(reminded(days=3)), new("2026-02-10"))
+        of.applied(CancelAt(by=BOB, at=at("2026-04-08")), at("2026-02-01"))
+        found = ask(of, "2026-04-07", now="2026-02-01")
+        assert reason(found) == "NOT_YET_DUE"
+        assert found.events[0].planned.event.task == "remind"
+
+    def test_a_reminder_of_the_open_cycle_is_named_once(self) -> None:
+        of = life(strategy(reminded(days=3)), new("2026-02-10"))
+        of.applied(CancelAt(by=BOB, at=at("2026-02-09")), at("2026-02-01"))
+        assert len(ask(of, "2026-02-07", now="2026-02-01").events) == 1
+
+    def test_a_closed_event_is_explained_by_its_end(self) -> None:
+        of = begun(life(strategy(reminded(days=3)), new("2026-02-10")), "2026-02-07T00:00", DONE)
+        of.applied(CancelAt(by=BOB), at("2026-02-08"))
+        assert reason(ask(of, "2026-02-07", now="2026-02-09")) == "RAN"
+
+
+class TestPausedUntil:
+    """A pause with an end explains only what falls into it."""
+
+    def test_a_pause_is_explained_with_its_end(self) -> None:
+        of = life(strategy(), new("2026-02-10"))
+        of.applied(Pause(by=BOB, sets_until=True, until=at("2026-03-01")), at("2026-02-01"))
+        found = ask(of, "2026-02-10", now="2026-02-11")
+        assert (reason(found), found.finding.until) == ("PAUSED", at("2026-03-01"))
+        assert reason(ask(of, "2026-02-20", now="2026-02-11")) == "PAUSED"
+
+    def test_a_date_after_its_end_is_not_yet_due(self) -> None:
+        of = life(strategy(), new("2026-02-10"))
+        of.applied(Pause(by=BOB, sets_until=True, until=at("2026-03-01")), at("2026-02-01"))
+        assert reason(ask(of, "2026-03-10", now="2026-02-01")) == "NOT_YET_DUE"
 
 
 class TestConcurrentChange:

@@ -16,3 +16,8 @@ class TestTotality:
     @given(seed=st.integers(0, 1_000_000), steps=st.integers(1, 80))
     def test_every_life_stays_sound(self, seed: int, steps: int) -> None:
         RandomLife.begun(seed).lead(steps)
+
+    @settings(max_examples=150, deadline=None)
+    @given(seed=st.integers(0, 1_000_000), steps=st.integers(1, 80))
+    def test_every_life_whose_status_changes_at_dates_stays_sound(self, seed: int, steps: int) -> None:
+        RandomLife.begun(seed, is_dated=True).lead(steps)

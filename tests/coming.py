@@ -1,0 +1,85 @@
+"""What the answer to a command says will run, against what runs when the engine goes on."""
+
+from datetime import datetime
+
+from shared.domain.calendar.dates import format_instant
+from shared.domain.instance.due import next_event
+from shared.domain.instance.event import Event, EventKind, EventStatus
+from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.lifecycle.commands import Resume
+from shared.domain.planning.forecast import ComingRuns, coming_runs
+from tests.lifecycle_factories import ANN, Life, at, succeeded
+
+MAX_RUNS = 3000
+END_OF_TIME = at("9000-01-01")
+
+Row = tuple[str, int, str]
+"""A run: its task, its cycle and its date."""
+
+
+def rows(coming: ComingRuns) -> list[str]:
+    """Return what will run, as ``2 bill 2026-03-01 00:00``, with ``late`` after it if it is overdue."""
+    return [
+        f"{run.event.created_cycle} {run.event.task} {format_instant(run.event.date)[:16].replace('T', ' ')}"
+        f"{' late' if run.is_overdue else ''}"
+        for run in coming.runs
+    ]
+
+
+def ranges(coming: ComingRuns) -> list[tuple[int, int]]:
+    """Return the cycles that will not run."""
+    return [(skipped.first_cycle, skipped.last_cycle) for skipped in coming.skipped]
+
+
+def starts_alone(instance: Instance) -> bool:
+    """Return whether every event of the instance runs without an operator, an answer or a runner that has it."""
+    starts = (EventStatus.PENDING, EventStatus.QUEUED)
+    return instance.lease is None and all(event.status in starts for event in instance.events)
+
+
+def assert_foreseen(life: Life, now: datetime) -> ComingRuns:
+    """Assert that what is foreseen now is what runs, and what does not; every run succeeds on its date."""
+    coming = coming_runs(life.strategy, life.instance, now=now)
+    mains = [run.event for run in coming.runs if run.event.is_main]
+    # Beyond the last cycle shown, nothing is said. If the plan ends before, everything is.
+    last = mains[-1] if len(mains) > 1 else None
+    earlier = len(life.records)
+    ran = engine_goes_on(life, now, None if last is None else last.created_cycle)
+    until = END_OF_TIME if last is None else last.date
+    assert rows_before(until, ran) == rows_before(until, [run.event for run in coming.runs])
+    closed = [record for record in life.records[earlier:] if record.event.status is EventStatus.CANCELED]
+    skipped = [record.skipped_cycles for record in closed if record.skipped_cycles is not None]
+    assert [pair for pair in skipped if pair in ranges(coming)] == ranges(coming)
+    dropped = {record.event.seq for record in coming.dropped}
+    assert dropped <= {record.event.seq for record in closed}
+    return coming
+
+
+def rows_before(until: datetime, events: list[Event]) -> list[Row]:
+    """Return all runs of main events, and those of others before an instant."""
+    return sorted(_row(event) for event in events if event.is_main or event.date < until)
+
+
+def engine_goes_on(life: Life, now: datetime, last_cycle: int | None) -> list[Event]:
+    """Run everything up to a cycle, a paused instance resumed first. Return what has run, except on-cancel events."""
+    ran: list[Event] = []
+    if life.instance.status is InstanceStatus.PAUSED:
+        life.applied(Resume(by=ANN), now)
+    for _ in range(MAX_RUNS):
+        event = next_event(life.instance)
+        if event is None:
+            break
+        now = max(now, event.due_at)
+        life.claim(event, now)
+        running = life.instance.executing
+        # Without a claimed event the instance was repaired instead.
+        if running is not None:
+            ran += [] if running.kind is EventKind.ON_CANCEL else [running]
+            life.conclude(succeeded(), now)
+            if running.is_main and running.created_cycle == last_cycle:
+                break
+    return ran
+
+
+def _row(event: Event) -> Row:
+    return event.task, event.created_cycle, format_instant(event.date)

@@ -1,0 +1,192 @@
+"""What will run after a command, as its answer and its dry run say. Source: docs/decisions/0062."""
+
+import random
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dev.memory.evaluator import SlowEvaluator
+from shared.domain.instance.due import next_event
+from shared.domain.instance.event import EventStatus
+from shared.domain.instance.model import InstanceStatus
+from shared.domain.instance.run import Ending
+from shared.domain.lifecycle.commands import AddEvent, Cancel, Pause, Resume
+from shared.domain.planning.forecast import coming_runs
+from shared.domain.strategy.model import Json, OnResume, Strategy
+from shared.expressions import use_evaluator
+from tests.coming import assert_foreseen, ranges, rows, starts_alone
+from tests.lifecycle_factories import (
+    ANN,
+    DAILY,
+    Life,
+    at,
+    calendar,
+    ended,
+    life,
+    new,
+    reminded,
+    retries,
+    strategy,
+    succeeded,
+)
+from tests.lifecycle_walks import RandomLife
+
+
+def any_strategy(rng: random.Random) -> Strategy:
+    """Return a strategy with random dates: rhythms, reminders, callbacks, business days and rules."""
+    every: Json = rng.choice(
+        [
+            {"unit": "days", "amount": 1},
+            {"unit": "days", "amount": 7},
+            {"unit": "months", "amount": 1},
+            {"unit": "hours", "amount": 30},
+        ]
+    )
+    more: dict[str, Any] = {}
+    if rng.random() < 0.4:
+        more["nextCycleDateCallback"] = rng.choice(
+            ["cycle % 3 == 0 ? date + duration('30h') : date", "addDays(date, -1, 'UTC')"]
+        )
+    if rng.random() < 0.4:
+        more["businessDays"] = {"convention": rng.choice(["following", "preceding", "modifiedFollowing"])}
+    one = reminded(days=rng.choice([0, 1, 3, 40]), late=rng.random() < 0.5, scheduleAfter=every, **more)
+    return strategy(
+        one,
+        retry=retries(rng.choice([1, 3])),
+        onResume=rng.choice(["last", "all", "skip"]),
+        parts={"onCreateTasks": [{"task": "greet"}]},
+    )
+
+
+def any_life(rng: random.Random) -> tuple[Life, Any]:
+    """Return a life somewhere in its plan, and the instant: cycles have run, or retry, or were missed."""
+    now = at("2026-01-30") + timedelta(hours=rng.randint(0, 100))
+    request = replace(new(), start_date=now - timedelta(days=rng.choice([0, 0, 20])))
+    if rng.random() < 0.3:
+        request = replace(request, end_date=now + timedelta(days=rng.choice([3, 40, 100])))
+    of = life(any_strategy(rng), request, now=now.strftime("%Y-%m-%dT%H:%M"))
+    for _ in range(rng.randint(0, 6)):
+        event = next_event(of.instance)
+        if event is None:
+            break
+        now = max(now, event.due_at)
+        of.claim(event, now)
+        if of.instance.executing is not None:
+            retried = of.running.is_main and rng.random() < 0.3
+            of.conclude(ended(Ending.RETRY, now) if retried else succeeded(), now)
+    if rng.random() < 0.2 and not of.instance.status.is_final:
+        of.decide(AddEvent(task="part", by=ANN, date=now + timedelta(days=rng.choice([0, 9]))), now)
+    if rng.random() < 0.6:
+        of.decide(Pause(by=ANN), now)
+        now += timedelta(hours=rng.choice([0, 1, 30, 24 * 15, 24 * 70]))
+    return of, now
+
+
+class TestItRunsSo:
+    """ "The list equals the ledger afterwards"."""
+
+    @settings(max_examples=200, deadline=None)
+    @given(seed=st.integers(0, 10_000_000))
+    def test_what_is_foreseen_at_any_time_runs(self, seed: int) -> None:
+        of, now = any_life(random.Random(seed))
+        assert_foreseen(of, now)
+
+    @settings(max_examples=200, deadline=None)
+    @given(seed=st.integers(0, 10_000_000), rule=st.sampled_from([None, *OnResume]))
+    def test_what_a_resume_foresees_runs(self, seed: int, rule: OnResume | None) -> None:
+        of, now = any_life(random.Random(seed))
+        of.decide(Resume(by=ANN, on_late=rule), now)
+        assert_foreseen(of, now)
+
+    @settings(max_examples=150, deadline=None)
+    @given(seed=st.integers(0, 1_000_000), steps=st.integers(1, 60))
+    def test_in_any_state(self, seed: int, steps: int) -> None:
+        one = RandomLife.begun(seed).lead(steps)
+        one.of.decide(Resume(by=ANN), one.now)
+        if one.of.instance.status is InstanceStatus.ACTIVE and starts_alone(one.of.instance):
+            assert_foreseen(one.of, one.now)
+
+
+class TestWhatIsListed:
+    """Unfinished events, missed dates that still run, the next cycle and the one after it."""
+
+    def test_a_reminder_and_two_cycles(self) -> None:
+        of = life(strategy(reminded()), new("2026-01-31"))
+        of.run(of.main, at("2026-01-31"))
+        coming = assert_foreseen(of, at("2026-02-01"))
+        assert rows(coming) == [
+            "2 remind 2026-02-25 00:00",
+            "2 bill 2026-02-28 00:00",
+            "3 remind 2026-03-28 00:00",
+            "3 bill 2026-03-31 00:00",
+        ]
+        assert [run.is_stored for run in coming.runs] == [True, True, False, False]
+
+    @pytest.mark.parametrize(
+        ("rule", "runs", "skipped"),
+        [
+            (OnResume.LAST, ["3 bill 2026-02-02 00:00 late", "4 bill 2026-02-03 00:00"], [(2, 2)]),
+            (
+                OnResume.ALL,
+                [
+                    "2 bill 2026-02-01 00:00 late",
+                    "3 bill 2026-02-02 00:00 late",
+                    "4 bill 2026-02-03 00:00",
+                    "5 bill 2026-02-04 00:00",
+                ],
+                [],
+            ),
+            (OnResume.SKIP, ["4 bill 2026-02-03 00:00", "5 bill 2026-02-04 00:00"], [(2, 3)]),
+        ],
+    )
+    def test_a_paused_instance_as_if_it_were_resumed(
+        self, rule: OnResume, runs: list[str], skipped: list[tuple[int, int]]
+    ) -> None:
+        of = life(strategy(calendar(DAILY), onResume=rule.value), new("2026-01-31"))
+        of.run(of.main, at("2026-01-31"))
+        of.applied(Pause(by=ANN), at("2026-01-31T10:00"))
+        coming = assert_foreseen(of, at("2026-02-02T12:00"))
+        assert rows(coming)[: len(runs)] == runs
+        assert ranges(coming) == skipped
+
+    def test_a_reminder_whose_main_event_is_overdue_too_is_dropped(self) -> None:
+        of = life(strategy(reminded(days=1)), new("2026-02-10"), now="2026-02-01")
+        of.applied(Pause(by=ANN), at("2026-02-02"))
+        of.applied(Resume(by=ANN), at("2026-02-11"))
+        coming = assert_foreseen(of, at("2026-02-11"))
+        assert rows(coming)[0] == "1 bill 2026-02-10 00:00 late"
+        assert [(record.event.task, record.why) for record in coming.dropped] == [
+            ("remind", "skipped: its main event is overdue too")
+        ]
+
+    def test_a_plan_that_ends(self) -> None:
+        of = life(strategy(), new("2026-01-31", end_date="2026-02-01"))
+        assert rows(assert_foreseen(of, at("2026-01-31"))) == ["1 bill 2026-01-31 00:00"]
+
+    def test_an_event_on_hold_is_never_late(self) -> None:
+        of = life(strategy(manualTrigger=True), new("2026-01-31"))
+        coming = coming_runs(of.strategy, of.instance, now=at("2026-02-02"))
+        assert next((run.event.status, run.is_overdue) for run in coming.runs) == (EventStatus.ONHOLD, False)
+
+    def test_a_canceled_instance_runs_its_last_task_only(self) -> None:
+        of = life(strategy(parts={"onCancelTasks": [{"task": "part"}]}), new("2026-02-10"), now="2026-02-01")
+        of.applied(Cancel(by=ANN), at("2026-02-02"))
+        assert rows(coming_runs(of.strategy, of.instance, now=at("2026-02-02"))) == [
+            "1 part 2026-02-02 00:00"
+        ]
+
+    def test_a_plan_whose_next_date_fails(self) -> None:
+        of = life(strategy(calendar(runOnCycle=1), onResume="skip"), new("2026-02-10"), now="2026-02-01")
+        of.applied(Pause(by=ANN), at("2026-02-02"))
+        coming = coming_runs(of.strategy, of.instance, now=at("2026-02-11"))
+        assert (coming.runs, [record.event.task for record in coming.dropped]) == ((), ["bill"])
+
+    def test_a_plan_that_takes_too_long_to_compute(self) -> None:
+        of = life(strategy(calendar(DAILY, nextCycleDateCallback="date"), onResume="all"), new("2026-01-31"))
+        use_evaluator(SlowEvaluator(0.15))
+        coming = coming_runs(of.strategy, of.instance, now=at("2026-03-31"))
+        assert (coming.truncated, rows(coming)[0]) == (True, "1 bill 2026-01-31 00:00 late")
