@@ -199,6 +199,7 @@ class InstanceMembers(TypedDict):
     endDate: NotRequired[Date | None]
     executionDate: NotRequired[Date | None]
     executionDay: NotRequired[int | None]
+    cyclesToSkip: NotRequired[int | None]
     plannedDate: NotRequired[Date | None]
     nextEvent: NotRequired[NextEvent | None]
     cancelReason: NotRequired[CancelReason | None]
@@ -274,6 +275,14 @@ class ComingShape(TypedDict):
     skipped: NotRequired[list[CyclesNotRun] | None]
     canceledEvents: NotRequired[list[EventNotRun] | None]
     truncated: NotRequired[bool | None]
+
+
+class MovedShape(TypedDict):
+    """The result of a command that moves or skips dates, or of its dry run."""
+
+    executionInstance: InstanceShape
+    plan: ComingShape
+    dryRun: bool
 
 
 class ResumedShape(InstanceShape):
@@ -599,6 +608,8 @@ class CommandShown(TypedDict):
                     "retry",
                     "resolve",
                     "update",
+                    "reschedule",
+                    "skip",
                     "dismiss",
                 ]
             }
@@ -606,6 +617,9 @@ class CommandShown(TypedDict):
     ]
     onResume: NotRequired[OnResume | None]
     version: NotRequired[int]
+    date: NotRequired[Date]
+    keepAnchor: NotRequired[bool]
+    cycles: NotRequired[int]
     tasks: NotRequired[list[str]]
     kill: NotRequired[bool | None]
     unlessBegun: NotRequired[bool | None]
