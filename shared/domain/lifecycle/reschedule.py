@@ -72,12 +72,12 @@ def _with_main_moved(
     if main.date == command.date and (command.keep_anchor or moment.at == command.date):
         return AlreadyThere(instance=instance)
     moment = moment if command.keep_anchor else moment_at(command.date, strategy.definition.zone)
-    moved = _with_main_at(instance, main, moment, command)
-    lost = _lost_cycle(strategy, instance, moved, now=now)
+    lost = _lost_cycle(strategy, instance, command, now=now)
     if lost is not None:
         why = f"cycle {lost.cycle} is due on {format_instant(lost.due)} and would not run; choose an earlier date, "
         why += "or skip this cycle and reschedule the next one"
         return Refused(instance=instance, why=why, rule=RefusalRule.SHIFT)
+    moved = _with_main_at(instance, main, moment, command)
     return _with_leading_ups(strategy, moved, main, command, moment, now=now)
 
 
@@ -159,24 +159,19 @@ def _with_main_at(instance: Instance, main: Event, moment: Moment, command: Resc
     return replace(instance.with_event(moved), plan=replace(plan, on_late=None))
 
 
-def _lost_cycle(strategy: Strategy, before: Instance, moved: Instance, *, now: datetime) -> CycleDate | None:
-    """Return the next cycle if it would coincide with the moved one and not run, else None."""
+def _lost_cycle(
+    strategy: Strategy, instance: Instance, command: Reschedule, *, now: datetime
+) -> CycleDate | None:
+    """Return the next cycle that runs if it would coincide with the open one after the move, else None."""
+    if not command.keep_anchor:
+        return None
+    # The plan after the move is not computed: a dense one may have thousands of cycles up to the date.
     try:
-        coming = _next_run(strategy, before, now=now)
+        following_cycle = following(strategy, instance, now=now)
+        coming = outlook(strategy, instance, following_cycle, now=now, on_late=OnResume.ALL).coming
     except CycleError:
         return None  # the move is not the reason
-    if coming is None:
-        return None
-    try:
-        after = _next_run(strategy, moved, now=now)
-    except CycleError:
-        return coming
-    return coming if after is None or after.cycle > coming.cycle else None
-
-
-def _next_run(strategy: Strategy, instance: Instance, *, now: datetime) -> CycleDate | None:
-    coming = following(strategy, instance, now=now)
-    return outlook(strategy, instance, coming, now=now, on_late=OnResume.ALL).coming
+    return coming if coming is not None and coming.due <= command.date else None
 
 
 def _with_leading_ups(

@@ -380,7 +380,7 @@ class TestACycleThatWouldNotRun:
     def test_dates_that_fail_are_no_reason(self) -> None:
         monthly(calendar(runOnCycle=1)).applied(to("2026-05-10"), NOW)
 
-    def test_so_many_that_no_date_is_found(self) -> None:
+    def test_a_dense_plan_loses_many(self) -> None:
         of = monthly(by_cron("0 0 * * *"))
         assert refused(of, to("2036-02-10")).rule is RefusalRule.SHIFT
 
