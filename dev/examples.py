@@ -198,6 +198,8 @@ def _plans(story: Story) -> None:
     story.record("get_forecast", sid, query={"cycles": "2"})
     story.record("list_events", sid)
     story.record("explain_instance", sid, query={"at": "2026-01-01T12:00:00.000Z"})
+    story.record("reschedule_event", sid, body={"date": "2026-02-09T08:00:00.000Z", "dryRun": True})
+    story.record("skip_cycles", sid, body={"cycles": 1, "dryRun": True})
     story.record("migrate_an_instance", sid, body={"version": 1, "dryRun": True})
     by_hand = {"task": "send-refill", "date": "2026-01-10T08:00:00.000Z", "manualTrigger": True}
     added = story.record("post_event", sid, body=by_hand)["sid"]

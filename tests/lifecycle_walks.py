@@ -35,9 +35,11 @@ from shared.domain.lifecycle.commands import (
     RecordSweep,
     Redrive,
     Renew,
+    Reschedule,
     Resolve,
     Resume,
     RevokeCancellation,
+    Skip,
     Stop,
     TakeAnswer,
     Unblock,
@@ -288,6 +290,9 @@ class RandomLife:
             self._answer(),
             CancelTasks(tasks=tuple(self.rng.sample(["bill", "remind", "greet", "part"], 2)), by=ANN),
             self._update(),
+            self._reschedule(seq),
+            self._reschedule(seq),
+            Skip(by=ANN, cycles=self.rng.choice([1, 2, 101]), key=self.rng.choice([None, "k-3"]), body="b-3"),
             Resolve(
                 seq=self.rng.choice(doubtful or [seq]), resolution=self.rng.choice(list(Resolution)), by=ANN
             ),
@@ -332,6 +337,14 @@ class RandomLife:
             onhold=self.rng.random() < 0.3,
             key=self.rng.choice([None, "k-1", "k-2"]),
             body=self.rng.choice(["b-1", "b-2"]),
+        )
+
+    def _reschedule(self, seq: int) -> Reschedule:
+        return Reschedule(
+            by=ANN,
+            seq=self.rng.choice([None, None, seq]),
+            date=self.now + self.rng.choice([timedelta(hours=-1), timedelta(hours=5), timedelta(days=3)]),
+            keep_anchor=self.rng.random() < 0.6,
         )
 
     def _update(self) -> Update:

@@ -276,6 +276,10 @@ class TestRequests:
             "resume an instance": ask("POST", f"{one}/resume"),
             "preview a migration": ask("POST", f"{one}/migrate", {"version": 1, "dryRun": True}),
         }
+        moved = {"date": (NOON + timedelta(days=2)).isoformat()}
+        measured["preview a reschedule"] = ask("POST", f"{one}/reschedule", {**moved, "dryRun": True})
+        measured["reschedule the next date"] = ask("POST", f"{one}/reschedule", moved)
+        measured["skip a cycle"] = ask("POST", f"{one}/skip")
         by_hand = {"task": "send-refill", "manualTrigger": True}
         measured["add an event"] = ask("POST", f"{one}/events", by_hand)
         added = requests("GET", f"{one}/get-tasks")[-1]["sid"]

@@ -427,6 +427,7 @@ def _active() -> Sequence[Golden]:
             active(MOVED, plan=Plan(moment=MOMENT, moved_to=at(30))),
             "due:13",
         ),
+        golden("cycles-to-skip", active(PLANNED, plan=Plan(moment=MOMENT, to_skip=2)), "due:13"),
         golden(
             "dated-in-another-zone",
             active(PLANNED, plan=Plan(moment=MOMENT, dated_in="Asia/Manila")),

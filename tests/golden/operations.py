@@ -13,9 +13,11 @@ from shared.domain.bulk.operation import (
     ItemOutcome,
     ItemResult,
     MigrateTo,
+    RescheduleNext,
     ResolveDoubt,
     RetryFailed,
     RunWaiting,
+    SkipNext,
 )
 from shared.domain.bulk.release import ReleaseJob
 from shared.domain.bulk.selection import (
@@ -37,7 +39,15 @@ from shared.domain.instance.model import BlockedBy, InstanceStatus
 from shared.domain.instance.phase import Phase, PhaseRange, Waiting
 from shared.domain.instance.reason import Cause
 from shared.domain.instance.verdict import Actor, AuditEntry
-from shared.domain.lifecycle.commands import Cancel, CancelAt, CancelTasks, Dismiss, Pause, Resume, Update
+from shared.domain.lifecycle.commands import (
+    Cancel,
+    CancelAt,
+    CancelTasks,
+    Dismiss,
+    Pause,
+    Resume,
+    Update,
+)
 from shared.domain.strategy.flag import Flag
 from shared.domain.strategy.model import OnResume
 from tests.engines import Stores
@@ -150,6 +160,10 @@ COMMANDS: dict[str, BulkCommand] = {
         by=BY, description="d", attributes={"a": None, "b": [1]}, sets_end_date=True, end_date=at(6)
     ),
     "dismiss": Dismiss(until=at(7), by=BY),
+    "reschedule": RescheduleNext(date=at(8), by=BY),
+    "reschedule-rhythm": RescheduleNext(date=at(8), keep_anchor=False, by=BY),
+    "skip": SkipNext(by=BY),
+    "skip-several": SkipNext(cycles=2, by=BY),
 }
 
 

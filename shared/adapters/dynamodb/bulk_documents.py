@@ -9,9 +9,11 @@ from shared.domain.bulk.operation import (
     ItemOutcome,
     ItemResult,
     MigrateTo,
+    RescheduleNext,
     ResolveDoubt,
     RetryFailed,
     RunWaiting,
+    SkipNext,
 )
 from shared.domain.bulk.selection import (
     Cursor,
@@ -97,6 +99,17 @@ UPDATE = Shape(
     },
 )
 
+RESCHEDULE = Shape(
+    RescheduleNext,
+    {
+        "by": Member("by", ACTOR),
+        "date": Member("date", INSTANT),
+        "keep_anchor": Member("keepAnchor", FLAG),
+    },
+)
+
+SKIP = Shape(SkipNext, {"by": Member("by", ACTOR), "cycles": Member("cycles", WHOLE)})
+
 DISMISS = Shape(Dismiss, {"by": Member("by", ACTOR), "until": Member("until", INSTANT)})
 
 BULK_COMMAND = either(
@@ -110,6 +123,8 @@ BULK_COMMAND = either(
     retry=(RetryFailed, RETRY_FAILED),
     resolve=(ResolveDoubt, RESOLVE_DOUBT),
     update=(Update, UPDATE),
+    reschedule=(RescheduleNext, RESCHEDULE),
+    skip=(SkipNext, SKIP),
     dismiss=(Dismiss, DISMISS),
 )
 

@@ -339,6 +339,7 @@ PLAN = Shape(
         "end_date": Member("end", INSTANT),
         "has_ended": Member("planEnded", FLAG),
         "on_late": Member("onLate", named(OnResume)),
+        "to_skip": Member("toSkip", WHOLE),
     },
 )
 

@@ -220,6 +220,7 @@ class InstanceMembers(TypedDict):
     endDate: NotRequired[Date | None]
     executionDate: NotRequired[Date | None]
     executionDay: NotRequired[int | None]
+    cyclesToSkip: NotRequired[int | None]
     plannedDate: NotRequired[Date | None]
     nextEvent: NotRequired[NextEvent | None]
     cancelReason: NotRequired[CancelReason | None]
@@ -302,6 +303,14 @@ class PausedShape(InstanceShape):
     strategy: PausedStrategy
     plan: NotRequired[ComingShape | None]
     dryRun: NotRequired[bool | None]
+
+
+class MovedShape(TypedDict):
+    """The result of a command that moves or skips dates, or of its dry run."""
+
+    executionInstance: InstanceShape
+    plan: ComingShape
+    dryRun: bool
 
 
 class ResumedShape(InstanceShape):
@@ -663,6 +672,8 @@ class CommandShown(TypedDict):
                     "retry",
                     "resolve",
                     "update",
+                    "reschedule",
+                    "skip",
                     "dismiss",
                 ]
             }
@@ -672,6 +683,9 @@ class CommandShown(TypedDict):
     until: NotRequired[Date | None]
     at: NotRequired[DateOrEndOfCycle]
     version: NotRequired[int]
+    date: NotRequired[Date]
+    keepAnchor: NotRequired[bool]
+    cycles: NotRequired[int]
     tasks: NotRequired[list[str]]
     kill: NotRequired[bool | None]
     removesUntil: NotRequired[bool | None]

@@ -20,12 +20,14 @@ from shared.api.core.bulk_schemas import (
     DismissMany,
     MigrateMany,
     PauseMany,
+    RescheduleMany,
     ResolveMany,
     ResumeMany,
     RetryMany,
     Selected,
     SelectFound,
     SelectIds,
+    SkipMany,
     UpdateMany,
 )
 from shared.api.core.bulk_selection import selection_of
@@ -43,8 +45,10 @@ from shared.domain.bulk.operation import (
     BulkStatus,
     MigrateTo,
     OperationCommand,
+    RescheduleNext,
     ResolveDoubt,
     RetryFailed,
+    SkipNext,
 )
 from shared.domain.bulk.selection import (
     Selection,
@@ -190,7 +194,7 @@ def _date_problems(body: BeginOperation, *, now: datetime) -> Iterable[Problem]:
             yield problem
 
 
-def _command(sent: BeginOperation, by: Actor, *, now: datetime) -> BulkCommand:
+def _command(sent: BeginOperation, by: Actor, *, now: datetime) -> BulkCommand:  # noqa: C901 - one arm a command
     command: BulkCommand
     match sent.command:
         case PauseMany(until=until):
@@ -210,6 +214,10 @@ def _command(sent: BeginOperation, by: Actor, *, now: datetime) -> BulkCommand:
             command = ResolveDoubt(by=by, resolution=Resolution(decision))
         case UpdateMany(attributes=attributes):
             command = Update(by=by, attributes=attributes)
+        case RescheduleMany(date=date, keepAnchor=keep_anchor):
+            command = RescheduleNext(date=date, keep_anchor=keep_anchor, by=by)
+        case SkipMany(cycles=cycles):
+            command = SkipNext(cycles=cycles, by=by)
         case DismissMany():
             command = Dismiss(until=now, by=by)
         case _:

@@ -13,9 +13,11 @@ from shared.domain.bulk.operation import (
     BulkOperation,
     ItemResult,
     MigrateTo,
+    RescheduleNext,
     ResolveDoubt,
     RetryFailed,
     RunWaiting,
+    SkipNext,
     name_of,
 )
 from shared.domain.bulk.selection import (
@@ -141,7 +143,7 @@ def _filter(instance_filter: Filter) -> answers.PhaseFilter:
 
 
 @omit_unset
-def _command(command: BulkCommand) -> answers.CommandShown:  # noqa: C901 - one arm a command
+def _command(command: BulkCommand) -> answers.CommandShown:  # noqa: C901, PLR0912 - one arm a command
     shape = answers.CommandShown(name=name_of(command))
     match command:
         case Resume(on_late=on_late):
@@ -166,6 +168,10 @@ def _command(command: BulkCommand) -> answers.CommandShown:  # noqa: C901 - one 
         case Update(attributes=attributes):
             # Whoever may read operations need not know the strategies' secrets, so the values are not shown.
             shape["attributeNames"] = sorted(attributes or {})
+        case RescheduleNext(date=date, keep_anchor=keep_anchor):
+            shape |= {"date": format_instant(date), "keepAnchor": keep_anchor}
+        case SkipNext(cycles=cycles):
+            shape["cycles"] = cycles
         case Dismiss():
             pass
         case _:

@@ -6,6 +6,7 @@ from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from shared.api.core.schemas import (
     Body,
+    Cycles,
     Folder,
     Instant,
     InstantOrEndOfCycle,
@@ -127,6 +128,21 @@ class UpdateMany(Body):
     attributes: Annotated[dict[str, Any], Field(min_length=1)]
 
 
+class RescheduleMany(Body):
+    """Move the next date of each instance. Without ``keepAnchor``, its rhythm counts from there."""
+
+    name: Literal["reschedule"]
+    date: Instant
+    keepAnchor: bool = True  # noqa: N815 - the wire's spelling
+
+
+class SkipMany(Body):
+    """Skip the next cycles of each instance."""
+
+    name: Literal["skip"]
+    cycles: Cycles = 1
+
+
 class DismissMany(Body):
     """Take what is final off the list of problems."""
 
@@ -171,13 +187,15 @@ Commanded = Annotated[
     | Annotated[RetryMany, Tag("retry")]
     | Annotated[ResolveMany, Tag("resolve")]
     | Annotated[UpdateMany, Tag("update")]
+    | Annotated[RescheduleMany, Tag("reschedule")]
+    | Annotated[SkipMany, Tag("skip")]
     | Annotated[DismissMany, Tag("dismiss")],
     Discriminator(
         _called,
         custom_error_type="which",
         custom_error_message=(
-            "must be an object whose name is pause, resume, cancel, cancel-tasks, migrate, retry, resolve, update or"
-            " dismiss"
+            "must be an object whose name is pause, resume, cancel, cancel-tasks, migrate, retry, resolve, update,"
+            " reschedule, skip or dismiss"
         ),
     ),
 ]

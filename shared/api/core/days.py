@@ -32,14 +32,20 @@ def instant_on_instance(
 
     Raises: CoreError (400).
     """
+    return None if day is None else required_instant(request, instance, day, pointer=pointer)
+
+
+def required_instant(request: Request, instance: Instance, day: date, *, pointer: str) -> datetime:
+    """Return the same for a date that cannot be left out. Raises: CoreError (400)."""
     # An instant needs no zone, which saves reading the strategy.
-    if day is None or isinstance(day, datetime):
+    if isinstance(day, datetime):
         return day
     schedule = instance.plan.schedule
     if schedule is not None and schedule.timezone is not None:
         return _instant(day, zone_named(schedule.timezone), pointer)
     strategy = request.ports.strategies.load(instance.strategy_sid, instance.strategy_version)
-    return instant_in_strategy(strategy, instance.attributes, day, pointer=pointer)
+    zone, _ = zone_or_utc(strategy.definition, instance.attributes)
+    return _instant(day, zone, pointer)
 
 
 def _instant(day: date, zone: ZoneInfo, pointer: str) -> datetime:

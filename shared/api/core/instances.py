@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from shared.api.core import answers
 from shared.api.core.authorizer import Authorizer, NamedInstance
-from shared.api.core.days import instant_in_strategy, instant_on_instance
+from shared.api.core.days import instant_in_strategy, instant_on_instance, required_instant
 from shared.api.core.errors import bad_request, not_found, unless_refused
 from shared.api.core.instance_filter import InstanceFilter, list_of
 from shared.api.core.paging import Paging
@@ -16,6 +16,7 @@ from shared.api.core.render_plan import (
     created_shape,
     forecast_shape,
     migration_shape,
+    moved_shape,
     preview_shape,
     resumed_shape,
     updated_shape,
@@ -30,7 +31,9 @@ from shared.api.core.schemas import (
     MigrateInstance,
     PauseInstance,
     PauseQuery,
+    RescheduleEvent,
     ResumeInstance,
+    SkipCycles,
     TasksQuery,
     UpdateInstance,
 )
@@ -45,6 +48,7 @@ from shared.application.migrate import migrate_instance
 from shared.application.ports import SavedSettings, UnknownStrategyError
 from shared.application.start import StartInstance, preview_start, start_instance
 from shared.domain.errors import RitornelloError
+from shared.domain.ids import event_address
 from shared.domain.instance.attributes import merge_attributes
 from shared.domain.instance.event import EventKind
 from shared.domain.instance.journal import EventHistory
@@ -59,8 +63,10 @@ from shared.domain.lifecycle.commands import (
     CancelTasks,
     Command,
     Pause,
+    Reschedule,
     Resume,
     RevokeCancellation,
+    Skip,
     Update,
 )
 from shared.domain.planning.forecast import ComingRuns, forecast, overdue
@@ -280,6 +286,39 @@ def resume_instance(
     commanded, coming = _command_or_preview(request, named, command, dry_run=body.dryRun)
     now = request.ports.clock.now()
     return Answer(body=resumed_shape(commanded, coming, dry_run=body.dryRun, now=now))
+
+
+def reschedule_event(
+    request: Request, named: NamedInstance, body: RescheduleEvent
+) -> Answer[answers.MovedShape]:
+    """Move the next date of an instance, or one event. The answer lists what will run; ``dryRun`` changes nothing."""
+    instance = named.instance
+    date = required_instant(request, instance, body.date, pointer="/date")
+    seq = None if body.event is None else _seq_on(instance, body.event)
+    command = Reschedule(date=date, seq=seq, keep_anchor=body.keepAnchor, by=request.actor)
+    return _moved(request, named, command, dry_run=body.dryRun)
+
+
+def skip_cycles(request: Request, named: NamedInstance, body: SkipCycles) -> Answer[answers.MovedShape]:
+    """Skip the next cycles of an instance. The answer lists what will run; ``dryRun`` changes nothing."""
+    hashes = _stored_identities(request)
+    key, body_hash = hashes[0] if hashes else (None, None)
+    command = Skip(cycles=body.cycles, by=request.actor, key=key, body=body_hash, others=tuple(hashes[1:]))
+    return _moved(request, named, command, dry_run=body.dryRun)
+
+
+def _seq_on(instance: Instance, sid: str) -> int:
+    """Return the number of an event that a body names, 0 if it is none of the instance."""
+    address = event_address(sid)
+    return address[1] if address is not None and address[0] == instance.sid else 0
+
+
+def _moved(
+    request: Request, named: NamedInstance, command: Reschedule | Skip, *, dry_run: bool
+) -> Answer[answers.MovedShape]:
+    commanded, coming = _command_or_preview(request, named, command, dry_run=dry_run)
+    now = request.ports.clock.now()
+    return Answer(body=moved_shape(commanded, coming, dry_run=dry_run, now=now))
 
 
 def migrate_an_instance(

@@ -125,6 +125,7 @@ def instance_shape(instance: Instance, *, now: datetime) -> answers.InstanceShap
         executionDate=date_text(instance.plan.due),
         plannedDate=None if instance.plan.moment is None else date_text(instance.plan.moment.at),
         executionDay=None if instance.plan.moment is None else instance.plan.moment.anchor.day,
+        cyclesToSkip=instance.plan.to_skip or None,
         attributes=dict(instance.attributes),
         outputs=dict(instance.outputs) or None,
         schedule=None if instance.plan.schedule is None else schedule_shape(instance.plan.schedule),

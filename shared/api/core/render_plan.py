@@ -218,6 +218,17 @@ def resumed_shape(
     }
 
 
+def moved_shape(
+    commanded: Commanded, coming: ComingRuns, *, dry_run: bool, now: datetime
+) -> answers.MovedShape:
+    """Return an instance after a command that moves or skips dates, and what will run."""
+    return {
+        "executionInstance": instance_shape(commanded.verdict.instance, now=now),
+        "plan": coming_shape(commanded.verdict, coming),
+        "dryRun": dry_run,
+    }
+
+
 @omit_unset
 def coming_shape(verdict: Verdict, coming: ComingRuns) -> answers.ComingShape:
     """Return what will run after a command, and what will not, be it because of the command or by itself."""

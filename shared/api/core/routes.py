@@ -54,6 +54,14 @@ ROUTES: tuple[Route, ...] = (
     _command(
         "POST /execution-instance/<sid>/resume", instances.resume_instance, _INSTANCE, body_is_optional=True
     ),
+    _command("POST /execution-instance/<sid>/reschedule", instances.reschedule_event, _INSTANCE),
+    _command(
+        "POST /execution-instance/<sid>/skip",
+        instances.skip_cycles,
+        _INSTANCE,
+        is_idempotent=True,
+        body_is_optional=True,
+    ),
     _command("POST /execution-instance/<sid>/migrate", instances.migrate_an_instance, _INSTANCE),
     _command(
         "POST /execution-instance/<sid>/cancel", instances.cancel_instance, _INSTANCE, body_is_optional=True

@@ -74,6 +74,9 @@ Folder = Annotated[
 ]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
 
+Cycles = Annotated[int, Field(ge=1, le=100)]
+"""How many cycles are skipped."""
+
 
 Kind = Annotated[NotificationKind, Field(strict=False)]
 """A kind of notification, by its name."""
@@ -187,6 +190,25 @@ class ResumeInstance(Body):
     """The handling of missed dates; by default the strategy decides. If ``dryRun``, nothing is changed."""
 
     onResume: Literal["last", "all", "skip", "shift"] | None = None  # noqa: N815 - the wire's spelling
+    dryRun: bool = False  # noqa: N815 - the wire's spelling
+
+
+class RescheduleEvent(Body):
+    """The new date of ``event``, by default of the open main event. If ``dryRun``, nothing is changed.
+
+    Without ``keepAnchor``, the rhythm of the plan counts from that date.
+    """
+
+    date: Day
+    event: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
+    keepAnchor: bool = True  # noqa: N815 - the wire's spelling
+    dryRun: bool = False  # noqa: N815 - the wire's spelling
+
+
+class SkipCycles(Body):
+    """The number of cycles that do not run. If ``dryRun``, nothing is changed."""
+
+    cycles: Cycles = 1
     dryRun: bool = False  # noqa: N815 - the wire's spelling
 
 

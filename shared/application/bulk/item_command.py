@@ -2,12 +2,20 @@
 
 from shared.application.ports import Ports, UnknownStrategyError
 from shared.application.retry_event import redrive_of
-from shared.domain.bulk.operation import BulkCommand, MigrateTo, ResolveDoubt, RetryFailed, RunWaiting
+from shared.domain.bulk.operation import (
+    BulkCommand,
+    MigrateTo,
+    RescheduleNext,
+    ResolveDoubt,
+    RetryFailed,
+    RunWaiting,
+    SkipNext,
+)
 from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import waiting_event
 from shared.domain.instance.problems import doubtful_event, redrivable_event
 from shared.domain.instance.verdict import RefusalRule, Refused
-from shared.domain.lifecycle.commands import Command, Execute, Migrate, Resolve
+from shared.domain.lifecycle.commands import Command, Execute, Migrate, Reschedule, Resolve, Skip
 
 
 def command_for(ports: Ports, command: BulkCommand, instance: Instance) -> Command | Refused:
@@ -37,6 +45,10 @@ def command_for(ports: Ports, command: BulkCommand, instance: Instance) -> Comma
             seq = redrivable_event(instance)
             found = None if seq is None else redrive_of(ports, instance, seq, by=by, from_step=from_step)
             why = "no event of the instance has failed"
+        case RescheduleNext(date=date, keep_anchor=keep_anchor, by=by):
+            return Reschedule(date=date, keep_anchor=keep_anchor, by=by)
+        case SkipNext(cycles=cycles, by=by):
+            return Skip(cycles=cycles, by=by)
         case ResolveDoubt(resolution=resolution, by=by):
             seq = doubtful_event(instance)
             found = None if seq is None else Resolve(seq=seq, resolution=resolution, by=by)

@@ -86,6 +86,23 @@ class ResolveDoubt:
     by: Actor
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RescheduleNext:
+    """Move each instance's next date to ``date``. Without ``keep_anchor``, its rhythm counts from there."""
+
+    date: datetime
+    by: Actor
+    keep_anchor: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkipNext:
+    """Skip the next ``cycles`` cycles of each instance."""
+
+    by: Actor
+    cycles: int = 1
+
+
 BulkCommand = (
     Pause
     | Resume
@@ -97,6 +114,8 @@ BulkCommand = (
     | RetryFailed
     | ResolveDoubt
     | Update
+    | RescheduleNext
+    | SkipNext
     | Dismiss
 )
 """The commands of a bulk operation. Their actor names the operation."""
@@ -356,6 +375,8 @@ _NAMES: Mapping[type[BulkCommand], str] = {
     RetryFailed: "retry",
     ResolveDoubt: "resolve",
     Update: "update",
+    RescheduleNext: "reschedule",
+    SkipNext: "skip",
     Dismiss: "dismiss",
 }
 

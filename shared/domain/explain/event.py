@@ -120,7 +120,8 @@ def _final_outcome(instance: Instance, record: EventRecord) -> Finding:
         case ClosedBy.OPERATOR | ClosedBy.CONTROLLER | ClosedBy.MAIN_EVENT | ClosedBy.END_DATE:
             why = record.why if record.reason is None else f"{record.why}: {record.reason}"
             by = "controller" if record.closed_by is ClosedBy.CONTROLLER else record.by
-            return Finding(reason=Reason.CANCELED, since=since, by=by, why=why)
+            reason = Reason.CANCELED if record.skipped_cycles is None else Reason.SKIPPED
+            return Finding(reason=reason, since=since, by=by, why=why)
         case ClosedBy.RUN | ClosedBy.CRASHES:
             reason = {EventStatus.PROCESSED: Reason.RAN, EventStatus.FAILED: Reason.FAILED}.get(
                 event.status, Reason.CANCELED

@@ -55,7 +55,7 @@ class ClosedBy(StrEnum):
     END_DATE = "END_DATE"
     """The plan ends before its date."""
     OPERATOR = "OPERATOR"
-    """An operator canceled the event or its task."""
+    """An operator canceled the event or its task, or skipped its cycle."""
     CONTROLLER = "CONTROLLER"
     """A controller canceled its task."""
     MIGRATION = "MIGRATION"

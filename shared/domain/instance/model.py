@@ -14,7 +14,7 @@ from shared.domain.strategy.model import Json, OnResume
 
 # The instance is a single item that every command reads and writes, so its lists are short.
 MAX_ADDED_KEYS = 16
-"""How many add-event requests an instance remembers, to recognise repeats."""
+"""How many requests to add an event or to skip cycles an instance remembers, to recognise repeats."""
 
 MAX_FAILED_EVENTS = 8
 """How many failed events an instance remembers until they are redriven or dismissed."""
@@ -181,7 +181,8 @@ class Plan:
     retries do not move it. ``moved_to`` is when the last cycle that ran, or will run, is due, None if that is
     ``moment``. No cycle is planned or due after ``end_date``. ``has_ended`` means that no further cycle follows.
     ``on_late`` is the last resume's rule for missed dates, until the plan has caught up. ``dated_in`` is the zone in
-    which ``moment`` was computed if the plan has another zone since, None otherwise.
+    which ``moment`` was computed if the plan has another zone since, None otherwise. ``to_skip`` is how many of the
+    cycles that are planned next an operator wants left out.
     """
 
     schedule: OwnSchedule | None = None
@@ -193,6 +194,7 @@ class Plan:
     has_ended: bool = False
     on_late: OnResume | None = None
     dated_in: str | None = None
+    to_skip: int = 0
 
     @property
     def due(self) -> datetime | None:
@@ -238,7 +240,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Added:
-    """An add-event request. ``key`` and ``body`` are the hashes of its Idempotency-Key and its content."""
+    """A request to add an event or to skip cycles. ``key`` and ``body`` are hashes of its Idempotency-Key and its body.
+
+    ``seq`` is the event that it added, or the main event from which on it skipped.
+    """
 
     seq: int
     key: str
@@ -257,8 +262,8 @@ class Instance:
     saved change. ``blocked`` is the current block (see ``blocked_by``). ``downtimes`` are the last ones that have
     ended, latest last.
 
-    ``failed_events`` are closed events that FAILED and need a person, latest last. ``added`` are the last add-event
-    requests, which may be repeated. ``operations`` are the last bulk operations that
+    ``failed_events`` are closed events that FAILED and need a person, latest last. ``added`` are the last requests to
+    add an event or to skip cycles, which may be repeated. ``operations`` are the last bulk operations that
     changed it. ``outputs`` holds the latest value of each output of its events. ``cancellation`` is set while the
     instance is to be canceled at a date.
     """

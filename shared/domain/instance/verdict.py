@@ -118,7 +118,7 @@ class RefusalRule(StrEnum):
     ATTRIBUTES = "attributes"
     """The attributes do not match the schema of the version to migrate to."""
     SHIFT = "shift"
-    """The plan cannot be shifted by the length of the pause."""
+    """The plan's dates cannot be moved like that: the rhythm is fixed, or another cycle would not run."""
     TOO_MANY_MISSED = "too-many-missed"
     """More dates were missed than the engine catches up."""
     KEY_REUSED = "key-reused"

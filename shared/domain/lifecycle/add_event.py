@@ -5,9 +5,10 @@ from datetime import datetime
 
 from shared.domain.errors import Problem
 from shared.domain.instance.event import EventKind
-from shared.domain.instance.model import MAX_ADDED_KEYS, Added, Instance
-from shared.domain.instance.verdict import AlreadyThere, Change, RefusalRule, Refused, Verdict, audited
+from shared.domain.instance.model import Instance
+from shared.domain.instance.verdict import Change, RefusalRule, Refused, Verdict, audited
 from shared.domain.lifecycle.commands import AddEvent
+from shared.domain.lifecycle.repeats import known_request, remembering, repeated
 from shared.domain.planning.closing import add_event
 from shared.domain.steps.directives import MAX_DATA_BYTES, has_room
 from shared.domain.strategy.model import Strategy, json_size
@@ -18,13 +19,10 @@ def add(strategy: Strategy, instance: Instance, command: AddEvent, *, now: datet
 
     A repeated request returns AlreadyThere; ``added_by`` returns the event that the first one added.
     """
-    known = _known_request(instance, command)
     # A repeat is answered first, because the instance may have changed since the first request.
-    if known is not None:
-        if (known.key, known.body) in _hashes(command):
-            return AlreadyThere(instance=instance)
-        why = "the Idempotency-Key was used with another body"
-        return Refused(instance=instance, why=why, rule=RefusalRule.KEY_REUSED)
+    repeat = repeated(instance, command)
+    if repeat is not None:
+        return repeat
     if instance.status.is_final:
         return Refused(
             instance=instance, why=f"the instance is {instance.status.value}", rule=RefusalRule.STATE
@@ -49,26 +47,14 @@ def add(strategy: Strategy, instance: Instance, command: AddEvent, *, now: datet
         data=dict(command.data),
     )
     event = after.events[-1]
-    after = replace(after, updated_at=now)
-    if command.key is not None and command.body is not None:
-        remembered = (*after.added, Added(seq=event.seq, key=command.key, body=command.body))
-        after = replace(after, added=remembered[-MAX_ADDED_KEYS:])
+    after = remembering(replace(after, updated_at=now), command, event.seq)
     return audited(instance, Change(instance=after), command="add-event", by=command.by, now=now, event=event)
 
 
 def added_by(instance: Instance, command: AddEvent) -> int:
     """Return the number of the event that this command, or its first repeat, added to the instance."""
-    known = _known_request(instance, command)
+    known = known_request(instance, command)
     return instance.next_seq - 1 if known is None else known.seq
-
-
-def _known_request(instance: Instance, command: AddEvent) -> Added | None:
-    keys = {key for key, _ in _hashes(command)}
-    return next((request for request in instance.added if request.key in keys), None)
-
-
-def _hashes(command: AddEvent) -> list[tuple[str | None, str | None]]:
-    return [(command.key, command.body), *command.others]
 
 
 def _problems(strategy: Strategy, command: AddEvent) -> tuple[Problem, ...]:

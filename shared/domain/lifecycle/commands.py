@@ -142,6 +142,30 @@ class Migrate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reschedule:
+    """Move the date of a waiting event; ``seq`` None is the open main event, whose leading-up events move along.
+
+    With ``keep_anchor``, the next cycle is dated as if nothing had moved; without it, the rhythm counts from ``date``.
+    """
+
+    date: datetime
+    by: Actor
+    seq: int | None = None
+    keep_anchor: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skip:
+    """Do not run the next ``cycles`` cycles. ``key``, ``body`` and ``others`` are as in ``AddEvent``."""
+
+    by: Actor
+    cycles: int = 1
+    key: str | None = None
+    body: str | None = None
+    others: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dismiss:
     """Take what is final and will not be repaired off the list of problems.
 
@@ -348,6 +372,8 @@ Command = (
     | CancelTasks
     | Update
     | Migrate
+    | Reschedule
+    | Skip
     | Dismiss
     | Resolve
     | TakeAnswer

@@ -41,9 +41,11 @@ from shared.domain.lifecycle.commands import (
     RecordSweep,
     Redrive,
     Renew,
+    Reschedule,
     Resolve,
     Resume,
     RevokeCancellation,
+    Skip,
     Stop,
     TakeAnswer,
     Unblock,
@@ -56,6 +58,8 @@ from shared.domain.lifecycle.dismiss import dismiss
 from shared.domain.lifecycle.migrate import migrate
 from shared.domain.lifecycle.pause_resume_cancel import cancel, execute, pause, resolve, resume
 from shared.domain.lifecycle.redrive import redrive
+from shared.domain.lifecycle.reschedule import reschedule
+from shared.domain.lifecycle.skip import skip
 from shared.domain.lifecycle.update import update
 from shared.domain.planning.closing import complete_if_done
 from shared.domain.strategy.model import Strategy
@@ -126,6 +130,10 @@ def _dispatch(strategy: Strategy, instance: Instance, command: Command, *, now: 
             return update(strategy, instance, command, now=now)
         case Migrate():
             return migrate(strategy, instance, command, now=now)
+        case Reschedule():
+            return reschedule(strategy, instance, command, now=now)
+        case Skip():
+            return skip(strategy, instance, command, now=now)
         case Dismiss():
             return dismiss(instance, command, now=now)
         case Resolve():
@@ -180,6 +188,8 @@ def _done_before(instance: Instance, command: Command) -> bool:
             | Redrive(by=by)
             | Resolve(by=by)
             | Update(by=by)
+            | Reschedule(by=by)
+            | Skip(by=by)
             | Dismiss(by=by)
         ):
             # After a crash, the next worker of the operation sends its batch again: the command must apply once.

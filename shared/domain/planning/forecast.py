@@ -295,7 +295,7 @@ def _foreseen(
     foreseen: list[ForeseenCycle] = []
     cancellation: ScheduledCancellation | None = None
     reminders: tuple[Event, ...] = ()
-    at, instance, skipped = now, planned.change.instance, [planned.skipped]
+    at, instance, skipped = now, planned.change.instance, [(planned.by_operator, planned.skipped)]
     # Without time, callbacks fail, and the dates that their failure leads to are not those of the plan.
     while not spent.is_exhausted and (main := instance.main_event) is not None and len(foreseen) < cycles:
         if until is not None and len(foreseen) >= beyond and foreseen[-beyond].main.first_due_at > until:
@@ -309,12 +309,12 @@ def _foreseen(
         at = max(at, main.date)
         planned = plan_next(strategy, replace(instance, events=()), now=at)
         instance = planned.change.instance
-        skipped.append(planned.skipped)
+        skipped.append((planned.by_operator, planned.skipped))
     truncated = spent.is_exhausted and len(foreseen) < cycles
     # What is skipped after the last cycle shown belongs to the next ones.
     if instance.main_event is not None:
         skipped.pop()
-    not_run = tuple(one for one in skipped if one is not None)
+    not_run = tuple(one for pair in skipped for one in pair if one is not None)
     found = Forecast(
         cycles=tuple(foreseen),
         skipped=not_run,

@@ -32,15 +32,20 @@ from shared.domain.planning.cycles import (
 )
 from shared.domain.planning.missed_dates import EVERY, MissedRule, RuleFor, missed_rules
 from shared.domain.planning.offset_dates import LeadingUpDate, is_overdue, leading_up_date
+from shared.domain.planning.skipping import next_to_skip
 from shared.domain.strategy.model import Calendar, OnResume, Strategy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replanned:
-    """A continued plan, and the dates that were skipped."""
+    """A continued plan, and the dates that were skipped. ``by_operator`` are cycles before those.
+
+    An operator had skipped them.
+    """
 
     change: Change
     skipped: Skipped | None = None
+    by_operator: Skipped | None = None
 
 
 def open_cycle(strategy: Strategy, instance: Instance, dated: CycleDate, *, now: datetime) -> Change:
@@ -96,6 +101,8 @@ def plan_next(strategy: Strategy, instance: Instance, *, now: datetime) -> Repla
 
 def continue_plan(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
     """Plan the next cycle, or the first one, of an instance without an open cycle."""
+    if instance.plan.to_skip:
+        return _after_skipped(strategy, instance, now=now)
     date = first_cycle if instance.plan.moment is None else following
     try:
         coming = date(strategy, instance, now=now)
@@ -104,6 +111,19 @@ def continue_plan(strategy: Strategy, instance: Instance, *, now: datetime) -> R
     except CycleError as error:
         return Replanned(change=cycle_failed(strategy, instance, error, now=now))
     return continue_from(strategy, instance, ahead, now=now)
+
+
+def _after_skipped(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
+    """Record the cycles that an operator had skipped before they were planned, and plan the next one."""
+    try:
+        skipped = next_to_skip(strategy, instance, instance.plan.to_skip, now=now)
+    except CycleError as error:
+        return Replanned(change=cycle_failed(strategy, instance, error, now=now))
+    change = Change(instance=replace(instance, plan=replace(instance.plan, to_skip=0)))
+    if skipped is not None:
+        change = _record_skipped(change.instance, skipped, now=now)
+    planned = continue_plan(strategy, change.instance, now=now)
+    return replace(planned, change=change.then(planned.change), by_operator=skipped)
 
 
 def continue_from(strategy: Strategy, instance: Instance, ahead: Outlook, *, now: datetime) -> Replanned:
@@ -278,6 +298,19 @@ def cancel_events(
     return Replanned(change=change.then(planned.change), skipped=planned.skipped)
 
 
+def close_for(instance: Instance, main: Event, skipped: Skipped, *, now: datetime, by: Actor) -> Change:
+    """Close a main event, whose record represents a range of cycles that do not run; the plan is then at its end."""
+    change = close(instance, main, EventStatus.CANCELED, now=now, why=skipped.why, cause=skipped.cause, by=by)
+    cycles = (skipped.first_cycle, skipped.last_cycle)
+    records = tuple(
+        replace(record, skipped_cycles=cycles, skipped_until=skipped.last_at) for record in change.records
+    )
+    plan = instance.plan
+    due = skipped.last_at if plan.due is None else max(plan.due, skipped.last_at)
+    plan = plan.at_cycle(skipped.last_cycle, skipped.moment, due=due)
+    return Change(instance=replace(change.instance, plan=plan), records=records)
+
+
 def overdue_leading_ups(instance: Instance, *, now: datetime) -> list[Event]:
     """Return the leading-up events that have not begun although their main event is overdue too."""
     main = instance.main_event
@@ -344,7 +377,7 @@ def _replace_main(
     by: Actor,
 ) -> Replanned:
     """Close the open main event for the whole skipped range, and continue the plan after the range."""
-    change = _closed_for(instance, main, skipped, now=now, by=by)
+    change = close_for(instance, main, skipped, now=now, by=by)
     leading = unbegun_leading_ups(change.instance)
     why, cause = "its main event was skipped", skipped.cause
     change = change.then(close_all(change.instance, leading, now=now, why=why, cause=cause, by=by))
@@ -357,20 +390,7 @@ def _record_skipped(instance: Instance, skipped: Skipped, *, now: datetime) -> C
     # One record for the whole range, because a long pause may skip a thousand dates.
     reached = replace(instance, plan=replace(instance.plan, cycle=skipped.first_cycle))
     with_event = add_event(reached, EventKind.MAIN, skipped.task, skipped.first_at, now=now)
-    return _closed_for(with_event, with_event.events[-1], skipped, now=now, by=ENGINE)
-
-
-def _closed_for(instance: Instance, main: Event, skipped: Skipped, *, now: datetime, by: Actor) -> Change:
-    """Close a main event, whose record represents a range of cycles that do not run."""
-    change = close(instance, main, EventStatus.CANCELED, now=now, why=skipped.why, cause=skipped.cause, by=by)
-    cycles = (skipped.first_cycle, skipped.last_cycle)
-    records = tuple(
-        replace(record, skipped_cycles=cycles, skipped_until=skipped.last_at) for record in change.records
-    )
-    plan = instance.plan
-    due = skipped.last_at if plan.due is None else max(plan.due, skipped.last_at)
-    plan = plan.at_cycle(skipped.last_cycle, skipped.moment, due=due)
-    return Change(instance=replace(change.instance, plan=plan), records=records)
+    return close_for(with_event, with_event.events[-1], skipped, now=now, by=ENGINE)
 
 
 def _shifted(event: Event, by: timedelta, zone: ZoneInfo) -> Event:

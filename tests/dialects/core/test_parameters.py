@@ -217,6 +217,16 @@ TABLE: Mapping[str, Mapping[str, Pair]] = {
         "onResume": Pair("all", "skip"),
         "dryRun": Pair(one=True, other=False),
     },
+    "POST /execution-instance/{one}/reschedule": {
+        "date": Pair("2026-01-20T12:00:00Z", "2026-01-21T12:00:00Z"),
+        "event": Pair("{one}-1", MISSING, {"date": "2026-01-20T12:00:00Z", "keepAnchor": True}),
+        "keepAnchor": Pair(one=True, other=False, beside={"date": "2026-01-20T12:00:00Z"}),
+        "dryRun": Pair(one=True, other=False, beside={"date": "2026-01-20T12:00:00Z"}),
+    },
+    "POST /execution-instance/{one}/skip": {
+        "cycles": Pair(1, 2),
+        "dryRun": Pair(one=True, other=False),
+    },
     "POST /execution-instance/{one}/migrate": {
         "version": Pair(1, 2),
         "dryRun": Pair(one=True, other=False, beside={"version": 2}),
@@ -280,6 +290,18 @@ TABLE: Mapping[str, Mapping[str, Pair]] = {
         ),
         "UpdateMany.name": _command({"name": "update", "attributes": {"n": 1}}, "pause"),
         "UpdateMany.attributes": _command(*({"name": "update", "attributes": {"n": n}} for n in (1, 2))),
+        "RescheduleMany.name": _command({"name": "reschedule", "date": "2026-01-20T12:00:00Z"}, "pause"),
+        "RescheduleMany.date": _command(
+            *({"name": "reschedule", "date": f"2026-01-{day}T12:00:00Z"} for day in (20, 21))
+        ),
+        "RescheduleMany.keepAnchor": _command(
+            *(
+                {"name": "reschedule", "date": "2026-01-20T12:00:00Z", "keepAnchor": keeps}
+                for keeps in (True, False)
+            )
+        ),
+        "SkipMany.name": _command("skip", "pause"),
+        "SkipMany.cycles": _command(*({"name": "skip", "cycles": cycles} for cycles in (1, 2))),
         "DismissMany.name": _select({"ids": ["{failed}"]}, {"ids": ["{one}"]}, "dismiss"),
         "MigrateMany.version": _command(*({"name": "migrate", "version": one} for one in (1, 2))),
     },

@@ -14,7 +14,7 @@ from shared.domain.instance.due import next_event
 from shared.domain.instance.event import EventStatus
 from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.run import Ending
-from shared.domain.lifecycle.commands import AddEvent, Cancel, Pause, Resume
+from shared.domain.lifecycle.commands import AddEvent, Cancel, Pause, Reschedule, Resume, Skip
 from shared.domain.planning.forecast import coming_runs
 from shared.domain.strategy.model import Json, OnResume, Strategy
 from shared.expressions import use_evaluator
@@ -100,6 +100,25 @@ class TestItRunsSo:
     def test_what_a_resume_foresees_runs(self, seed: int, rule: OnResume | None) -> None:
         of, now = any_life(random.Random(seed))
         of.decide(Resume(by=ANN, on_late=rule), now)
+        assert_foreseen(of, now)
+
+    @settings(max_examples=300, deadline=None)
+    @given(
+        seed=st.integers(0, 10_000_000),
+        hours=st.integers(0, 24 * 70),
+        anchor=st.sampled_from(["keep", "move"]),
+    )
+    def test_what_a_move_foresees_runs(self, seed: int, hours: int, anchor: str) -> None:
+        of, now = any_life(random.Random(seed))
+        of.decide(Reschedule(date=now + timedelta(hours=hours), keep_anchor=anchor == "keep", by=ANN), now)
+        assert_foreseen(of, now)
+
+    @settings(max_examples=300, deadline=None)
+    @given(seed=st.integers(0, 10_000_000), cycles=st.integers(1, 5), times=st.integers(1, 2))
+    def test_what_a_skip_foresees_runs(self, seed: int, cycles: int, times: int) -> None:
+        of, now = any_life(random.Random(seed))
+        for _ in range(times):
+            of.decide(Skip(cycles=cycles, by=ANN), now)
         assert_foreseen(of, now)
 
     @settings(max_examples=150, deadline=None)
