@@ -22,6 +22,7 @@ from shared.domain.lifecycle.commands import (
     Migrate,
     Pause,
     Redrive,
+    Reschedule,
     Resolve,
     Resume,
     Stop,
@@ -249,6 +250,13 @@ def given_more_time_without_a_next_cycle(*, paused: bool) -> RandomLife:
     return story
 
 
+def moved_ahead_of_its_reminder() -> RandomLife:
+    of = life(strategy(reminded()), new("2026-02-10"))
+    story = RandomLife(rng=random.Random(0), of=of, now=at("2026-01-31"))
+    story.decide(Reschedule(by=ANN, date=at("2026-02-01")))
+    return story
+
+
 STORIES: list[Callable[[], RandomLife]] = [
     lambda: blocked_and_unblocked(strategy(onResume="skip")),
     lambda: blocked_and_unblocked(strategy(onResume="skip"), end_date="2026-02-15"),
@@ -287,6 +295,7 @@ STORIES: list[Callable[[], RandomLife]] = [
     lambda: moved_to_another_version({**GREETING, "runOnCycle": 9}, paused=True),
     given_more_time_after_dates_have_passed,
     completed_as_it_is_created,
+    moved_ahead_of_its_reminder,
     lambda: given_more_time_without_a_next_cycle(paused=False),
     lambda: given_more_time_without_a_next_cycle(paused=True),
 ]
