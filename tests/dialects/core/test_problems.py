@@ -335,6 +335,34 @@ class TestOverdueAnswers:
         assert town.problems() == []
 
 
+class TestRefusedResumes:
+    """An instance that could not resume at the end of its pause waits for a person."""
+
+    def test_it_is_shown_with_the_commands_that_end_it(self, client: Client) -> None:
+        every_minute = {"unit": "minutes", "amount": 1}
+        dense = changed("/schedule/calendars/0/scheduleAfter", every_minute, of=WATER["settings"])
+        client.saved({**WATER, "settings": dense})
+        sid = client.started()["executionInstance"]["sid"]
+        client("POST", f"/execution-instance/{sid}/pause", {"until": "2026-03-01T00:00:00Z"})
+        client.ports.clock.at += timedelta(days=90)
+        client.run(sid)
+
+        (problem,) = client("GET", "/problems?kind=RESUME_REFUSED")[1]["items"]
+
+        assert problem["why"] == (
+            "the pause ended at 2026-03-01T00:00:00.000Z, but the resume was refused: more than 1000 planned dates "
+            "were missed"
+        )
+        assert problem["commands"] == [
+            f"POST /execution-instance/{sid}/resume",
+            f"POST /execution-instance/{sid}/cancel",
+        ]
+        shown = client("GET", f"/execution-instance/{sid}")[1]
+        assert (shown["status"], shown["resumeRefused"]["why"]) == ("PAUSED", problem["why"])
+        assert client("POST", f"/execution-instance/{sid}/resume", {"onResume": "all"})[0] == 200
+        assert client("GET", "/problems?kind=RESUME_REFUSED")[1]["items"] == []
+
+
 class TestDismiss:
     """A final problem leaves the list with a comment. A problem that can still be repaired does not."""
 
@@ -458,6 +486,7 @@ class TestCommands:
             "EXHAUSTED",
             "IN_DOUBT",
             "POISONED",
+            "RESUME_REFUSED",
             "FAILED_EVENT",
             "CREATE_CYCLE_ERROR",
             "ANSWER_OVERDUE",

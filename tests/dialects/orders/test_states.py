@@ -12,7 +12,7 @@ from shared.api.orders.listing import COUNTED
 from shared.api.orders.states import SEVERITY, SHOWN, State, phases_of
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.instance.event import Event, EventPause, EventStatus, PausedFor
-from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Lease
+from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Lease, ScheduledCancellation
 from shared.domain.instance.phase import Phase, phase_of
 from shared.domain.instance.reason import EventFailure
 from tests.dialects.orders.client import ACCOUNT, Joc
@@ -50,6 +50,17 @@ CELLS: dict[str, tuple[Instance, Phase, str, str | None, int, tuple[bool, bool, 
     "on call": (ON_CALL, Phase.UNDATED, "PENDING", None, 10, (True, False, True)),
     "no fire left": (of(), Phase.UNDATED, "PENDING", None, 10, (False, False, True)),
     "to come": (of(dated(date=LATER)), Phase.AHEAD, "SCHEDULED", None, 1, (True, False, True)),
+    "to be canceled": (
+        of(
+            dated(date=LATER),
+            cancellation=ScheduledCancellation(at=LATER, by="a", scheduled_at=NOON, from_cycle=1),
+        ),
+        Phase.AHEAD,
+        "SCHEDULED",
+        None,
+        1,
+        (True, False, True),
+    ),
     "due, not started": (
         of(dated(date=NOON - HOUR)),
         Phase.OVERDUE,
