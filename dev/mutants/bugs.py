@@ -30,8 +30,8 @@ BUGS = (
     Bug(
         name="a live lease is taken over",
         file="shared/domain/instance/due.py",
-        old="""        if instance.lease.until > now:
-            return Leased(until=instance.lease.until)
+        old="""    if instance.lease.until > now:
+        return Leased(until=instance.lease.until)
 """,
         new="",
         layers=("tests/domain/instance/test_due.py",),
