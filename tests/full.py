@@ -15,9 +15,11 @@ from shared.domain.bulk.operation import (
     ItemOutcome,
     ItemResult,
     MigrateTo,
+    RescheduleNext,
     ResolveDoubt,
     RetryFailed,
     RunWaiting,
+    SkipNext,
 )
 from shared.domain.bulk.release import ReleaseJob
 from shared.domain.bulk.selection import (
@@ -271,6 +273,8 @@ INSTANCE = Instance(
         end_date=at(30),
         has_ended=True,
         on_late=OnResume.ALL,
+        dated_in="Asia/Manila",
+        to_skip=2,
     ),
     attributes={"memberId": "m-1", "marketingOptIn": True, "monthlyFee": 39.0, "empty": "", "ünï": "✓"},
     events=(EVENT,),
@@ -473,6 +477,8 @@ BULKS = (
     ),
     replace(BULK, command=Pause(by=BY, kill=True, sets_until=True, until=at(7))),
     replace(BULK, command=CancelAt(by=BY, at=at(7))),
+    replace(BULK, command=RescheduleNext(by=BY, date=at(7), keep_anchor=True)),
+    replace(BULK, command=SkipNext(by=BY, cycles=2)),
     replace(BULK, command=MigrateTo(by=BY, version=4)),
     replace(
         BULK,

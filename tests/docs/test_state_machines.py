@@ -279,6 +279,7 @@ STORIES: list[Callable[[], RandomLife]] = [
         by_answer=True,
     ),
     lambda: redriven_late(strategy(parts=BILL, initial_delay=DAILY, onResume="skip")),
+    lambda: redriven_late(strategy(reminded(days=40), parts=BILL, initial_delay=DAILY, onResume="skip")),
     lambda: redriven_late(strategy(ONCE, parts=BILL | PART, initial_delay=DAILY, onResume="skip")),
     resumed_without_a_next_cycle,
     lambda: paused_until(strategy(ONCE, parts=PART, onResume="skip")),

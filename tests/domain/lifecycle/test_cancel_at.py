@@ -170,7 +170,7 @@ class TestTheDate:
 
     def test_a_date_after_it_is_no_missed_date(self) -> None:
         """Under ``last``, the date that runs late is the last one before the cancellation."""
-        of = life(strategy(calendar(DAILY)))
+        of = life(strategy(calendar(DAILY), onMissed="last"))
         of.run(of.main, at("2026-01-31"))
         of.applied(cancel_at("2026-02-03"), NOON)
         late = at("2026-02-09")
@@ -558,11 +558,10 @@ class TestPauses:
         late = at("2026-02-20")
         assert next_action(of.instance, late) == ResumeDue(at=at("2026-02-10"))
         of.applied(EndPause(), late)
-        assert of.main.date == at("2026-02-09")
-        # What fell due between the two dates still runs, by the rule for missed dates.
-        of.claim(of.main, late)
-        assert of.main.date == at("2026-02-11")
-        of.run(of.main, late)
+        # Of the dates in the pause the last one runs, by ``onResume``. What fell due between the two dates runs, too.
+        for day in (9, 10, 11):
+            assert of.main.date == at(f"2026-02-{day:02}")
+            of.run(of.main, late)
         apply(of, late)
 
     def test_at_the_same_date_the_instance_is_canceled(self) -> None:

@@ -55,6 +55,7 @@ from tests.lifecycle_factories import (
 
 NOON = at("2026-01-31T12:00")
 UNTIL = at("2026-02-10")
+EVERY_MINUTE = strategy(calendar({"unit": "minutes", "amount": 1}), onMissed="last")
 BOB = Actor(name="bob", reason="on holiday")
 
 
@@ -248,8 +249,7 @@ class TestMissedDates:
         assert next_action(late.instance, at("2026-02-10T18:00")) == Due(event=late.main)
 
     def test_a_resume_that_is_refused_leaves_the_instance_paused_for_a_person(self) -> None:
-        every_minute = calendar({"unit": "minutes", "amount": 1})
-        of = paused(life(strategy(every_minute)))
+        of = paused(life(EVERY_MINUTE))
         of.applied(EndPause(), UNTIL)
         stop = stop_of(of.instance)
         why = (
@@ -270,19 +270,19 @@ class TestMissedDates:
         assert remedies(of.instance, problem) == (Remedy.RESUME, Remedy.CANCEL)
 
     def test_a_resume_with_a_rule_ends_the_problem(self) -> None:
-        of = paused(life(strategy(calendar({"unit": "minutes", "amount": 1}))))
+        of = paused(life(EVERY_MINUTE))
         of.applied(EndPause(), UNTIL)
         of.applied(Resume(by=ANN, on_late=OnResume.ALL), UNTIL)
         assert not problems_of(of.instance)
 
     def test_another_end_ends_the_problem(self) -> None:
-        of = paused(life(strategy(calendar({"unit": "minutes", "amount": 1}))))
+        of = paused(life(EVERY_MINUTE))
         of.applied(EndPause(), UNTIL)
         of.applied(pause_until(at("2026-02-11")), UNTIL)
         assert not problems_of(of.instance)
 
     def test_null_ends_the_problem(self) -> None:
-        of = paused(life(strategy(calendar({"unit": "minutes", "amount": 1}))))
+        of = paused(life(EVERY_MINUTE))
         of.applied(EndPause(), UNTIL)
         of.applied(pause_until(None), UNTIL)
         assert not problems_of(of.instance)
