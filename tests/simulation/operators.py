@@ -11,13 +11,17 @@ from shared.domain.instance.event import EventStatus, PausedFor, Resolution
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
 from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import (
+    CancelAt,
     CancelEvent,
     CancelTasks,
     Command,
     Execute,
     Pause,
+    Reschedule,
     Resolve,
     Resume,
+    RevokeCancellation,
+    Skip,
     Update,
 )
 from shared.domain.strategy.model import OnResume
@@ -61,7 +65,7 @@ def near_something(world: World, at: datetime, rng: random.Random) -> None:
 
 def operate(world: World, rng: random.Random) -> None:
     """Execute one random command of an operator."""
-    match rng.randint(0, 7):
+    match rng.randint(0, 8):
         case 0:
             command(world, Pause(by=ANN, kill=rng.random() < 0.3))
         case 1 | 2:
@@ -76,6 +80,8 @@ def operate(world: World, rng: random.Random) -> None:
             _withdraw(world, rng)
         case 7:
             _redrive(world, rng)
+        case 8:
+            _change_dates(world, rng)
         case _:
             _decide_what_waits(world, rng)
 
@@ -122,6 +128,23 @@ def _withdraw(world: World, rng: random.Random) -> None:
         ),
     ]
     command(world, rng.choice(commands))
+
+
+def _change_dates(world: World, rng: random.Random) -> None:
+    """Move or skip the next cycle, or let the status change at a date. A cancellation is mostly revoked."""
+    days = rng.choice([1, 2, 10, 40])
+    date = (world.now_at + timedelta(days=days, hours=rng.randint(0, 5))).replace(microsecond=0)
+    match rng.randint(0, 5):
+        case 0:
+            command(world, Pause(by=ANN, sets_until=True, until=date))
+        case 1:
+            command(world, Reschedule(by=ANN, date=date, keep_anchor=rng.random() < 0.7))
+        case 2:
+            command(world, Skip(by=ANN, cycles=rng.choice([1, 1, 2])))
+        case 3:
+            command(world, CancelAt(by=ANN, at=rng.choice([date, None])))
+        case _:
+            command(world, RevokeCancellation(by=ANN))
 
 
 def command(world: World, command: Command) -> None:
