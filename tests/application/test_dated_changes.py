@@ -184,7 +184,7 @@ class TestPauses:
         assert account.shop.calls == 1
 
     def test_a_refused_resume_wakes_no_further_runner(self) -> None:
-        account = Account(strategy(calendar({"unit": "minutes", "amount": 1})))
+        account = Account(strategy(calendar({"unit": "minutes", "amount": 1}), onMissed="last"))
         account.command(Pause(by=ANN, sets_until=True, until=UNTIL))
         account.ports.clock.at = UNTIL
         account.ports.wakeups.invoked.clear()

@@ -29,7 +29,7 @@ def raw_of(text: str, rest: str = "") -> list[tuple[str, bytes]]:
 
 
 class TestBodyOfACancel:
-    """A cancel with a date is refused, because an operation never ignores a member of its body."""
+    """An unknown member is refused, because an operation never ignores a member of its body."""
 
     @pytest.mark.parametrize(
         "path",
@@ -44,10 +44,10 @@ class TestBodyOfACancel:
     )
     def test_an_unknown_member_is_refused(self, engine: Engine, path: str) -> None:
         run = engine.start(PLAIN)
-        status, answer = engine.client("POST", path.format(sid=run.sid), {"at": "2061-01-01T00:00:00Z"})
+        status, answer = engine.client("POST", path.format(sid=run.sid), {"when": "2061-01-01T00:00:00Z"})
 
         assert status == 400
-        assert [(one["pointer"], one["rule"]) for one in answer["problems"]] == [("/at", "unknown-field")]
+        assert [(one["pointer"], one["rule"]) for one in answer["problems"]] == [("/when", "unknown-field")]
         assert run.instance()["status"] == "ACTIVE"
 
     @pytest.mark.parametrize("body", [None, {}])

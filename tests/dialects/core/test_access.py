@@ -18,6 +18,7 @@ from shared.application.commit import ContentionError
 from shared.application.ports import ConnectionLostError, OverloadedError
 from shared.application.strategies import NewStrategy, create_strategy
 from shared.domain.ids import AccountId
+from shared.domain.strategy.flag import Flag
 from tests.dialects.core.client import WATER, Client
 from tests.dialects.wire import ROOT, Context
 
@@ -34,7 +35,7 @@ class Busy(MemoryAccess):
         super().__init__(all_keys=behind.all_keys)
         self.error = error
 
-    def queue_paused(self, account: AccountId) -> bool:
+    def queue_flag(self, account: AccountId) -> Flag:
         raise self.error(account)
 
 

@@ -37,7 +37,7 @@ class TestDryRun:
         assert (skipped["first"], skipped["date"], skipped["why"]) == (
             1,
             "2024-01-05T08:00:00.000Z",
-            "skipped: its date has passed",
+            "skipped: its date has passed (onResume: skip)",
         )
         assert "overdueEvents" not in preview
 

@@ -50,6 +50,11 @@ MATRIX: dict[str, tuple[str, Any]] = {
     "GET /execution-instance/{one}/explain": ("401 401 200 200 200 404 403", None),
     "POST /execution-instance/{one}/pause": ("401 401 403 200 200 404 403", None),
     "POST /execution-instance/{one}/resume": ("401 401 403 200 200 404 403", None),
+    "POST /execution-instance/{one}/reschedule": (
+        "401 401 403 200 200 404 403",
+        {"date": "2026-01-20T12:00:00Z"},
+    ),
+    "POST /execution-instance/{one}/skip": ("401 401 403 200 200 404 403", None),
     "POST /execution-instance/{one}/migrate": ("401 401 403 200 200 404 403", {"version": 1}),
     "POST /execution-instance/{one}/cancel": ("401 401 403 200 200 404 403", None),
     "DELETE /execution-instance/{one}/cancel": ("401 401 403 200 200 404 403", None),

@@ -219,7 +219,7 @@ TABLE: Mapping[str, Mapping[str, Pair]] = {
     },
     "POST /execution-instance/{one}/reschedule": {
         "date": Pair("2026-01-20T12:00:00Z", "2026-01-21T12:00:00Z"),
-        "event": Pair("{one}-1", MISSING, {"date": "2026-01-20T12:00:00Z", "keepAnchor": True}),
+        "event": Pair("{one}-1", "{one}-2", {"date": "2026-01-20T12:00:00Z", "keepAnchor": True}),
         "keepAnchor": Pair(one=True, other=False, beside={"date": "2026-01-20T12:00:00Z"}),
         "dryRun": Pair(one=True, other=False, beside={"date": "2026-01-20T12:00:00Z"}),
     },

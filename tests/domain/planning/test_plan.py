@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 
 from shared.domain.calendar.dates import DATE_FORMS
+from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.instance.event import EventKind, EventStatus
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import MAX_UNFINISHED_EVENTS
 from shared.domain.instance.run import Outcome
 from shared.domain.lifecycle.commands import Apply
-from shared.domain.planning.plan import cancel_events, plan_next
+from shared.domain.planning.plan import calendar_of, cancel_events, plan_next
 from shared.domain.strategy.model import Json
 from shared.domain.strategy.settings import MAX_LEADING_UP_TASKS
 from tests.factories import an_event, changed
@@ -229,3 +230,10 @@ class TestEndedPlan:
         assert of.closed == [("bill", "CANCELED")]
         assert of.open == [("greet", "2026-01-31T00:00"), ("bill", "2026-02-28T00:00")]
         assert of.instance.plan.cycle == 2
+
+
+def test_an_own_schedule_has_no_calendar() -> None:
+    of = life(strategy(calendar(), calendar(key="b", runOnCycle=2)), new("2026-02-10"))
+    assert calendar_of(of.strategy, of.instance) == of.strategy.definition.calendars[0]
+    own = replace(of.instance, plan=replace(of.instance.plan, schedule=OwnSchedule(cron="0 9 * * MON")))
+    assert calendar_of(of.strategy, own) is None
