@@ -205,7 +205,7 @@ class TestLogLines:
         def fail(_: object) -> bool:
             raise RuntimeError("x" * 1_000_000)
 
-        monkeypatch.setattr(type(client.ports.access), "queue_paused", lambda *_: fail(_))
+        monkeypatch.setattr(type(client.ports.access), "queue_flag", lambda *_: fail(_))
         status, _ = client("GET", "/queue")
         assert status == 500
         assert len(capsys.readouterr().out) < 100_000

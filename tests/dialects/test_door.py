@@ -127,15 +127,15 @@ class TestUnknownInCore:
     def test_an_unknown_member_is_refused(self, house: House, route: Route) -> None:
         before = house.stored()
         query = "?tasks=a" if "cancel-tasks" in route.path else ""
-        reply = house.send("core", route, query, raw=b'{"at": "2061-01-01T00:00:00Z"}')
+        reply = house.send("core", route, query, raw=b'{"surplus": "2061-01-01T00:00:00Z"}')
         if route.name == "resume_event":
             # The answer of a service may have any members; no event waits for this one.
             assert reply.status == 404
         elif route.name == "validate_strategy":
-            assert ("/at", "unknown-field") in rules(reply)
+            assert ("/surplus", "unknown-field") in rules(reply)
         else:
             assert reply.status == 400
-            assert ("/at", "unknown-field") in rules(reply)
+            assert ("/surplus", "unknown-field") in rules(reply)
         assert house.stored() == before
 
     @pytest.mark.parametrize("raw", [b"", b"{}", b" {} "])

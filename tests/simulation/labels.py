@@ -32,7 +32,7 @@ OF_A_TOWN = {
     "reads of the due index": {"due", "due_operations"},
     "writes of the due index": {"postpone", "postpone_operation"},
     "replies of the due index": {"postponed", "operation_postponed"},
-    "writes of access": {"set_queue_paused"},
+    "writes of access": {"set_queue_flag"},
     "replies of access": {"queue_set"},
     "writes of strategies": {"set_strategy_paused"},
     "reads of strategies": {"head"},
