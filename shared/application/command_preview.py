@@ -6,7 +6,7 @@ Source: docs/design.md section 8; docs/contracts/core.md section 5; docs/decisio
 from contextlib import suppress
 from dataclasses import dataclass
 
-from shared.application.commit import decide_loaded
+from shared.application.commit import decide_loaded, strategy_of
 from shared.application.control import control
 from shared.application.ports import Ports, UnknownStrategyError
 from shared.domain.errors import RitornelloError
@@ -50,6 +50,6 @@ def _coming(ports: Ports, instance: Instance) -> ComingRuns | None:
     # A pause or a cancel has taken effect even if the settings cannot be read.
     with suppress(RitornelloError, UnknownStrategyError):
         # The command has just read the version, so the store returns it without a second read.
-        strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
-        return coming_runs(strategy, instance, now=ports.clock.now())
+        now = ports.clock.now()
+        return coming_runs(strategy_of(ports, instance, now=now), instance, now=now)
     return None

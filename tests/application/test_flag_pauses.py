@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from dev.memory.world import ManualClock, MemoryPorts
+from shared.application.command_preview import command_or_preview
 from shared.application.commit import strategy_of
 from shared.application.explain import explain_at
 from shared.application.flags import pause_queue, pause_strategy, resume_queue, resume_strategy
@@ -16,6 +17,7 @@ from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.verdict import Actor
+from shared.domain.lifecycle.commands import Resume
 from shared.domain.planning.forecast import forecast
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.strategy.model import Json, StrategyHead
@@ -102,6 +104,16 @@ class TestAFlagDuringRetries:
         assert of.foreseen() == ["01-05", "01-12", "01-26"]
         of.run("2026-01-20T12:00")
         assert of.charged == ["01-05", "01-12"]
+
+    def test_the_answer_to_a_command_tells_the_same(self, flag: str) -> None:
+        of = Subscription(onResume="skip")
+        of.pause(flag, "2026-01-18", "2026-01-20T06:00")
+        of.ports.clock.at = at("2026-01-20T12:00")
+        found = command_or_preview(of.ports, of.sid, Resume(by=ANN), dry_run=True)
+        assert found is not None
+        assert found.coming is not None
+        runs = [f"{run.event.planned_date:%m-%d}" for run in found.coming.runs]
+        assert runs[:3] == ["01-05", "01-12", "01-26"]
 
     def test_a_date_on_which_it_was_not_paused_runs(self, flag: str) -> None:
         of = Subscription(onResume="skip")
