@@ -253,7 +253,7 @@ class TestCancellations:
         assert account.status() is InstanceStatus.CANCELED
         assert account.shop.calls == 3
 
-    def test_a_runner_is_woken_for_a_date_that_has_passed(self) -> None:
+    def test_a_runner_is_invoked_for_a_date_that_has_passed(self) -> None:
         account, date = Account(), at("2026-02-01T18:00")
         account.command(CancelAt(by=ANN, at=date))
         account.ports.clock.at = date

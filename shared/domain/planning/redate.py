@@ -174,13 +174,13 @@ class _Work:
             return
         was, date = self._delayed(self.as_before, entries[0]), self._delayed(self.instance, entries[0])
         if len(entries) > 1:
-            self._leave(attribute, SEVERAL, event)
+            self._keep(attribute, SEVERAL, event)
         elif was == date:
             self.handled.add(attribute)
         elif not _waits(event):
-            self._leave(attribute, _why_it_stays(event), event)
+            self._keep(attribute, _why_it_stays(event), event)
         elif was != event.date or isinstance(date, str):
-            self._leave(attribute, date if isinstance(date, str) else CHANGED, event)
+            self._keep(attribute, date if isinstance(date, str) else CHANGED, event)
         else:
             self._move(attribute, event, date, move=None)
 
@@ -235,14 +235,14 @@ class _Work:
             return None
         fixed = None if names else self._why_fixed(calendar)
         if fixed is not None or not is_planned(main):
-            self._leave(attribute, fixed or _why_it_stays(main), main)
+            self._keep(attribute, fixed or _why_it_stays(main), main)
             return None
         found = self._dated_again(calendar, main) if calendar is not None and (names or source) else None
         if isinstance(found, CycleDate):
             main = replace(main, problem=found.problem)
             self._move_main(attribute, main, found.moment, found.due, found.move)
         elif found is not None and names:
-            self._leave(attribute, found, main)
+            self._keep(attribute, found, main)
         else:
             self._translate_main(attribute, main, moment)
         return _MainMoved(attribute=attribute, is_counted=isinstance(found, CycleDate))
@@ -287,7 +287,7 @@ class _Work:
             planned = moment_of(moment.anchor, self.zone)
             due = planned.at if main.move is None else in_zone(main.date, self.old_zone, self.zone)
         except DateError as error:
-            self._leave(attribute, str(error), main)
+            self._keep(attribute, str(error), main)
         else:
             move = None if main.move is None else replace(main.move, planned=planned.at)
             self._move_main(attribute, main, planned, due, move)
@@ -304,7 +304,7 @@ class _Work:
         if moved is None:
             return
         if moved.is_counted or not is_planned(event):
-            self._leave(moved.attribute, CHANGED if is_planned(event) else _why_it_stays(event), event)
+            self._keep(moved.attribute, CHANGED if is_planned(event) else _why_it_stays(event), event)
         else:
             self._translate(moved.attribute, event, due)
 
@@ -322,7 +322,7 @@ class _Work:
         if attribute is None:
             return
         if not is_planned(event):
-            self._leave(attribute, _why_it_stays(event), event)
+            self._keep(attribute, _why_it_stays(event), event)
         elif names or of_zone or moved is None or moved.is_counted:
             self._count_leading_up(attribute, event, entry, old)
         else:
@@ -335,7 +335,7 @@ class _Work:
         was = leading_up_date(self.strategy, self.as_before, entry, old, now=self.now)
         ahead = leading_up_date(self.strategy, self.instance, entry, new, now=self.now)
         if was.at != event.date:
-            self._leave(attribute, CHANGED, event)
+            self._keep(attribute, CHANGED, event)
             return
         self._move(attribute, replace(event, problem=ahead.problem), ahead.at, move=ahead.move)
         moved = self.instance.event(event.seq)
@@ -352,7 +352,7 @@ class _Work:
             at = in_zone(event.date, self.old_zone, self.zone)
             planned = None if event.move is None else in_zone(event.move.planned, self.old_zone, self.zone)
         except DateError as error:
-            self._leave(attribute, str(error), event)
+            self._keep(attribute, str(error), event)
         else:
             # Of two times that the clocks show twice, the order may change.
             at = min(at, due) if event.date <= old_due else at
@@ -371,7 +371,7 @@ class _Work:
         self.change = replace(self.change, instance=self.instance.with_event(moved))
         self.redated.append(Redated(event=moved, before=known.date))
 
-    def _leave(self, attribute: str, why: str, event: Event) -> None:
+    def _keep(self, attribute: str, why: str, event: Event) -> None:
         self.handled.add(attribute)
         self.not_redated.append(NotRedated(attribute=attribute, why=why, event=event))
 

@@ -48,7 +48,7 @@ class TestReschedule:
             "2026-02-10T10:00:00.000Z",
         )
 
-    def test_the_rhythm_moves(self, client: Client) -> None:
+    def test_the_planned_dates_move(self, client: Client) -> None:
         answer = moved(client, planned(client), date="2026-02-20T10:00:00Z", keepAnchor=False)
         assert runs(answer) == [(1, "2026-02-20"), (2, "2026-03-20")]
 

@@ -80,7 +80,7 @@ class TestRedating:
         assert zoned.ports.instances.audit == []
         assert patched(zoned, sid, **body) == {**foreseen, "dryRun": False}
 
-    def test_a_cycle_that_is_moved_past_the_end_is_listed_as_canceled(self, zoned: Client) -> None:
+    def test_a_cycle_that_is_moved_past_the_end_is_shown_as_canceled(self, zoned: Client) -> None:
         sid = begun(zoned)
         answer = patched(zoned, sid, attributes={"zone": "America/New_York"}, endDate="2026-03-01T10:00:00Z")
 

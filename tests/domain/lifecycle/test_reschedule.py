@@ -80,7 +80,7 @@ class TestTheNextDate:
         of.run(of.main, at("2026-02-20"))
         assert of.open == [("remind", "2026-03-07T00:00"), ("bill", "2026-03-10T00:00")]
 
-    def test_without_the_anchor_the_rhythm_counts_from_there(self) -> None:
+    def test_without_the_anchor_the_next_cycle_counts_from_there(self) -> None:
         of = monthly(calendar())
         of.applied(to("2026-02-20", keeps=False), NOW)
         assert (of.main.move, of.instance.plan.moved_to) == (None, None)
@@ -253,7 +253,7 @@ class TestOneEvent:
         of.applied(to("2026-02-04", seq=2), NOW)
         assert of.open == [("part", "2026-02-04T00:00")]
 
-    def test_it_has_no_rhythm(self) -> None:
+    def test_an_added_event_has_no_next_cycle(self) -> None:
         problems = refused(monthly(), to("2026-01-01", seq=1, keeps=False)).problems
         assert [problem.pointer for problem in problems] == ["/date", "/keepAnchor"]
 
@@ -322,7 +322,7 @@ class TestRefused:
         (problem,) = refused(monthly(), to("2026-02-03", seq=seq)).problems
         assert (problem.pointer, problem.rule) == ("/event", "reference")
 
-    def test_the_rhythm_of_a_cron_expression(self) -> None:
+    def test_the_dates_of_a_cron_expression_stay(self) -> None:
         of = monthly(by_cron("0 9 10 * *"))
         verdict = refused(of, to("2026-02-12", keeps=False))
         assert (verdict.rule, verdict.why) == (
@@ -418,7 +418,7 @@ class TestAround:
         assert of.instance.blocked is None
         assert isinstance(next_action(of.instance, at("2026-02-11")), Scheduled)
 
-    def test_an_event_on_hold_stays_so(self) -> None:
+    def test_an_onhold_event_stays_so(self) -> None:
         of = monthly(manualTrigger=True)
         of.applied(to("2026-02-20"), NOW)
         assert {event.status for event in of.instance.events} == {EventStatus.ONHOLD}

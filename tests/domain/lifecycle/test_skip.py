@@ -81,7 +81,7 @@ class TestACycleThatHasNotBegun:
             of.applied(Skip(by=ANN), NOW)
         assert of.open == [("bill", "2026-04-10T00:00")]
 
-    def test_an_event_on_hold_has_not_begun(self) -> None:
+    def test_an_onhold_event_has_not_begun(self) -> None:
         of = monthly(calendar(), manualTrigger=True)
         of.applied(Skip(by=ANN), NOW)
         assert of.open == [("bill", "2026-03-10T00:00")]

@@ -130,7 +130,7 @@ class TestItRunsSo:
             assert_foreseen(one.of, one.now)
 
 
-class TestWhatIsListed:
+class TestWhatIsShown:
     """Unfinished events, missed dates that still run, the next cycle and the one after it."""
 
     def test_a_reminder_and_two_cycles(self) -> None:
@@ -186,7 +186,7 @@ class TestWhatIsListed:
         of = life(strategy(), new("2026-01-31", end_date="2026-02-01"))
         assert rows(assert_foreseen(of, at("2026-01-31"))) == ["1 bill 2026-01-31 00:00"]
 
-    def test_an_event_on_hold_is_never_late(self) -> None:
+    def test_an_onhold_event_is_never_late(self) -> None:
         of = life(strategy(manualTrigger=True), new("2026-01-31"))
         coming = coming_runs(of.strategy, of.instance, now=at("2026-02-02"))
         assert next((run.event.status, run.is_overdue) for run in coming.runs) == (EventStatus.ONHOLD, False)

@@ -139,7 +139,7 @@ class TestComingRuns:
         )
         assert not found.truncated
 
-    def test_a_reminder_of_the_open_cycle_is_listed_once(self) -> None:
+    def test_a_reminder_of_the_open_cycle_is_there_once(self) -> None:
         of = monthly()
         of.applied(CancelAt(by=ANN, at=at("2026-02-27")), NOON)
         found = coming_runs(of.strategy, of.instance, now=NOON)

@@ -107,7 +107,7 @@ class TestAnotherZone:
             ("remind", "2026-02-26T01:00", "2026-02-26T14:00"),
         ]
 
-    def test_an_event_on_hold_moves_too(self) -> None:
+    def test_an_onhold_event_moves_too(self) -> None:
         lived = manila(manualTrigger=True)
         assert moved(to(lived, "Europe/Berlin")) == [("bill", NINE, "2026-03-01T08:00")]
         assert lived.main.status is EventStatus.ONHOLD
