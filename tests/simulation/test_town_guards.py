@@ -14,7 +14,8 @@ from shared.application.runner.progress import Run, refresh
 from shared.application.runner.report import Stopped
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance.event import Event
-from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
+from shared.domain.instance.flags import Flags
+from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.verdict import Applied, Verdict
 from shared.domain.lifecycle.commands import Pause
 from shared.domain.lifecycle.pause_resume_cancel import pause
@@ -40,10 +41,10 @@ class TestARemovedGuardIsCaught:
     """Each of these guards alone keeps a forbidden call from being made, or a history right."""
 
     def test_a_flag_that_is_not_read_after_the_claim_is_caught(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def blind(_self: Strategies, _account: AccountId, _strategy: StrategySid) -> BlockedBy | None:
-            return None
+        def blind(_self: Strategies, _account: AccountId, _strategy: StrategySid) -> Flags:
+            return Flags()
 
-        monkeypatch.setattr(Strategies, "blocked_by", blind)
+        monkeypatch.setattr(Strategies, "flags", blind)
 
         assert "was paused before the claim" in caught()
 
