@@ -26,7 +26,7 @@ from shared.domain.planning.closing import close
 from shared.domain.planning.cycles import CycleDate, CycleError, LeftOut, following, is_dated_by_cron, outlook
 from shared.domain.planning.missed_dates import EVERY
 from shared.domain.planning.offset_dates import TOO_LATE, LeadingUpDate, is_overdue, leading_up_date
-from shared.domain.planning.plan import calendar_of, is_planned
+from shared.domain.planning.plan import calendar_of, entry_of, is_planned
 from shared.domain.strategy.model import Calendar, LeadingUpTask, Strategy
 
 MOVED_TOO_LATE = "skipped: its date had passed when its main event was moved"
@@ -236,10 +236,6 @@ def _calendar_of(strategy: Strategy, instance: Instance) -> Calendar | None:
 
 
 def _entry_of(calendar: Calendar, main: Event, event: Event) -> LeadingUpTask | None:
-    """Return the entry of the calendar that a leading-up event was planned from, or None if there is none."""
-    # A cycle's leading-up events are numbered in the order of their entries, just before its main event.
-    entries = calendar.leading_up_tasks
-    place = event.seq - (main.seq - len(entries))
-    if 0 <= place < len(entries) and entries[place].task == event.task:
-        return entries[place]
-    return next((entry for entry in entries if entry.task == event.task), None)
+    """Return the entry of a leading-up event, also if another version has the entries in another order."""
+    by_task = (entry for entry in calendar.leading_up_tasks if entry.task == event.task)
+    return entry_of(calendar, main, event) or next(by_task, None)

@@ -33,7 +33,10 @@ from shared.domain.planning.cycles import (
 from shared.domain.planning.missed_dates import EVERY, MissedRule, RuleFor, missed_rules
 from shared.domain.planning.offset_dates import LeadingUpDate, is_overdue, leading_up_date
 from shared.domain.planning.skipping import next_to_skip
-from shared.domain.strategy.model import Calendar, OnResume, Strategy
+from shared.domain.strategy.model import Calendar, LeadingUpTask, OnResume, Strategy
+
+MAIN_CLOSED = "its main event has closed"
+"""Why a leading-up event that has not begun does not run any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +249,15 @@ def calendar_of(strategy: Strategy, instance: Instance) -> Calendar | None:
     if key is None:
         return calendars[0] if len(calendars) == 1 else None
     return next((calendar for calendar in calendars if calendar.key == key), None)
+
+
+def entry_of(calendar: Calendar, main: Event, event: Event) -> LeadingUpTask | None:
+    """Return the entry of a calendar that a leading-up event of the open cycle was planned for, or None."""
+    # Each entry uses up a number, also one that is skipped, and the main event has the next number.
+    entries = calendar.leading_up_tasks
+    place = event.seq - main.seq + len(entries)
+    entry = entries[place] if 0 <= place < len(entries) else None
+    return entry if entry is not None and entry.task == event.task else None
 
 
 def is_past_end(instance: Instance) -> bool:

@@ -23,7 +23,7 @@ from shared.domain.planning.cycles import (
     own_dates_are_fixed,
 )
 from shared.domain.planning.offset_dates import delayed, leading_up_date
-from shared.domain.planning.plan import calendar_of, end_before, is_past_end, is_planned
+from shared.domain.planning.plan import calendar_of, end_before, entry_of, is_past_end, is_planned
 from shared.domain.strategy.model import Calendar, Definition, Delta, LeadingUpTask, LifecycleTask, Strategy
 
 BEGUN = "it has begun, so its date stays"
@@ -218,7 +218,7 @@ class _Work:
         for event in self.instance.events:
             if event.kind is not EventKind.LEADING_UP or event.created_cycle != plan.cycle:
                 continue
-            entry = None if calendar is None else _entry_of(event, main, calendar)
+            entry = None if calendar is None else entry_of(calendar, main, event)
             if entry is None or calendar is None:
                 self._date_unknown(event, moved, due)
             else:
@@ -388,12 +388,3 @@ def _waits(event: Event) -> bool:
 
 def _why_it_stays(event: Event) -> str:
     return BEGUN if event.has_begun else QUEUED
-
-
-def _entry_of(event: Event, main: Event, calendar: Calendar) -> LeadingUpTask | None:
-    """Return the entry of a calendar that an event of its cycle was planned for, or None if it has no such entry."""
-    # Each entry uses up a number, also one that is skipped, and the main event has the next number.
-    entries = calendar.leading_up_tasks
-    place = event.seq - main.seq + len(entries)
-    entry = entries[place] if 0 <= place < len(entries) else None
-    return entry if entry is not None and entry.task == event.task else None
