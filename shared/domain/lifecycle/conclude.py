@@ -17,7 +17,7 @@ from shared.domain.instance.verdict import ENGINE, Actor, AlreadyThere, Applied,
 from shared.domain.lifecycle.apply_directives import apply_directives
 from shared.domain.lifecycle.commands import Apply, Conclude, Stop, Wait
 from shared.domain.planning.closing import cancel_instance, close, close_all, complete_if_done
-from shared.domain.planning.plan import plan_next, unbegun_leading_ups
+from shared.domain.planning.plan import MAIN_CLOSED, plan_next, unbegun_leading_ups
 from shared.domain.steps.cursor import MAX_OUTPUTS_BYTES
 from shared.domain.strategy.model import Json, Strategy, json_size
 
@@ -254,7 +254,7 @@ def _stopped_with(instance: Instance, event: Event, *, now: datetime) -> Change:
 
 def _without_leading_ups(instance: Instance, *, now: datetime) -> Change:
     doomed = unbegun_leading_ups(instance)
-    return close_all(instance, doomed, now=now, why="its main event has closed", cause=ClosedBy.MAIN_EVENT)
+    return close_all(instance, doomed, now=now, why=MAIN_CLOSED, cause=ClosedBy.MAIN_EVENT)
 
 
 def _event_failure(failed: Failure, *, now: datetime) -> EventFailure:

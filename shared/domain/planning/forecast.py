@@ -20,7 +20,15 @@ from shared.domain.instance.verdict import Change
 from shared.domain.planning.closing import close_all, lifecycle_events
 from shared.domain.planning.cycles import MAX_MISSED_DATES, CycleError
 from shared.domain.planning.offset_dates import MAIN_OVERDUE
-from shared.domain.planning.plan import Replanned, catch_up, cycle_failed, overdue_leading_ups, plan_next
+from shared.domain.planning.plan import (
+    MAIN_CLOSED,
+    Replanned,
+    catch_up,
+    cycle_failed,
+    overdue_leading_ups,
+    plan_next,
+    unbegun_leading_ups,
+)
 from shared.domain.planning.start import NewInstance, blank_instance, first_planned, start_problems
 from shared.domain.strategy.model import Json, Strategy
 from shared.expressions import Spending, spending
@@ -214,10 +222,13 @@ def coming_runs(strategy: Strategy, instance: Instance, *, now: datetime) -> Com
     )
     planned, after = replace(planned, change=change), change.instance
     foreseen = Forecast(skipped=() if planned.skipped is None else (planned.skipped,))
+    lost: tuple[EventRecord, ...] = ()
     if not after.status.is_final:
-        foreseen = _with_next_cycles(strategy, planned, now=now)
+        foreseen, end = _with_next_cycles(strategy, planned, now=now)
+        lost = _lost(after, foreseen, end, now=now)
+        after = after.without(frozenset(record.event.seq for record in lost))
     barred = [event for event in after.events if after.bars(event)]
-    dropped = (*change.records, *_dropped(after, barred, now=now))
+    dropped = (*change.records, *lost, *_dropped(after, barred, now=now))
     after = after.without(frozenset(event.seq for event in barred))
     unfinished = [event for event in after.events if not after.status.is_final or after.lets_run(event)]
     later = [cycle for cycle in foreseen.cycles if cycle.main not in unfinished]
@@ -248,14 +259,48 @@ def coming_runs(strategy: Strategy, instance: Instance, *, now: datetime) -> Com
     )
 
 
-def _with_next_cycles(strategy: Strategy, planned: Replanned, *, now: datetime) -> Forecast:
-    """Return the missed cycles that still run and the next ones, or all before a scheduled cancellation."""
+def _lost(instance: Instance, foreseen: Forecast, end: Instance, *, now: datetime) -> tuple[EventRecord, ...]:
+    """Return the records of the events that a main event closes when it ends, before they could run."""
+    main, ahead = instance.main_event, unbegun_leading_ups(instance)
+    late = [event for event in ahead if main and _starts(main) and event.due_at > main.due_at]
+    cause = ClosedBy.MAIN_EVENT
+    closed = close_all(instance, late, now=now, why=MAIN_CLOSED, cause=cause)
+    rest = _lost_with_plan(closed.instance, foreseen, end)
+    why = f"instance canceled: {CancelReason.CREATE_CYCLE_ERROR.value}"
+    return closed.then(close_all(closed.instance, rest, now=now, why=why, cause=ClosedBy.INSTANCE)).records
+
+
+def _starts(event: Event) -> bool:
+    """Return whether an event waits for nothing but its date."""
+    return event.status in (EventStatus.PENDING, EventStatus.QUEUED)
+
+
+def _lost_with_plan(instance: Instance, foreseen: Forecast, end: Instance) -> list[Event]:
+    """Return the events that do not run because the cycle after the last one cannot be dated: the instance ends."""
+    mains = [cycle.main for cycle in foreseen.cycles]
+    if (
+        not mains
+        or not all(_starts(main) for main in mains)
+        or end.cancel_reason is not CancelReason.CREATE_CYCLE_ERROR
+    ):
+        return []
+    # What is due no later than one of the main events runs before it ends.
+    last = max(main.due_at for main in mains)
+    others = [event for event in instance.events if not event.is_main and not event.after_cancellation]
+    return [event for event in others if event.due_at > last]
+
+
+def _with_next_cycles(strategy: Strategy, planned: Replanned, *, now: datetime) -> tuple[Forecast, Instance]:
+    """Return the missed cycles that still run and the next ones, or all before a scheduled cancellation.
+
+    With them comes the instance after them.
+    """
     most, scheduled = MAX_MISSED_DATES + _BEYOND, planned.change.instance.cancellation
     until = now if scheduled is None else max(now, scheduled.at)
     with spending() as spent:
-        found, _ = _foreseen(strategy, planned, most, now=now, until=until, beyond=_BEYOND, spent=spent)
+        found, end = _foreseen(strategy, planned, most, now=now, until=until, beyond=_BEYOND, spent=spent)
     is_cut = scheduled is not None and len(found.cycles) == most
-    return replace(found, truncated=found.truncated or is_cut)
+    return replace(found, truncated=found.truncated or is_cut), end
 
 
 def _dropped(instance: Instance, events: Sequence[Event], *, now: datetime) -> tuple[EventRecord, ...]:

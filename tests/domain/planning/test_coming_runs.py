@@ -14,7 +14,7 @@ from shared.domain.instance.due import next_event
 from shared.domain.instance.event import EventStatus
 from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.run import Ending
-from shared.domain.lifecycle.commands import AddEvent, Cancel, Pause, Reschedule, Resume, Skip
+from shared.domain.lifecycle.commands import AddEvent, Cancel, Execute, Pause, Reschedule, Resume, Skip
 from shared.domain.planning.forecast import coming_runs
 from shared.domain.strategy.model import Json, OnResume, Strategy
 from shared.expressions import use_evaluator
@@ -171,6 +171,26 @@ class TestWhatIsShown:
         coming = assert_foreseen(of, at("2026-02-02T12:00"))
         assert rows(coming)[: len(runs)] == runs
         assert ranges(coming) == skipped
+
+    def test_a_reminder_of_a_main_event_that_an_operator_runs_before_it_is_dropped(self) -> None:
+        of = life(strategy(reminded()), new("2026-02-28"), now="2026-02-01")
+        of.applied(Execute(seq=of.main.seq, by=ANN), at("2026-02-01"))
+        coming = assert_foreseen(of, at("2026-02-01"))
+        assert rows(coming)[0] == "1 bill 2026-02-28 00:00"
+        assert [(record.event.task, record.why) for record in coming.dropped] == [
+            ("remind", "its main event has closed")
+        ]
+
+    @pytest.mark.parametrize(("date", "runs"), [("2026-01-31", True), ("2026-02-01", False)])
+    def test_what_is_due_after_a_plan_that_cannot_continue_is_dropped(self, date: str, runs: bool) -> None:  # noqa: FBT001
+        """The cycle after the only one cannot be dated, which ends the instance."""
+        of = life(strategy(calendar(runOnCycle=1)), new("2026-01-31"), now="2026-01-01")
+        of.applied(AddEvent(task="part", date=at(date), by=ANN), at("2026-01-01"))
+        coming = assert_foreseen(of, at("2026-01-01"))
+        assert [run.event.task for run in coming.runs] == (["bill", "part"] if runs else ["bill"])
+        assert [record.why for record in coming.dropped] == (
+            [] if runs else ["instance canceled: CREATE_CYCLE_ERROR"]
+        )
 
     def test_a_reminder_whose_main_event_is_overdue_too_is_dropped(self) -> None:
         of = life(strategy(reminded(days=1)), new("2026-02-10"), now="2026-02-01")
