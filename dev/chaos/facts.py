@@ -93,6 +93,7 @@ def _event(
         due_at=event.due_at,
         is_open=record is None,
         in_doubt=event.in_doubt or (record is not None and record.in_doubt),
+        skipped=record is not None and record.skipped_cycles is not None,
         begun_at=event.times.begun_at,
         job=event.claim.job,
         steps=tuple(

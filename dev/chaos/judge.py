@@ -62,7 +62,8 @@ class StepFact:
 class EventFact:
     """A stored event. ``cycle`` is the last cycle it stands for, ``first_cycle`` the first one.
 
-    ``begun_at`` is its first claim; ``job`` the invocation of its last one.
+    ``skipped`` says that these cycles did not run, because their dates had passed. ``begun_at`` is its first claim;
+    ``job`` the invocation of its last one.
     """
 
     sid: str
@@ -74,6 +75,7 @@ class EventFact:
     due_at: datetime
     is_open: bool
     in_doubt: bool = False
+    skipped: bool = False
     begun_at: datetime | None = None
     job: str | None = None
     steps: tuple[StepFact, ...] = ()
@@ -174,7 +176,7 @@ def _lost(instance: InstanceFact, now: datetime, *, may_be_canceled: bool) -> It
             yield Violation(Rule.LOST, f"{event.sid} is {event.status} since {event.due_at.isoformat()}")
         if not event.is_open and event.status == "FAILED" and not _may_have_failed(instance, event):
             yield Violation(Rule.LOST, f"{event.sid} was given up")
-        if not event.is_open and event.status == "CANCELED" and not is_canceled:
+        if event.status == "CANCELED" and not (event.is_open or is_canceled or _made_up_for(instance, event)):
             yield Violation(Rule.LOST, f"{event.sid} is canceled, and its instance is {instance.status}")
     mains = [event for event in instance.events if event.is_main]
     cycles = sorted(cycle for event in mains for cycle in range(event.first_cycle, event.cycle + 1))
@@ -182,6 +184,15 @@ def _lost(instance: InstanceFact, now: datetime, *, may_be_canceled: bool) -> It
     if cycles != list(range(1, instance.cycle + 1)) and not is_dateless:
         yield Violation(Rule.LOST, f"{instance.sid} has the cycles {cycles} of {instance.cycle}")
     yield from _unplanned(instance, mains, is_canceled=is_canceled)
+
+
+def _made_up_for(instance: InstanceFact, skipped: EventFact) -> bool:
+    """Return whether the next main event makes up for skipped cycles, as in an own schedule (ADR 63)."""
+    return (
+        instance.has_own_schedule
+        and skipped.skipped
+        and any(event.is_main and event.first_cycle == skipped.cycle + 1 for event in instance.events)
+    )
 
 
 def _may_have_failed(instance: InstanceFact, event: EventFact) -> bool:

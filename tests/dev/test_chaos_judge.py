@@ -180,6 +180,28 @@ class TestNothingIsLost:
     def test_a_canceled_event_of_another_instance(self) -> None:
         assert rules(an_instance(an_event(status="CANCELED"))) == [Rule.LOST]
 
+    def test_dates_of_an_own_schedule_that_one_run_made_up_for(self) -> None:
+        skipped = an_event(status="CANCELED", skipped=True, cycle=2)
+
+        assert rules(an_instance(skipped, an_event(seq=3), has_own_schedule=True)) == []
+
+    @pytest.mark.parametrize(
+        ("members", "of_instance", "next_seq"),
+        [
+            ({"skipped": False}, {"has_own_schedule": True}, 3),
+            ({"skipped": True}, {"has_own_schedule": False}, 3),
+            ({"skipped": True}, {"has_own_schedule": True}, None),
+        ],
+        ids=["no record of skipped dates", "another plan", "no later run"],
+    )
+    def test_dates_that_nothing_made_up_for(
+        self, members: dict[str, Any], of_instance: dict[str, Any], next_seq: int | None
+    ) -> None:
+        events = [an_event(status="CANCELED", cycle=2, **members)]
+        events += [an_event(seq=next_seq)] if next_seq else []
+
+        assert rules(an_instance(*events, **of_instance)) == [Rule.LOST]
+
     def test_an_event_that_was_given_up(self) -> None:
         assert rules(an_instance(an_event(a_failed_step(), status="FAILED")), a_call(status=402)) == [
             Rule.LOST
