@@ -477,7 +477,7 @@ BULKS = (
     ),
     replace(BULK, command=Pause(by=BY, kill=True, sets_until=True, until=at(7))),
     replace(BULK, command=CancelAt(by=BY, at=at(7))),
-    replace(BULK, command=RescheduleNext(by=BY, date=at(7), keep_anchor=True)),
+    replace(BULK, command=RescheduleNext(by=BY, date=at(7), keep_anchor=False)),
     replace(BULK, command=SkipNext(by=BY, cycles=2)),
     replace(BULK, command=MigrateTo(by=BY, version=4)),
     replace(

@@ -84,7 +84,8 @@ def forgotten(value: object, path: str) -> Iterator[str]:
     if is_dataclass(value) and not isinstance(value, type):
         for field in fields(value):
             found = getattr(value, field.name)
-            if found in EMPTY or found == default(field):
+            # False says something where the default is True.
+            if found == default(field) or (found in EMPTY and default(field) is not True):
                 yield f"{path}.{field.name}"
             yield from forgotten(found, f"{path}.{field.name}")
 
