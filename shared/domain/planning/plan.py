@@ -284,8 +284,7 @@ def with_nothing_due(instance: Instance, *, now: datetime) -> Instance:
     plan = instance.plan
     if plan.moment is None or plan.due is None or plan.due <= now:
         return instance
-    without = plan.at_cycle(plan.cycle, plan.moment, due=max(plan.moment.at, now))
-    return replace(instance, plan=replace(without, dated_in=plan.dated_in))
+    return replace(instance, plan=plan.at_cycle(plan.cycle, plan.moment, due=max(plan.moment.at, now)))
 
 
 def cancel_events(
