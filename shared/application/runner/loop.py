@@ -11,6 +11,7 @@ from shared.application.commit import (
     execute,
     save,
     schedule_wakeup,
+    strategy_of,
     try_commit,
     with_known_pauses,
 )
@@ -281,6 +282,6 @@ def _after(
     ports: Ports, instance: Instance, command: Finish | Unblock | EndPause | ApplyCancellation
 ) -> Instance | None:
     """Return the instance after a command, or as another writer left it."""
-    strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
+    strategy = strategy_of(ports, instance, now=ports.clock.now())
     verdict = try_commit(ports, strategy, instance, command)
     return ports.instances.load(instance.sid) if verdict is None else verdict.instance
