@@ -148,8 +148,16 @@ def _claim(ports: Ports, instance: Instance, event: Event, *, job: str, time_lef
         if is_new
         else resumable_history(ports.instances.event_history(instance.sid, event.seq), event)
     )
-    command = Claim(seq=event.seq, event_history=event_history, token=ports.ids.token(), job=job)
     now = ports.clock.now()
+    # If the runner that crashed had ended the run, the plan continues with this claim.
+    is_taken_over = event.status is EventStatus.EXECUTING
+    command = Claim(
+        seq=event.seq,
+        event_history=event_history,
+        token=ports.ids.token(),
+        job=job,
+        current=strategy_of(ports, instance, now=now) if is_taken_over else None,
+    )
     if not event.has_begun:  # an event that has begun continues, whatever was missed
         strategy = with_known_pauses(ports, strategy, instance, now=now)
     verdict = decide(strategy, instance, command, now=now)
