@@ -53,7 +53,8 @@ def migrate(strategy: Strategy, instance: Instance, command: Migrate, *, now: da
     Planned events keep their dates. Events that have not begun are canceled if the new version has no such task. If
     a main event is among them, its cycle is skipped and the new version plans the next cycle at once.
     """
-    to = command.to
+    # The flags were read with the version that the instance is on.
+    to = replace(command.to, flag_pauses=strategy.flag_pauses)
     if to.version == instance.strategy_version:
         return AlreadyThere(instance=instance)
     if instance.status.is_final:

@@ -15,6 +15,7 @@ from shared.domain.instance.verdict import AlreadyThere, Applied, Refused, Verdi
 from shared.domain.lifecycle.commands import Apply, Cancel, Migrate, Pause, Reschedule, Skip, Update
 from shared.domain.lifecycle.migrate import MovedDate, PlanChanges, PlannedDate, plan_changes
 from shared.domain.planning.forecast import Forecast, forecast
+from shared.domain.strategy.flag import FlagPause
 from shared.domain.strategy.model import Json, Strategy
 from tests.lifecycle_factories import (
     ANN,
@@ -102,6 +103,23 @@ class TestMoving:
         of.decide(Pause(by=ANN), at("2026-01-15"))
         migrated(of, version(2, of.strategy, without=("bill",)))
         assert of.instance.status is InstanceStatus.PAUSED
+
+
+class TestMissedDates:
+    """If the open cycle's task is gone, the next cycle is planned at once, under the rules for missed dates."""
+
+    @pytest.mark.parametrize(
+        ("paused", "coming"),
+        [("2026-02-01", "2026-02-01"), ("2026-02-02", "2026-02-02"), ("2026-02-03T00:01", "2026-02-04")],
+    )
+    def test_dates_within_a_pause_of_a_flag_fall_under_on_resume(self, paused: str, coming: str) -> None:
+        """Of the missed dates from 1 to 3 February, the one on which the strategy was paused runs."""
+        rules = {"onResume": "all", "onMissed": "skip"}
+        pause = FlagPause(since=at(paused), until=at(paused) + timedelta(hours=1))
+        of = life(replace(strategy(calendar(DAILY), **rules), flag_pauses=(pause,)))
+        to = version(2, strategy(calendar(DAILY, task="part"), **rules), without=("bill",))
+        migrated(of, to, "2026-02-03T12:00")
+        assert of.open == [("part", f"{coming}T00:00")]
 
 
 def charged(of: Life, zone: str, charges: int) -> list[str]:
