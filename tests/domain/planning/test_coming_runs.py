@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dev.memory.evaluator import SlowEvaluator
 from shared.domain.instance.due import next_event
 from shared.domain.instance.event import EventStatus
-from shared.domain.instance.model import InstanceStatus
+from shared.domain.instance.model import Downtime, InstanceStatus
 from shared.domain.instance.run import Ending
 from shared.domain.lifecycle.commands import (
     AddEvent,
@@ -317,3 +317,20 @@ class TestACancellationThatIsDue:
         of.applied(CancelAt(by=ANN, at=at("2026-01-31T12:00")), at("2026-01-31"))
         coming = coming_runs(of.strategy, of.instance, now=at("2026-01-31T13:00"))
         assert rows(coming) == ["1 bill 2026-01-31 00:00 late"]
+
+
+class TestForgottenPauses:
+    """An instance remembers four pauses. A date before them counts as paused, also while the last one of them lasts."""
+
+    @pytest.mark.parametrize(("earlier", "first"), [(1, 2), (2, 2), (3, 9), (4, 9)])
+    def test_the_pause_that_a_resume_ends_is_one_of_them(self, earlier: int, first: int) -> None:
+        """The charge of 1 February was missed without a pause; then there were pauses, and one until now."""
+        of = life(strategy(calendar(DAILY), onResume="skip"))
+        of.run(of.main, at("2026-01-31"))
+        downtimes = tuple(
+            Downtime(since=at(f"2026-02-0{day}"), until=at(f"2026-02-0{day}T01:00"))
+            for day in range(8 - earlier, 8)
+        )
+        of.instance = replace(of.instance, downtimes=downtimes)
+        of.applied(Pause(by=ANN), at("2026-02-08T12:00"))
+        assert assert_foreseen(of, at("2026-02-09T12:00")).runs[0].event.created_cycle == first
