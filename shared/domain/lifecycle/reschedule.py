@@ -37,7 +37,7 @@ def reschedule(strategy: Strategy, instance: Instance, command: Reschedule, *, n
     """Move a waiting event to a date, which no business-day rule moves on; return AlreadyThere if it is there.
 
     If it is a main event, its leading-up events that have not begun move along. A move after which another cycle
-    would not run is refused.
+    would not run is refused, and so is a move to a date at which the instance is canceled.
     """
     event = instance.main_event if command.seq is None else instance.event(command.seq)
     if event is None:
@@ -48,6 +48,9 @@ def reschedule(strategy: Strategy, instance: Instance, command: Reschedule, *, n
     problems = _problems(strategy, instance, event, command, now=now)
     if problems:
         return _invalid(instance, problems)
+    why = _beyond_cancellation(instance, event, command.date)
+    if why is not None:
+        return Refused(instance=instance, why=why, rule=RefusalRule.SHIFT)
     moment = instance.plan.moment
     if event.is_main and moment is not None:
         moved = _with_main_moved(strategy, instance, event, moment, command, now=now)
@@ -113,6 +116,18 @@ def _obstacle(instance: Instance, event: Event) -> str | None:
     if event.is_main and schedule is not None and schedule.on_call:
         return "the instance runs on call and has no date"
     return None
+
+
+def _beyond_cancellation(instance: Instance, event: Event, date: datetime) -> str | None:
+    """Return why the event would not run on the date because the instance is canceled before, or None.
+
+    What the cancellation bars already may move: it runs on its date if the cancellation is revoked.
+    """
+    scheduled = instance.cancellation
+    if scheduled is None or instance.bars(event) or not instance.bars(replace(event, date=date, due_at=date)):
+        return None
+    why = f"the instance is canceled at {format_instant(scheduled.at)}, before the event would run; "
+    return f"{why}choose an earlier date, or revoke the cancellation first"
 
 
 def _problems(
