@@ -11,12 +11,12 @@ from shared.domain.instance.event import EventStatus
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import CancelReason, InstanceStatus
 from shared.domain.instance.run import Ending, Outcome
-from shared.domain.instance.verdict import AlreadyThere, Applied, Refused, Verdict
-from shared.domain.lifecycle.commands import Apply, Cancel, Migrate, Pause, Reschedule, Skip, Update
+from shared.domain.instance.verdict import AlreadyThere, Applied, RefusalRule, Refused, Verdict
+from shared.domain.lifecycle.commands import Apply, Cancel, Migrate, Pause, Reschedule, Resume, Skip, Update
 from shared.domain.lifecycle.migrate import MovedDate, PlanChanges, PlannedDate, plan_changes
 from shared.domain.planning.forecast import Forecast, forecast
 from shared.domain.strategy.flag import FlagPause
-from shared.domain.strategy.model import Json, Strategy
+from shared.domain.strategy.model import Json, OnResume, Strategy
 from tests.lifecycle_factories import (
     ANN,
     DAILY,
@@ -114,7 +114,7 @@ class TestMissedDates:
     )
     def test_dates_within_a_pause_of_a_flag_fall_under_on_resume(self, paused: str, coming: str) -> None:
         """Of the missed dates from 1 to 3 February, the one on which the strategy was paused runs."""
-        rules = {"onResume": "all", "onMissed": "skip"}
+        rules: Json = {"onResume": "all", "onMissed": "skip"}
         pause = FlagPause(since=at(paused), until=at(paused) + timedelta(hours=1))
         of = life(replace(strategy(calendar(DAILY), **rules), flag_pauses=(pause,)))
         to = version(2, strategy(calendar(DAILY, task="part"), **rules), without=("bill",))
@@ -194,20 +194,63 @@ class TestAnotherZone:
         assert dates == [at("2026-01-31T01:00"), at("2026-02-28T08:00"), at("2026-03-31T07:00")]
 
     @pytest.mark.parametrize(
-        "command",
+        ("command", "charges"),
         [
-            Reschedule(by=ANN, date=at("2026-01-31T05:00")),
-            Skip(by=ANN),
+            (Reschedule(by=ANN, date=at("2026-01-31T05:00")), ["01-31 06:00", "02-28 09:00"]),
+            (Reschedule(by=ANN, date=at("2026-01-31T20:00")), ["01-31 21:00", "02-28 09:00"]),
+            (Reschedule(by=ANN, date=at("2026-02-28T07:59")), ["02-28 08:59", "02-28 09:00"]),
+            (Skip(by=ANN), ["02-28 09:00", "03-31 09:00"]),
         ],
     )
     def test_a_command_about_the_open_cycle_does_not_bring_its_date_back(
-        self, command: Reschedule | Skip
+        self, command: Reschedule | Skip, charges: list[str]
     ) -> None:
         of = self.moved(by_cron("0 0 9 L * ?"), "Asia/Manila", "Europe/Berlin")
         of.applied(command, at("2026-01-15"))
-        dates = charged(of, "Europe/Berlin", 2)
-        assert [date for date in dates if date.startswith("01-31")] in ([], ["01-31 06:00"])
-        assert dates[-1] in ("02-28 09:00", "03-31 09:00")
+        assert charged(of, "Europe/Berlin", 2) == charges
+
+    def test_a_date_that_does_not_exist_in_the_new_zone_cannot_move(self) -> None:
+        of = life(strategy(timezone="Asia/Manila"), new("9999-12-31T15:30"), now="2026-01-10")
+        to = version(2, strategy(timezone="America/New_York"))
+        migrated(of, to)
+        of.strategy = to
+        verdict = of.decide(Reschedule(by=ANN, date=at("2026-02-28")), at("2026-01-15"))
+        assert isinstance(verdict, Refused)
+        assert verdict.rule is RefusalRule.SHIFT
+
+    @pytest.mark.parametrize(
+        ("paused", "charges"),
+        [
+            ("2026-01-20", ["02-01 02:00", "03-01 02:00"]),
+            ("2026-01-30T12:00", ["02-01 02:00", "03-01 02:00"]),
+            ("2026-01-31T00:59", ["02-01 02:00", "03-01 02:00"]),
+        ],
+    )
+    def test_a_plan_that_is_shifted_counts_from_its_charge(self, paused: str, charges: list[str]) -> None:
+        """The pause lasts for a day."""
+        of = self.moved(calendar(), "Asia/Manila", "Europe/Berlin")
+        of.applied(Pause(by=ANN), at(paused))
+        of.applied(Resume(by=ANN, on_late=OnResume.SHIFT), at(paused) + timedelta(days=1))
+        assert of.instance.plan.due == of.main.date
+        assert of.main.planned_date == of.main.date
+        assert charged(of, "Europe/Berlin", 2) == charges
+
+    def test_a_shift_during_a_charge_counts_from_the_local_time(self) -> None:
+        """The charge has begun, and its plan is shifted by a day."""
+        one = calendar()
+        of = life(
+            strategy(one, timezone="Asia/Manila", retry=retries(2)),
+            new("2026-01-31T01:00"),
+            now="2026-01-10",
+        )
+        of.run(of.main, at("2026-01-31T01:00"), ended(Ending.RETRY, at("2026-01-31T01:00")))
+        to = version(2, strategy(one, timezone="Europe/Berlin", retry=retries(2)))
+        migrated(of, to, "2026-01-31T01:10")
+        of.strategy = to
+        of.applied(Pause(by=ANN), at("2026-01-31T01:20"))
+        of.applied(Resume(by=ANN, on_late=OnResume.SHIFT), at("2026-02-01T01:20"))
+        of.run(of.main, at("2026-02-01T02:00"))
+        assert of.open == [("bill", "2026-03-01T08:00")]
 
     def test_what_coincides_with_the_open_cycle_does_not_run_on_its_date(self) -> None:
         """The cycles of Saturday, Sunday and Monday are charged on Monday 2 February, once."""
