@@ -62,8 +62,10 @@ def is_forgotten(instance: Instance, at: datetime) -> bool:
 
 
 def will_be_forgotten(instance: Instance, at: datetime) -> bool:
-    """Return whether the instant is before the downtimes that are remembered when the present pause has ended."""
+    """Return whether the instant is before the downtimes that are remembered when the present ones have ended."""
     since = [downtime.since for downtime in instance.downtimes]
+    if instance.blocked is not None:
+        since.append(instance.blocked.since)
     if instance.stop is not None and instance.status is InstanceStatus.PAUSED:
         since.append(instance.stop.at)
     return len(since) >= MAX_DOWNTIMES and at < since[-MAX_DOWNTIMES]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dev.memory.evaluator import SlowEvaluator
 from shared.domain.instance.due import next_event
 from shared.domain.instance.event import EventStatus
-from shared.domain.instance.model import Downtime, InstanceStatus
+from shared.domain.instance.model import Blocked, BlockedBy, Downtime, InstanceStatus
 from shared.domain.instance.run import Ending
 from shared.domain.lifecycle.commands import (
     AddEvent,
@@ -322,8 +322,19 @@ class TestACancellationThatIsDue:
 class TestForgottenPauses:
     """An instance remembers four pauses. A date before them counts as paused, also while the last one of them lasts."""
 
-    @pytest.mark.parametrize(("earlier", "first"), [(1, 2), (2, 2), (3, 9), (4, 9)])
-    def test_the_pause_that_a_resume_ends_is_one_of_them(self, earlier: int, first: int) -> None:
+    @pytest.mark.parametrize(
+        ("earlier", "is_blocked", "first"),
+        [
+            (1, False, 2),
+            (2, False, 2),
+            (3, False, 9),
+            (4, False, 9),
+            (1, True, 3),
+            (2, True, 9),
+            (3, True, 9),
+        ],
+    )
+    def test_what_a_resume_ends_is_among_them(self, earlier: int, is_blocked: bool, first: int) -> None:  # noqa: FBT001
         """The charge of 1 February was missed without a pause; then there were pauses, and one until now."""
         of = life(strategy(calendar(DAILY), onResume="skip"))
         of.run(of.main, at("2026-01-31"))
@@ -332,5 +343,11 @@ class TestForgottenPauses:
             for day in range(8 - earlier, 8)
         )
         of.instance = replace(of.instance, downtimes=downtimes)
+        if is_blocked:
+            # The charge waits for its retry, so no date of the plan is within the block.
+            since = at("2026-02-08T11:00")
+            of.run(of.main, at("2026-02-01"), ended(Ending.RETRY, at("2026-02-01")))
+            of.instance = replace(of.instance, blocked=Blocked(by=BlockedBy.QUEUE, since=since))
         of.applied(Pause(by=ANN), at("2026-02-08T12:00"))
-        assert assert_foreseen(of, at("2026-02-09T12:00")).runs[0].event.created_cycle == first
+        coming = assert_foreseen(of, at("2026-02-09T12:00"))
+        assert next(run for run in coming.runs if not run.event.has_begun).event.created_cycle == first
