@@ -17,7 +17,7 @@ from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.verdict import Actor
-from shared.domain.lifecycle.commands import Resume
+from shared.domain.lifecycle.commands import Pause, Resume
 from shared.domain.planning.forecast import forecast
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.strategy.model import Json, StrategyHead
@@ -118,6 +118,35 @@ class TestAFlagDuringRetries:
     def test_a_date_on_which_it_was_not_paused_runs(self, flag: str) -> None:
         of = Subscription(onResume="skip")
         of.pause(flag, "2026-01-13", "2026-01-18")
+        of.run("2026-01-20T12:00")
+        assert of.charged == ["01-05", "01-12", "01-19"]
+
+    @pytest.mark.parametrize(
+        ("paused", "rules", "charged"),
+        [
+            (("01-11", "01-13"), {"onResume": "all", "onMissed": "skip"}, ["01-05", "01-12"]),
+            (("01-18", "01-20T06:00"), {"onResume": "all", "onMissed": "skip"}, ["01-05", "01-19"]),
+            (("01-13", "01-18"), {"onResume": "all", "onMissed": "skip"}, ["01-05"]),
+            (("01-11", "01-13"), {"onResume": "all", "onMissed": "last"}, ["01-05", "01-12", "01-19"]),
+            (("01-18", "01-20T06:00"), {"onResume": "skip", "onMissed": "last"}, ["01-05", "01-12"]),
+            (("01-11", "01-13"), {"onResume": "skip", "onMissed": "last"}, ["01-05", "01-19"]),
+        ],
+    )
+    def test_each_rule_decides_about_its_dates_when_the_charge_ends(
+        self, flag: str, paused: tuple[str, str], rules: Json, charged: list[str]
+    ) -> None:
+        of = Subscription(**rules)
+        of.pause(flag, *(f"2026-{date}" for date in paused))
+        of.run("2026-01-20T12:00")
+        assert of.charged == charged
+
+    def test_it_decides_when_a_pause_of_the_instance_ends_by_itself(self, flag: str) -> None:
+        """12 January is within the pause of the instance, and 19 January within that of the flag."""
+        of = Subscription(onResume="all", onMissed="skip")
+        of.run("2026-01-10")
+        until = Pause(by=ANN, sets_until=True, until=at("2026-01-17"))
+        command_or_preview(of.ports, of.sid, until, dry_run=False)
+        of.pause(flag, "2026-01-18", "2026-01-20T06:00")
         of.run("2026-01-20T12:00")
         assert of.charged == ["01-05", "01-12", "01-19"]
 

@@ -11,6 +11,7 @@ from shared.application.commit import (
     execute,
     save,
     schedule_wakeup,
+    strategy_of,
     try_commit,
     with_known_pauses,
 )
@@ -147,8 +148,16 @@ def _claim(ports: Ports, instance: Instance, event: Event, *, job: str, time_lef
         if is_new
         else resumable_history(ports.instances.event_history(instance.sid, event.seq), event)
     )
-    command = Claim(seq=event.seq, event_history=event_history, token=ports.ids.token(), job=job)
     now = ports.clock.now()
+    # If the runner that crashed had ended the run, the plan continues with this claim.
+    is_taken_over = event.status is EventStatus.EXECUTING
+    command = Claim(
+        seq=event.seq,
+        event_history=event_history,
+        token=ports.ids.token(),
+        job=job,
+        current=strategy_of(ports, instance, now=now) if is_taken_over else None,
+    )
     if not event.has_begun:  # an event that has begun continues, whatever was missed
         strategy = with_known_pauses(ports, strategy, instance, now=now)
     verdict = decide(strategy, instance, command, now=now)
@@ -281,6 +290,6 @@ def _after(
     ports: Ports, instance: Instance, command: Finish | Unblock | EndPause | ApplyCancellation
 ) -> Instance | None:
     """Return the instance after a command, or as another writer left it."""
-    strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
+    strategy = strategy_of(ports, instance, now=ports.clock.now())
     verdict = try_commit(ports, strategy, instance, command)
     return ports.instances.load(instance.sid) if verdict is None else verdict.instance

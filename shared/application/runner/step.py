@@ -125,6 +125,9 @@ def _conclude(ports: Ports, run: Run, end: RunEnd) -> Stopped:
     while isinstance(at, Run):
         instance = at.instance
         strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
+        # The next cycle is planned, and dates that were missed during a pause of a flag have a rule of their own. The
+        # flags were read after the claim.
+        strategy = replace(strategy, flag_pauses=run.strategy.flag_pauses)
         verdict = decide(strategy, instance, command, now=ports.clock.now())
         if isinstance(verdict, Applied) and _save_record_first(ports, verdict, run.event.seq):
             return stopped_by(run.event, verdict)

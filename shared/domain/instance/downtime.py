@@ -61,6 +61,16 @@ def is_forgotten(instance: Instance, at: datetime) -> bool:
     return len(instance.downtimes) == MAX_DOWNTIMES and at < instance.downtimes[0].since
 
 
+def will_be_forgotten(instance: Instance, at: datetime) -> bool:
+    """Return whether the instant is before the downtimes that are remembered when the present ones have ended."""
+    since = [downtime.since for downtime in instance.downtimes]
+    if instance.blocked is not None:
+        since.append(instance.blocked.since)
+    if instance.stop is not None and instance.status is InstanceStatus.PAUSED:
+        since.append(instance.stop.at)
+    return len(since) >= MAX_DOWNTIMES and at < since[-MAX_DOWNTIMES]
+
+
 def record_downtime(
     before: Instance, after: Instance, blocked: Blocked | None, *, now: datetime
 ) -> tuple[Downtime, ...]:

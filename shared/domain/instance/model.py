@@ -204,7 +204,19 @@ class Plan:
     def at_cycle(self, cycle: int, moment: Moment, *, due: datetime) -> "Plan":
         """Return the plan at a cycle."""
         moved_to = None if due == moment.at else due
-        return replace(self, cycle=cycle, moment=moment, moved_to=moved_to, dated_in=None)
+        # A planned date that stays is still the one that was computed in the earlier zone.
+        dated_in = self.dated_in if moment == self.moment else None
+        return replace(self, cycle=cycle, moment=moment, moved_to=moved_to, dated_in=dated_in)
+
+    def in_another_zone(self, before: str, after: str) -> "Plan":
+        """Return the plan after a change of its zone that does not move the planned date.
+
+        An own schedule that names its zone is never dated in that of the plan.
+        """
+        if self.moment is None or (self.schedule is not None and self.schedule.timezone is not None):
+            return self
+        known = self.dated_in or before
+        return replace(self, dated_in=None if known == after else known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

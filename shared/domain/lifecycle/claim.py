@@ -43,7 +43,13 @@ def claim(strategy: Strategy, instance: Instance, command: Claim, *, now: dateti
     event = action.event
     if action.abandoned is not None:
         applied, taken = take_over(
-            strategy, instance, event, command.event_history, lease=action.abandoned, now=now
+            strategy,
+            instance,
+            event,
+            command.event_history,
+            current=command.current or strategy,
+            lease=action.abandoned,
+            now=now,
         )
         if taken is None:
             return applied

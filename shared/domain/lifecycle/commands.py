@@ -218,13 +218,15 @@ class Claim:
     """Claim the due event for a runner.
 
     ``event_history`` is the stored history of the event. ``token`` is unguessable and used in correlation ids. ``job``
-    names the runner's invocation.
+    names the runner's invocation. ``current`` is the strategy under which the plan continues if the event of a crashed
+    runner had ended: the instance's version, to which it may have been migrated since. None is that of the event.
     """
 
     seq: int
     event_history: EventHistory
     token: str
     job: str
+    current: Strategy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.domain.calendar.dates import moment_at
 from shared.domain.instance.attributes import attribute_problem
 from shared.domain.instance.event import Event
 from shared.domain.instance.journal import ClosedBy
@@ -54,7 +53,8 @@ def migrate(strategy: Strategy, instance: Instance, command: Migrate, *, now: da
     Planned events keep their dates. Events that have not begun are canceled if the new version has no such task. If
     a main event is among them, its cycle is skipped and the new version plans the next cycle at once.
     """
-    to = command.to
+    # The flags were read with the version that the instance is on.
+    to = replace(command.to, flag_pauses=strategy.flag_pauses)
     if to.version == instance.strategy_version:
         return AlreadyThere(instance=instance)
     if instance.status.is_final:
@@ -67,11 +67,11 @@ def migrate(strategy: Strategy, instance: Instance, command: Migrate, *, now: da
         return Refused(instance=instance, why=why, rule=RefusalRule.ATTRIBUTES)
     searchable = to.definition.searchable
     moved = replace(instance, strategy_version=to.version, searchable=searchable, updated_at=now)
-    # The anchor day and time are local, so they are computed again in another zone.
     zone, (old_zone, _) = zone_of(to, moved), zone_or_utc(strategy.definition, instance.attributes)
-    if zone.key != old_zone.key and instance.plan.moment is not None:
-        moment = moment_at(instance.plan.moment.at, zone)
-        moved = replace(moved, plan=replace(moved.plan, moment=moment, dated_in=None))
+    if zone.key != old_zone.key:
+        # The open cycle keeps its date. The next one counts from the same local date and time in the new zone, or a
+        # cron plan for the 1st at nine would run a second time on the same 1st if the new zone is to the west.
+        moved = replace(moved, plan=moved.plan.in_another_zone(old_zone.key, zone.key))
     calendar = calendar_of(strategy, instance)
     key = calendar.key if calendar is not None and len(to.definition.calendars) > 1 else None
     moved = replace(moved, plan=replace(moved.plan, calendar=key))

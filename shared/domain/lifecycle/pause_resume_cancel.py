@@ -10,6 +10,7 @@ from typing import assert_never
 from shared.domain.calendar.dates import format_instant
 from shared.domain.errors import DateError, Problem
 from shared.domain.ids import EventSid
+from shared.domain.instance.due import CancelDue, next_action
 from shared.domain.instance.event import Event, EventStatus, PausedFor, RunProgress
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import CancelReason, Instance, InstanceStatus, Stoppage
@@ -134,7 +135,9 @@ def execute(instance: Instance, command: Execute, *, now: datetime) -> Verdict:
             # A waiting retry has no first action: it starts a new run and has no delay to skip.
             is_delayed = event.status is EventStatus.PENDING and event.progress.first_action is not None
             called = queued(event, now=now)
-            if instance.bars(called):
+            # At the date the runner may be late. A retry that the cancellation bars must not run in the meantime.
+            is_over = instance.bars(event) and isinstance(next_action(instance, now), CancelDue)
+            if is_over or instance.bars(called):
                 why = "the instance is canceled before the event runs; revoke the cancellation first"
                 return Refused(instance=instance, why=why, rule=RefusalRule.STATE)
             called = replace(called, progress=replace(called.progress, delay_skipped=is_delayed))

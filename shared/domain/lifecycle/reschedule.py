@@ -26,7 +26,7 @@ from shared.domain.planning.closing import close
 from shared.domain.planning.cycles import CycleDate, CycleError, LeftOut, following, is_dated_by_cron, outlook
 from shared.domain.planning.missed_dates import EVERY
 from shared.domain.planning.offset_dates import TOO_LATE, LeadingUpDate, is_overdue, leading_up_date
-from shared.domain.planning.plan import calendar_of, entry_of, is_planned
+from shared.domain.planning.plan import calendar_of, dated_in_present_zone, entry_of, is_planned
 from shared.domain.strategy.model import Calendar, LeadingUpTask, Strategy
 
 MOVED_TOO_LATE = "skipped: its date had passed when its main event was moved"
@@ -37,7 +37,7 @@ def reschedule(strategy: Strategy, instance: Instance, command: Reschedule, *, n
     """Move a waiting event to a date, which no business-day rule moves on; return AlreadyThere if it is there.
 
     If it is a main event, its leading-up events that have not begun move along. A move after which another cycle
-    would not run is refused.
+    would not run is refused, and so is a move to a date at which the instance is canceled.
     """
     event = instance.main_event if command.seq is None else instance.event(command.seq)
     if event is None:
@@ -48,13 +48,19 @@ def reschedule(strategy: Strategy, instance: Instance, command: Reschedule, *, n
     problems = _problems(strategy, instance, event, command, now=now)
     if problems:
         return _invalid(instance, problems)
+    why = _beyond_cancellation(instance, event, command.date)
+    if why is not None:
+        return Refused(instance=instance, why=why, rule=RefusalRule.SHIFT)
     moment = instance.plan.moment
     if event.is_main and moment is not None:
         moved = _with_main_moved(strategy, instance, event, moment, command, now=now)
     elif event.date == command.date:
         moved = AlreadyThere(instance=instance)
     else:
-        moved = Change(instance=instance.with_event(_at(event, command.date, _why(command.by))))
+        why = _why(command.by)
+        moved = Change(
+            instance=instance.with_event(_at(event, command.date, why, planned=event.planned_date))
+        )
     if not isinstance(moved, Change):
         return moved
     change = replace(moved, instance=replace(moved.instance, updated_at=now))
@@ -73,7 +79,12 @@ def _with_main_moved(
         return Refused(instance=instance, why=why, rule=RefusalRule.SHIFT)
     if main.date == command.date and (command.keep_anchor or moment.at == command.date):
         return AlreadyThere(instance=instance)
-    moment = moment if command.keep_anchor else moment_at(command.date, zone_of(strategy, instance))
+    try:
+        # The planned date of an earlier zone is dated again, as it would be when the next cycle is counted from it.
+        planned, _ = dated_in_present_zone(strategy, instance, moment)
+    except DateError as error:
+        return Refused(instance=instance, why=str(error), rule=RefusalRule.SHIFT)
+    moment = planned if command.keep_anchor else moment_at(command.date, zone_of(strategy, instance))
     lost = _lost_cycle(strategy, instance, command, now=now)
     if lost is not None:
         why = f"cycle {lost.cycle} is due on {format_instant(lost.due)} and would not run; choose an earlier date, "
@@ -115,6 +126,18 @@ def _obstacle(instance: Instance, event: Event) -> str | None:
     return None
 
 
+def _beyond_cancellation(instance: Instance, event: Event, date: datetime) -> str | None:
+    """Return why the event would not run on the date because the instance is canceled before, or None.
+
+    What the cancellation bars already may move: it runs on its date if the cancellation is revoked.
+    """
+    scheduled = instance.cancellation
+    if scheduled is None or instance.bars(event) or not instance.bars(replace(event, date=date, due_at=date)):
+        return None
+    why = f"the instance is canceled at {format_instant(scheduled.at)}, before the event would run; "
+    return f"{why}choose an earlier date, or revoke the cancellation first"
+
+
 def _problems(
     strategy: Strategy, instance: Instance, event: Event, command: Reschedule, *, now: datetime
 ) -> list[Problem]:
@@ -146,17 +169,15 @@ def _why(by: Actor) -> str:
     return f"rescheduled by {by.name}"
 
 
-def _at(event: Event, date: datetime, why: str) -> Event:
-    """Return the event at another date, under a new wakeup name."""
-    planned = event.planned_date
+def _at(event: Event, date: datetime, why: str, *, planned: datetime) -> Event:
+    """Return the event at another date than the planned one, under a new wakeup name."""
     move = None if date == planned else Move(planned=planned, why=why)
     return replace(event, date=date, due_at=date, move=move, wakeup_seq=event.wakeup_seq + 1)
 
 
 def _with_main_at(instance: Instance, main: Event, moment: Moment, command: Reschedule) -> Instance:
     """Return the instance with its open cycle at the date, and without a rule of an earlier resume."""
-    moved = _at(main, command.date, _why(command.by))
-    moved = moved if command.keep_anchor else replace(moved, move=None)
+    moved = _at(main, command.date, _why(command.by), planned=moment.at)
     plan = instance.plan.at_cycle(instance.plan.cycle, moment, due=command.date)
     return replace(instance.with_event(moved), plan=replace(plan, on_late=None))
 

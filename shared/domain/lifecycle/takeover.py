@@ -41,25 +41,27 @@ def take_over(
     event: Event,
     event_history: EventHistory,
     *,
+    current: Strategy,
     lease: Lease,
     now: datetime,
 ) -> tuple[Applied, Event | None]:
     """Return the verdict on the instance, and the event to claim, or None if it does not continue.
 
-    The directives of the last step are applied first, since no other runner will do that.
+    The directives of the last step are applied first, since no other runner will do that. Directives and the end of a
+    run belong to the instance, and so to its ``current`` version; ``strategy`` is that of the event.
     """
     record = event_history.record
     # If the event does not continue, the fence must move, so that writes of the old runner fail if it still runs.
     fenced = replace(instance, fence=instance.fence + 1)
     if record is not None and record.end is not None and record.fence == instance.fence:
-        applied = apply_run_end(strategy, fenced, event, record.end, now=now)
+        applied = apply_run_end(current, fenced, event, record.end, now=now)
         others = tuple(other for other in applied.records if other.event.seq != event.seq)
         # The stored record stays: it holds the run's last step.
         return replace(applied, records=others), None
     event = _left_behind(strategy, event, event_history, lease=lease, now=now)
     change = Change(instance=fenced)
     for entry in unapplied(event_history, event):
-        change = change.then(apply_entry(strategy, change.instance, event, entry, now=now))
+        change = change.then(apply_entry(current, change.instance, event, entry, now=now))
         event = change.instance.event(event.seq) or event
     handed_over = audit_directives(instance, change, now=now)
     if not change.instance.lets_run(event):

@@ -233,9 +233,17 @@ def coming_cycles(
     dated = first
     while dated is not None and (instance.plan.end_date is None or dated.latest <= instance.plan.end_date):
         yield dated
-        due = dated.due if dated.left_out is None else instance.plan.due or dated.due
+        due = dated.due if dated.left_out is None else _due_before(strategy, instance, dated)
         instance = replace(instance, plan=instance.plan.at_cycle(dated.cycle, dated.moment, due=due))
         dated = following(strategy, instance, now=now)
+
+
+def _due_before(strategy: Strategy, instance: Instance, left_out: CycleDate) -> datetime:
+    """Return the due date after which the cycle after one that is left out runs. Raises: CycleError."""
+    moment = instance.plan.moment
+    if moment is None:
+        return left_out.due
+    return _base(strategy, instance, moment, elapses=elapses(left_out.calendar))[1]
 
 
 def outlook(

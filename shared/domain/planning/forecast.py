@@ -135,16 +135,33 @@ def forecast_until(
 def _forecast(
     strategy: Strategy, instance: Instance, until: datetime | None, *, most: int, now: datetime
 ) -> Forecast:
-    until_resumed = None if instance.stop is None else instance.stop.until
-    if until_resumed is not None:
-        if isinstance(next_change(instance), CancelDue):
-            return Forecast(cancellation=instance.cancellation)
-        now = max(now, until_resumed)
+    if _is_canceled_before_resumed(instance, now=now):
+        return Forecast(cancellation=instance.cancellation)
+    instance, now = _until_resumed(instance, now=now)
     with spending(FORESIGHT_SECONDS) as spent:
         caught_up = _caught_up(strategy, instance, now=now)
         if caught_up is None:
             return Forecast(truncated=spent.is_exhausted)
         return _foreseen(strategy, caught_up, most, now=now, until=until, spent=spent)[0]
+
+
+def _is_canceled_before_resumed(instance: Instance, *, now: datetime) -> bool:
+    """Return whether a paused instance is canceled before its pause ends, or now."""
+    change, stop = next_change(instance), instance.stop
+    if stop is None or not isinstance(change, CancelDue):
+        return False
+    return stop.until is not None or change.at <= now
+
+
+def _until_resumed(instance: Instance, *, now: datetime) -> tuple[Instance, datetime]:
+    """Return an instance whose pause has an end, and the instant from which it runs: that end, or now."""
+    stop = instance.stop
+    if stop is None or instance.status.is_final:
+        return instance, now
+    if stop.until is not None:
+        return instance, max(now, stop.until)
+    # Dates after the resume, which pass while its events run, are not of the pause.
+    return replace(instance, stop=replace(stop, until=now)), now
 
 
 def _caught_up(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned | None:
@@ -204,11 +221,9 @@ def coming_runs(strategy: Strategy, instance: Instance, *, now: datetime) -> Com
 
     A paused instance is treated as if it were resumed when its pause ends, or now if it has no end.
     """
-    until_resumed = None if instance.stop is None else instance.stop.until
-    if until_resumed is not None:
-        if isinstance(next_change(instance), CancelDue):
-            return ComingRuns(dropped=_dropped(instance, instance.events, now=now))
-        now = max(now, until_resumed)
+    if _is_canceled_before_resumed(instance, now=now):
+        return ComingRuns(dropped=_dropped(instance, instance.events, now=now))
+    instance, now = _until_resumed(instance, now=now)
     planned = Replanned(change=Change(instance=instance))
     if not instance.status.is_final:
         try:
@@ -351,7 +366,8 @@ def _foreseen(
             reminders = tuple(event for event in leading if not instance.bars(event))
             break
         foreseen.append(ForeseenCycle(cycle=instance.plan.cycle, main=main, leading_up=leading))
-        at = max(at, main.date)
+        # A step that waits ends its run later than on its date.
+        at = max(at, main.date, main.due_at if main.status is EventStatus.PENDING else at)
         planned = plan_next(strategy, replace(instance, events=()), now=at)
         instance = planned.change.instance
         skipped.append((planned.by_operator, planned.skipped))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from shared.domain.instance.downtime import is_forgotten
+from shared.domain.instance.downtime import will_be_forgotten
 from shared.domain.instance.due import GRACE
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.strategy.model import OnMissed, OnResume, Strategy
@@ -56,8 +56,9 @@ def missed_rules(strategy: Strategy, instance: Instance, *, paused: Instance | N
     other = MissedRule(setting=ON_MISSED, value=OnResume(on_missed.value))
 
     def rule_for(date: datetime) -> MissedRule:
-        # Older pauses are not known any more, and nobody is charged for a date that may have been paused.
-        if date < instance.created_at or is_forgotten(paused or instance, date):
+        # Older pauses are not known any more, and nobody is charged for a date that may have been paused. A resume must
+        # decide as the claim after it, for which the pause that it ends is one of those that are remembered.
+        if date < instance.created_at or will_be_forgotten(paused or instance, date):
             return of_pause
         is_paused = any(since <= date and (until is None or date < until) for since, until in pauses)
         return of_pause if is_paused else other

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from shared.domain.calendar.business_days import Convention
-from shared.domain.calendar.dates import moment_at, shifted
+from shared.domain.calendar.dates import Moment, moment_at, shifted
 from shared.domain.instance.attributes import adjusted
 from shared.domain.instance.event import Event, EventKind, EventStatus, Move
 from shared.domain.instance.journal import ClosedBy
@@ -206,9 +206,12 @@ def shift(
     if moment is None:
         return Change(instance=instance)
     events = tuple(_shifted(event, span, zone) if is_planned(event) else event for event in instance.events)
-    calendar, own = calendar_of(strategy, instance), instance.plan.schedule
-    is_fixed = calendar is not None and elapses(calendar) if own is None else own_dates_are_fixed(own)
-    moment, due = in_zone_of_plan(strategy, instance, moment, elapses=is_fixed)
+    main, due = instance.main_event, instance.plan.due or moment.at
+    if main is not None and is_planned(main):
+        # It moves with its plan from where it is, also if the zone has changed since it was dated.
+        moment = moment_at(moment.at, zone)
+    else:
+        moment, due = dated_in_present_zone(strategy, instance, moment)
     due = shifted(moment_at(due, zone), span, zone).at
     plan = instance.plan.at_cycle(instance.plan.cycle, shifted(moment, span, zone), due=due)
     moved = replace(instance, plan=plan, events=events, updated_at=now)
@@ -217,6 +220,13 @@ def shift(
     if main is None or not is_planned(main) or not is_past_end(moved):
         return Change(instance=moved)
     return end_before(strategy, moved, main, now=now, why="shifted past the end date", by=by)
+
+
+def dated_in_present_zone(strategy: Strategy, instance: Instance, moment: Moment) -> tuple[Moment, datetime]:
+    """Return the planned and the due date of the open cycle, from which the next one is counted. Raises: DateError."""
+    calendar, own = calendar_of(strategy, instance), instance.plan.schedule
+    is_fixed = calendar is not None and elapses(calendar) if own is None else own_dates_are_fixed(own)
+    return in_zone_of_plan(strategy, instance, moment, elapses=is_fixed)
 
 
 def _on_next_business_day(strategy: Strategy, instance: Instance) -> Instance:
@@ -284,8 +294,7 @@ def with_nothing_due(instance: Instance, *, now: datetime) -> Instance:
     plan = instance.plan
     if plan.moment is None or plan.due is None or plan.due <= now:
         return instance
-    without = plan.at_cycle(plan.cycle, plan.moment, due=max(plan.moment.at, now))
-    return replace(instance, plan=replace(without, dated_in=plan.dated_in))
+    return replace(instance, plan=plan.at_cycle(plan.cycle, plan.moment, due=max(plan.moment.at, now)))
 
 
 def cancel_events(

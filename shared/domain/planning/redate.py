@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.domain.calendar.dates import Moment, in_zone, moment_of
+from shared.domain.calendar.dates import Moment, in_zone, moment_of, zone_named
 from shared.domain.errors import DateError
 from shared.domain.instance.event import Event, EventKind, EventStatus, Move
 from shared.domain.instance.model import Instance, Plan
@@ -142,6 +142,9 @@ class _Work:
         # A zone that cannot be read is refused before; this only keeps the decision total.
         self.old_zone, _ = zone_or_utc(strategy.definition, before.attributes)
         self.zone, _ = zone_or_utc(strategy.definition, after.attributes)
+        # A migration may have changed the zone since the open cycle was dated.
+        dated_in = before.plan.dated_in
+        self.dated_zone = self.old_zone if dated_in is None else zone_named(dated_in)
         self.handled: set[str] = set()
 
     @property
@@ -198,12 +201,9 @@ class _Work:
             return
         if main is not None:
             self._date_events(main, plan, plan.moment)
-        # An own schedule that names its zone is never dated in that of the plan.
-        has_own_zone = plan.schedule is not None and plan.schedule.timezone is not None
-        if self.zone_attribute is not None and self.instance.plan is plan and not has_own_zone:
+        if self.zone_attribute is not None and self.instance.plan is plan:
             # The next cycle is counted from the same local time in the new zone.
-            known = plan.dated_in or self.old_zone.key
-            marked = replace(plan, dated_in=None if known == self.zone.key else known)
+            marked = plan.in_another_zone(self.old_zone.key, self.zone.key)
             self.change = replace(self.change, instance=replace(self.instance, plan=marked))
 
     def _date_events(self, main: Event, plan: Plan, moment: Moment) -> None:
@@ -285,7 +285,7 @@ class _Work:
         """Move the main event to the same local date and time in the new zone."""
         try:
             planned = moment_of(moment.anchor, self.zone)
-            due = planned.at if main.move is None else in_zone(main.date, self.old_zone, self.zone)
+            due = planned.at if main.move is None else in_zone(main.date, self.dated_zone, self.zone)
         except DateError as error:
             self._keep(attribute, str(error), main)
         else:
@@ -349,8 +349,8 @@ class _Work:
         """Move a leading-up event to the same local date and time in the new zone, but not after its main event."""
         due = self.instance.plan.due or old_due
         try:
-            at = in_zone(event.date, self.old_zone, self.zone)
-            planned = None if event.move is None else in_zone(event.move.planned, self.old_zone, self.zone)
+            at = in_zone(event.date, self.dated_zone, self.zone)
+            planned = None if event.move is None else in_zone(event.move.planned, self.dated_zone, self.zone)
         except DateError as error:
             self._keep(attribute, str(error), event)
         else:

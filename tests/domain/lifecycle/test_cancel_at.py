@@ -233,6 +233,35 @@ class TestTheDate:
         assert isinstance(refused, Refused)
         assert refused.rule is RefusalRule.STATE
 
+    @pytest.mark.parametrize(
+        ("now", "is_refused"),
+        [
+            ("2026-01-31T00:29:59", False),
+            ("2026-01-31T00:30", True),
+            ("2026-01-31T00:30:01", True),
+            ("2026-01-31T09:00", True),
+        ],
+    )
+    @pytest.mark.parametrize("waits", ["retry", "delay"])
+    def test_a_begun_event_that_does_not_run_cannot_be_queued_after_the_date_either(
+        self,
+        waits: str,
+        now: str,
+        is_refused: bool,  # noqa: FBT001
+    ) -> None:
+        """The runner that cancels the instance is late, and the next attempt or step is after the date."""
+        of = life(strategy(retry=retries(2)))
+        of.applied(cancel_at("2026-01-31T00:30"), at("2026-01-31"))
+        of.claim(of.main, at("2026-01-31"))
+        if waits == "retry":
+            of.conclude(ended(Ending.RETRY, at("2026-01-31")), at("2026-01-31"))
+        else:
+            fence, until = of.instance.fence, at("2026-01-31T01:00")
+            of.applied(Wait(seq=1, fence=fence, until=until, known_visits=0), at("2026-01-31"))
+        verdict = of.decide(Execute(seq=1, by=ANN), at(now))
+        assert isinstance(verdict, Refused) is is_refused
+        assert isinstance(next_action(of.instance, at(now)), CancelDue if is_refused else Due)
+
     def test_an_event_after_the_date_can_be_queued_before_it(self) -> None:
         of = billed()
         of.applied(cancel_at("2026-02-20"), NOON)

@@ -16,11 +16,13 @@ from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, Refusal
 from shared.domain.lifecycle.commands import (
     AddEvent,
     Cancel,
+    CancelAt,
     Execute,
     Migrate,
     Pause,
     Reschedule,
     Resume,
+    RevokeCancellation,
 )
 from shared.domain.planning.forecast import forecast
 from shared.domain.strategy.model import Json, OnResume
@@ -383,6 +385,59 @@ class TestACycleThatWouldNotRun:
     def test_a_dense_plan_loses_many(self) -> None:
         of = monthly(by_cron("0 0 * * *"))
         assert refused(of, to("2036-02-10")).rule is RefusalRule.SHIFT
+
+
+class TestACancellationBeforeTheDate:
+    """An event that would run may not be moved to where a scheduled cancellation bars it: its charge would be lost."""
+
+    WHY = (
+        "the instance is canceled at 2026-02-15T00:00:00.000Z, before the event would run; choose an earlier date, or "
+        "revoke the cancellation first"
+    )
+
+    @pytest.mark.parametrize("keeps", [True, False])
+    @pytest.mark.parametrize(
+        ("date", "is_refused"),
+        [
+            ("2026-02-14T23:59:59", False),
+            ("2026-02-15", True),
+            ("2026-02-15T00:00:01", True),
+            ("2026-02-20", True),
+        ],
+    )
+    def test_the_main_event(self, date: str, is_refused: bool, keeps: bool) -> None:  # noqa: FBT001
+        of = monthly()
+        of.applied(CancelAt(by=ANN, at=at("2026-02-15")), NOW)
+        if is_refused:
+            verdict = refused(of, to(date, keeps=keeps))
+            assert (verdict.rule, verdict.why) == (RefusalRule.SHIFT, self.WHY)
+        else:
+            of.applied(to(date, keeps=keeps), NOW)
+            assert isinstance(next_action(of.instance, at(date)), Due)
+
+    def test_another_event(self) -> None:
+        of = monthly()
+        of.applied(AddEvent(task="part", date=at("2026-02-12"), by=ANN), NOW)
+        of.applied(CancelAt(by=ANN, at=at("2026-02-15")), NOW)
+        seq = of.event("part").seq
+        assert refused(of, to("2026-02-16", seq=seq)).why == self.WHY
+        of.applied(to("2026-02-14", seq=seq), NOW)
+
+    def test_what_is_barred_already_may_move(self) -> None:
+        """Whether it runs is a matter of the cancellation, not of its date."""
+        of = monthly()
+        of.applied(CancelAt(by=ANN), NOW)
+        of.applied(to("2026-02-20"), NOW)
+        of.applied(RevokeCancellation(by=ANN), NOW)
+        of.run(of.event("remind"), at("2026-02-17"))
+        of.run(of.main, at("2026-02-20"))
+        assert of.main.date == at("2026-03-10")
+
+    def test_without_a_cancellation_it_moves(self) -> None:
+        of = monthly()
+        of.applied(CancelAt(by=ANN, at=at("2026-02-15")), NOW)
+        of.applied(RevokeCancellation(by=ANN), NOW)
+        of.applied(to("2026-02-20"), NOW)
 
 
 class TestAround:

@@ -12,10 +12,20 @@ from hypothesis import strategies as st
 from dev.memory.evaluator import SlowEvaluator
 from shared.domain.instance.due import next_event
 from shared.domain.instance.event import EventStatus
-from shared.domain.instance.model import InstanceStatus
+from shared.domain.instance.model import Blocked, BlockedBy, Downtime, InstanceStatus
 from shared.domain.instance.run import Ending
-from shared.domain.lifecycle.commands import AddEvent, Cancel, Execute, Pause, Reschedule, Resume, Skip
-from shared.domain.planning.forecast import coming_runs
+from shared.domain.lifecycle.commands import (
+    AddEvent,
+    Cancel,
+    CancelAt,
+    Execute,
+    Pause,
+    Reschedule,
+    Resume,
+    Skip,
+    Wait,
+)
+from shared.domain.planning.forecast import coming_runs, forecast
 from shared.domain.strategy.model import Json, OnResume, Strategy
 from shared.expressions import use_evaluator
 from tests.coming import assert_foreseen, ranges, rows, starts_alone
@@ -229,3 +239,115 @@ class TestWhatIsShown:
         use_evaluator(SlowEvaluator(0.15))
         coming = coming_runs(of.strategy, of.instance, now=at("2026-03-31"))
         assert (coming.truncated, rows(coming)[0]) == (True, "1 bill 2026-01-31 00:00 late")
+
+
+class TestTheNextDates:
+    """What is due is known while a charge waits for its step, or while the instance is paused."""
+
+    @staticmethod
+    def waiting(until: str) -> Life:
+        """Return the life of an hourly plan whose first charge waits for a step until some time."""
+        of = life(strategy(calendar({"unit": "hours", "amount": 1}), onMissed="skip"))
+        of.claim(of.main, at("2026-01-31"))
+        of.applied(Wait(seq=1, fence=of.instance.fence, until=at(until), known_visits=0), at("2026-01-31"))
+        return of
+
+    @pytest.mark.parametrize(
+        ("until", "second"),
+        [
+            ("2026-01-31T00:59", "2 bill 2026-01-31 01:00"),
+            ("2026-01-31T01:00", "2 bill 2026-01-31 01:00"),
+            ("2026-01-31T01:30", "3 bill 2026-01-31 02:00"),
+            ("2026-01-31T05:30", "7 bill 2026-01-31 06:00"),
+        ],
+    )
+    def test_what_passes_while_a_step_waits_is_missed(self, until: str, second: str) -> None:
+        coming = assert_foreseen(self.waiting(until), at("2026-01-31"))
+        assert rows(coming)[1].removesuffix(" late") == second
+
+    @pytest.mark.parametrize("minute", [0, 1, 59])
+    def test_a_paused_instance_is_paused_no_longer_than_until_now(self, minute: int) -> None:
+        """The retry at half past two ends after the dates of one and two o'clock."""
+        of = life(strategy(calendar({"unit": "hours", "amount": 1}), retry=retries(2), onResume="skip"))
+        now = at("2026-01-31T00:00") + timedelta(minutes=minute)
+        of.run(of.main, at("2026-01-31"), ended(Ending.RETRY, at("2026-01-31T01:30")))
+        of.applied(Pause(by=ANN), at("2026-01-31"))
+        forecasted = forecast(of.strategy, of.instance, cycles=3, now=now).cycles
+        assert [one.cycle for one in forecasted] == [1, 2, 3]
+        assert rows(assert_foreseen(of, now))[:3] == [
+            "1 bill 2026-01-31 02:30",
+            "2 bill 2026-01-31 01:00",
+            "3 bill 2026-01-31 02:00",
+        ]
+
+
+class TestACancellationThatIsDue:
+    """A paused instance is canceled at the date, without a further run."""
+
+    @pytest.mark.parametrize(
+        ("now", "runs"),
+        [
+            ("2026-02-09T23:59:59", ["1 part 2026-02-09 00:00 late"]),
+            ("2026-02-10", []),
+            ("2026-02-11", []),
+        ],
+    )
+    def test_nothing_runs_from_the_date_on(self, now: str, runs: list[str]) -> None:
+        of = life(strategy(), new("2026-02-10"))
+        of.applied(AddEvent(task="part", date=at("2026-02-09"), by=ANN), at("2026-01-31"))
+        of.applied(Pause(by=ANN), at("2026-01-31"))
+        of.applied(CancelAt(by=ANN, at=at("2026-02-10T00:00")), at("2026-01-31"))
+        coming = coming_runs(of.strategy, of.instance, now=at(now))
+        assert rows(coming) == runs
+        dropped = ["bill"] if runs else ["bill", "part"]
+        assert [record.event.task for record in coming.dropped] == dropped
+
+    def test_the_end_of_a_cycle_that_has_passed(self) -> None:
+        """The charge has begun, and the next planned date has passed: the cancellation is at once."""
+        of = life(strategy(calendar(DAILY), retry=retries(2)))
+        of.run(of.main, at("2026-01-31"), ended(Ending.RETRY, at("2026-01-31")))
+        of.applied(Pause(by=ANN), at("2026-01-31T00:30"))
+        of.applied(CancelAt(by=ANN), at("2026-02-02"))
+        coming = coming_runs(of.strategy, of.instance, now=at("2026-02-02"))
+        assert (coming.runs, [record.event.task for record in coming.dropped]) == ((), ["bill"])
+        assert forecast(of.strategy, of.instance, cycles=3, now=at("2026-02-02")).cycles == ()
+
+    def test_an_active_instance_runs_first_what_was_due_before(self) -> None:
+        of = life(strategy(calendar(DAILY)))
+        of.applied(CancelAt(by=ANN, at=at("2026-01-31T12:00")), at("2026-01-31"))
+        coming = coming_runs(of.strategy, of.instance, now=at("2026-01-31T13:00"))
+        assert rows(coming) == ["1 bill 2026-01-31 00:00 late"]
+
+
+class TestForgottenPauses:
+    """An instance remembers four pauses. A date before them counts as paused, also while the last one of them lasts."""
+
+    @pytest.mark.parametrize(
+        ("earlier", "is_blocked", "first"),
+        [
+            (1, False, 2),
+            (2, False, 2),
+            (3, False, 9),
+            (4, False, 9),
+            (1, True, 3),
+            (2, True, 9),
+            (3, True, 9),
+        ],
+    )
+    def test_what_a_resume_ends_is_among_them(self, earlier: int, is_blocked: bool, first: int) -> None:  # noqa: FBT001
+        """The charge of 1 February was missed without a pause; then there were pauses, and one until now."""
+        of = life(strategy(calendar(DAILY), onResume="skip"))
+        of.run(of.main, at("2026-01-31"))
+        downtimes = tuple(
+            Downtime(since=at(f"2026-02-0{day}"), until=at(f"2026-02-0{day}T01:00"))
+            for day in range(8 - earlier, 8)
+        )
+        of.instance = replace(of.instance, downtimes=downtimes)
+        if is_blocked:
+            # The charge waits for its retry, so no date of the plan is within the block.
+            since = at("2026-02-08T11:00")
+            of.run(of.main, at("2026-02-01"), ended(Ending.RETRY, at("2026-02-01")))
+            of.instance = replace(of.instance, blocked=Blocked(by=BlockedBy.QUEUE, since=since))
+        of.applied(Pause(by=ANN), at("2026-02-08T12:00"))
+        coming = assert_foreseen(of, at("2026-02-09T12:00"))
+        assert next(run for run in coming.runs if not run.event.has_begun).event.created_cycle == first
