@@ -140,11 +140,21 @@ def _forecast(
         if isinstance(next_change(instance), CancelDue):
             return Forecast(cancellation=instance.cancellation)
         now = max(now, until_resumed)
+    instance = _with_end_of_pause(instance, now=now)
     with spending(FORESIGHT_SECONDS) as spent:
         caught_up = _caught_up(strategy, instance, now=now)
         if caught_up is None:
             return Forecast(truncated=spent.is_exhausted)
         return _foreseen(strategy, caught_up, most, now=now, until=until, spent=spent)[0]
+
+
+def _with_end_of_pause(instance: Instance, *, now: datetime) -> Instance:
+    """Return a paused instance with a pause that ends now, unless it has an end."""
+    stop = instance.stop
+    if instance.status.is_final or stop is None or stop.until is not None:
+        return instance
+    # Otherwise every later date would count as missed by the pause, while a retry lasts.
+    return replace(instance, stop=replace(stop, until=now))
 
 
 def _caught_up(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned | None:
@@ -209,6 +219,7 @@ def coming_runs(strategy: Strategy, instance: Instance, *, now: datetime) -> Com
         if isinstance(next_change(instance), CancelDue):
             return ComingRuns(dropped=_dropped(instance, instance.events, now=now))
         now = max(now, until_resumed)
+    instance = _with_end_of_pause(instance, now=now)
     planned = Replanned(change=Change(instance=instance))
     if not instance.status.is_final:
         try:
