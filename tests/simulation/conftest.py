@@ -1,6 +1,7 @@
 """The number of simulations: ``make sim`` sets SIMULATION_SEEDS, which also selects every crash point.
 
-By default a few seeds and every eighth crash point are simulated. SIMULATION_FIRST_SEED continues an earlier run: it
+By default a few seeds and every eighth crash point are simulated; the mark ``seeds`` names another number of seeds for
+a test that is fast. SIMULATION_FIRST_SEED continues an earlier run: it
 leaves out the seeds before it, and everything without a seed.
 """
 
@@ -25,7 +26,9 @@ EVERY = 1 if "SIMULATION_SEEDS" in os.environ else 8
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test with a ``seed`` once for each seed."""
     if "seed" in metafunc.fixturenames:
-        metafunc.parametrize("seed", range(FIRST_SEED, SEEDS + 1))
+        mark = metafunc.definition.get_closest_marker("seeds")
+        last = mark.args[0] if mark is not None and "SIMULATION_SEEDS" not in os.environ else SEEDS
+        metafunc.parametrize("seed", range(FIRST_SEED, last + 1))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -148,8 +148,20 @@ class SimulationShape(TypedDict):
     truncated: NotRequired[bool | None]
 
 
-class ForecastCycle(CycleEvents):
+class ForecastEvent(TypedDict):
+    """An event of an existing instance, which may have begun."""
+
+    date: str
+    task: str
+    status: EventStatus
+    plannedDate: NotRequired[str | None]
+    movedBy: NotRequired[str | None]
+
+
+class ForecastCycle(TypedDict):
     cycle: int
+    leadingUpEvents: list[ForecastEvent]
+    mainEvent: ForecastEvent
 
 
 class CancelAtShown(TypedDict):
@@ -164,7 +176,7 @@ class CancelAtShown(TypedDict):
 class ForecastShape(TypedDict):
     cycles: list[ForecastCycle]
     cancelAt: NotRequired[CancelAtShown | None]
-    reminders: NotRequired[list[ForeseenEvent] | None]
+    reminders: NotRequired[list[ForecastEvent] | None]
     skipped: NotRequired[list[CyclesNotRun] | None]
     holidayData: NotRequired[str | None]
     truncated: NotRequired[bool | None]

@@ -223,6 +223,23 @@ def in_zone_of_plan(
     return base, base.at if due == moment.at else in_zone(due, zone_named(plan.dated_in), zone)
 
 
+def counted_in_zone(strategy: Strategy, instance: Instance, *, now: datetime) -> Instance:
+    """Return an instance whose last cycle is dated in the zone of its plan, because the next one counts from it.
+
+    Raises: CycleError.
+    """
+    plan, moment = instance.plan, instance.plan.moment
+    if plan.dated_in is None or moment is None:
+        return instance
+    is_fixed = (
+        elapses(calendar_for(strategy, instance, cycle=plan.cycle + 1, date=moment.at, now=now))
+        if plan.schedule is None
+        else own_dates_are_fixed(plan.schedule)
+    )
+    base, due = _base(strategy, instance, moment, elapses=is_fixed)
+    return replace(instance, plan=replace(plan.at_cycle(plan.cycle, base, due=due), dated_in=None))
+
+
 def coming_cycles(
     strategy: Strategy, instance: Instance, first: CycleDate | None, *, now: datetime
 ) -> Iterator[CycleDate]:
@@ -231,19 +248,14 @@ def coming_cycles(
     Cycles that are left out are among them. Callbacks see the instance as it will be then, with its cycle and date.
     """
     dated = first
+    if dated is not None:
+        # Cycles that are left out do not change when the last one was due, and more than one may coincide with it.
+        instance = counted_in_zone(strategy, instance, now=now)
     while dated is not None and (instance.plan.end_date is None or dated.latest <= instance.plan.end_date):
         yield dated
-        due = dated.due if dated.left_out is None else _due_before(strategy, instance, dated)
+        due = dated.due if dated.left_out is None else instance.plan.due or dated.due
         instance = replace(instance, plan=instance.plan.at_cycle(dated.cycle, dated.moment, due=due))
         dated = following(strategy, instance, now=now)
-
-
-def _due_before(strategy: Strategy, instance: Instance, left_out: CycleDate) -> datetime:
-    """Return the due date after which the cycle after one that is left out runs. Raises: CycleError."""
-    moment = instance.plan.moment
-    if moment is None:
-        return left_out.due
-    return _base(strategy, instance, moment, elapses=elapses(left_out.calendar))[1]
 
 
 def outlook(

@@ -372,8 +372,8 @@ def _foreseen(
         instance = planned.change.instance
         skipped.append((planned.by_operator, planned.skipped))
     truncated = spent.is_exhausted and len(foreseen) < cycles
-    # What is skipped after the last cycle shown belongs to the next ones.
-    if instance.main_event is not None:
+    # What is skipped after the last cycle shown belongs to the next ones, unless none is shown before a cancellation.
+    if instance.main_event is not None and (foreseen or cancellation is None):
         skipped.pop()
     not_run = tuple(one for pair in skipped for one in pair if one is not None)
     found = Forecast(

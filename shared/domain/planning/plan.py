@@ -22,6 +22,7 @@ from shared.domain.planning.cycles import (
     CycleDate,
     CycleError,
     Outlook,
+    counted_in_zone,
     elapses,
     first_cycle,
     following,
@@ -108,6 +109,7 @@ def continue_plan(strategy: Strategy, instance: Instance, *, now: datetime) -> R
         return _after_skipped(strategy, instance, now=now)
     date = first_cycle if instance.plan.moment is None else following
     try:
+        instance = counted_in_zone(strategy, instance, now=now)
         coming = date(strategy, instance, now=now)
         by, rule_for = _missed_by(instance, now), missed_rules(strategy, instance)
         ahead = outlook(strategy, instance, coming, now=by, rule_for=rule_for)

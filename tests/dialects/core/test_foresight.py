@@ -152,6 +152,16 @@ class TestForecasting:
         ]
         assert answer["cycles"][1]["leadingUpEvents"][0]["date"] == "2026-03-31T07:00:00.000Z"
 
+    def test_an_event_that_no_longer_waits_for_its_date_is_shown_with_its_status(
+        self, client: Client
+    ) -> None:
+        sid = client.one()
+        client("POST", f"/execution-event/{sid}-1/execute")
+
+        _, answer = client("GET", f"/execution-instance/{sid}/forecast?cycles=2")
+
+        assert [one["mainEvent"]["status"] for one in answer["cycles"]] == ["QUEUED", "PENDING"]
+
     def test_a_canceled_instance_has_no_forecast(self, client: Client) -> None:
         sid = client.one()
         client("POST", f"/execution-instance/{sid}/cancel")

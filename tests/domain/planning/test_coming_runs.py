@@ -68,6 +68,7 @@ def any_strategy(rng: random.Random) -> Strategy:
         one,
         retry=retries(rng.choice([1, 3])),
         onResume=rng.choice(["last", "all", "skip"]),
+        onMissed=rng.choice(["last", "all", "skip"]),
         parts={"onCreateTasks": [{"task": "greet"}]},
     )
 
@@ -181,6 +182,22 @@ class TestWhatIsShown:
         coming = assert_foreseen(of, at("2026-02-02T12:00"))
         assert rows(coming)[: len(runs)] == runs
         assert ranges(coming) == skipped
+
+    def test_dates_after_a_resume_are_not_those_of_the_pause(self) -> None:
+        """The retry of cycle 1 lasts until cycle 2 is missed, under `onMissed`."""
+        half = {"unit": "minutes", "amount": 30}
+        of = life(
+            strategy(calendar(half), retry=retries(), onResume="all", onMissed="skip"), new("2026-01-31")
+        )
+        of.claim(of.main, at("2026-01-31"))
+        of.conclude(ended(Ending.RETRY, at("2026-01-31")), at("2026-01-31"))
+        of.applied(Pause(by=ANN), at("2026-01-31T00:10"))
+        coming = assert_foreseen(of, at("2026-01-31T00:20"))
+        assert rows(coming) == [
+            "1 bill 2026-01-31 01:00",
+            "3 bill 2026-01-31 01:00",
+            "4 bill 2026-01-31 01:30",
+        ]
 
     def test_a_reminder_of_a_main_event_that_an_operator_runs_before_it_is_dropped(self) -> None:
         of = life(strategy(reminded()), new("2026-02-28"), now="2026-02-01")

@@ -3,6 +3,8 @@
 Source: docs/decisions/0061-a-pause-that-ends-and-a-cancellation-at-a-date.md.
 """
 
+from datetime import timedelta
+
 import pytest
 
 from shared.domain.ids import InstanceSid
@@ -145,6 +147,16 @@ class TestComingRuns:
         found = coming_runs(of.strategy, of.instance, now=NOON)
         assert runs(found) == [("remind", "2026-02-25")]
         assert [record.event.task for record in found.dropped] == ["bill"]
+
+    def test_missed_cycles_are_shown_if_the_next_one_is_after_the_date(self) -> None:
+        of = billed(life(strategy(calendar(DAILY), onResume="skip")))
+        of.applied(Pause(by=ANN), NOON)
+        now = NOON + timedelta(days=3)
+        of.applied(CancelAt(by=ANN, at=now + timedelta(hours=1)), now)
+        found = coming_runs(of.strategy, of.instance, now=now)
+        assert runs(found) == []
+        assert [(one.first_cycle, one.last_cycle) for one in found.skipped] == [(2, 4)]
+        assert forecast(of.strategy, of.instance, cycles=3, now=now).skipped == found.skipped
 
     def test_too_many_cycles_are_cut(self) -> None:
         of = billed(life(strategy(calendar(DAILY))))

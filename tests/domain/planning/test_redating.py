@@ -281,6 +281,20 @@ class TestBegunInAnotherZone:
         lived.conclude(ended(Ending.SUCCEEDED, at("2026-03-02T01:02")), at("2026-03-02T01:02"))
         assert lived.open == [("bill", "2026-04-01T13:00")]
 
+    def test_all_cycles_that_coincide_with_a_moved_date_are_left_out(self) -> None:
+        """Cycle 1 ran on Monday 2 March instead of Saturday, so that Sunday and Monday have been charged, too."""
+        start = "2026-02-28T01:00"
+        lived = life(
+            zoned(calendar(DAILY, businessDays={"convention": "following"})),
+            new(start, zone="Asia/Manila"),
+            now="2026-02-10",
+        )
+        lived.claim(lived.main, at("2026-03-02T01:00"))
+        to(lived, "America/New_York", "2026-03-02T01:01")
+        lived.conclude(ended(Ending.SUCCEEDED, at("2026-03-02T01:02")), at("2026-03-02T01:02"))
+        assert lived.open == [("bill", "2026-03-03T14:00")]
+        assert lived.records[-1].skipped_cycles == (2, 3)
+
     def test_a_zone_that_is_set_back_changes_nothing(self) -> None:
         lived = self.begun(calendar())
         to(lived, "America/New_York", "2026-03-01T01:01")

@@ -1,0 +1,186 @@
+"""What the answer to a command says will run and will not, compared with what then happens.
+
+Source: docs/api/core.md, "What will run"; docs/decisions/0062.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.domain.calendar.dates import format_instant, parse_instant
+from shared.domain.ids import event_address
+from shared.domain.instance.event import Event, EventKind, EventStatus
+from shared.domain.instance.journal import EventRecord
+from shared.domain.instance.model import Instance, InstanceStatus
+
+LATENESS = timedelta(hours=2)
+"""How late an event may be because of crashes and lost wakeups."""
+
+Row = tuple[str, int, str]
+"""A run: its task, its cycle and its date."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """An event that a runner has claimed, as it was then."""
+
+    at: datetime
+    event: Event
+
+    @property
+    def row(self) -> Row:
+        """Return the run as an answer lists it."""
+        return self.event.task, self.event.created_cycle, format_instant(self.event.date)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """What happened from a command on until the next disturbance, or until now.
+
+    ``records`` are those of events that have closed since. ``next_seq`` is the number of the first event that did not
+    exist after the command. ``is_undisturbed`` means that ``instance``, as it is now, is the result.
+    """
+
+    begin: datetime
+    end: datetime
+    next_seq: int
+    claims: Sequence[Claimed]
+    records: Sequence[EventRecord]
+    instance: Instance
+    is_undisturbed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A plan, as an answer has it. ``resumes_at`` is when a pause ends by itself; nothing runs before it."""
+
+    plan: dict[str, Any]
+    is_canceled_later: bool = False
+    resumes_at: datetime | None = None
+    says_what_closes: bool = True
+
+    @property
+    def rows(self) -> set[Row]:
+        """Return all runs."""
+        return {_row(run) for run in self.plan["runs"]}
+
+    @property
+    def main_dates(self) -> dict[int, datetime]:
+        """Return the due dates of the main events by cycle."""
+        return {run["cycle"]: parse_instant(run["date"]) for run in self.plan["runs"] if run["main"]}
+
+    @property
+    def planned_dates(self) -> dict[int, datetime]:
+        """Return the planned dates of the main events by cycle."""
+        mains = [run for run in self.plan["runs"] if run["main"]]
+        return {run["cycle"]: parse_instant(run.get("plannedDate", run["date"])) for run in mains}
+
+    @property
+    def last_cycle(self) -> int | None:
+        """Return the last cycle that is listed, or None if all are listed."""
+        cycles = [run["cycle"] for run in self.plan["runs"] if run["main"]]
+        is_complete = len(cycles) < 2 or (self.is_canceled_later and "truncated" not in self.plan)
+        return None if is_complete else max(cycles)
+
+    @property
+    def skipped(self) -> set[int]:
+        """Return the cycles that do not run."""
+        return {
+            cycle for one in self.plan.get("skipped", []) for cycle in range(one["first"], one["last"] + 1)
+        }
+
+    @property
+    def canceled(self) -> set[int]:
+        """Return the numbers of the events that close without a run."""
+        return {seq_of(one["sid"]) for one in self.plan.get("canceledEvents", [])}
+
+    def compare(self, stretch: Stretch) -> int:
+        """Compare the plan with a stretch, and return how many runs were compared."""
+        begun = {
+            seq_of(run["sid"]) for run in self.plan["runs"] if run["status"] == EventStatus.EXECUTING.value
+        }
+        claims = [claim for claim in stretch.claims if claim.event.seq not in begun]
+        listed = {seq_of(run["sid"]) for run in self.plan["runs"] if "sid" in run}
+        # On-cancel events are created at the date of a cancellation.
+        claims = [
+            one for one in claims if one.event.kind is not EventKind.ON_CANCEL or one.event.seq in listed
+        ]
+        ran = [claim for claim in claims if not self._is_beyond(claim.event.created_cycle)]
+        unforeseen = {claim.row for claim in ran} - self.rows
+        assert not unforeseen, f"not in the plan, but ran: {sorted(unforeseen)}"
+        if self.resumes_at is not None:
+            early = [claim.row for claim in ran if claim.at < self.resumes_at]
+            assert not early, f"ran before the end of the pause: {early}"
+            is_over = stretch.is_undisturbed and self.resumes_at + LATENESS < stretch.end
+            stop = stretch.instance.stop
+            assert (
+                not is_over or stretch.instance.status is not InstanceStatus.PAUSED or (stop and stop.refused)
+            )
+        missing = set(self._due(stretch)) - {claim.row for claim in ran}
+        assert not missing, f"in the plan, but did not run: {sorted(missing)}"
+        if self.says_what_closes:
+            self._compare_closed(stretch)
+        return len({claim.row for claim in ran})
+
+    def _due(self, stretch: Stretch) -> list[Row]:
+        """Return the runs that must have begun."""
+        runs = self.plan["runs"]
+        blocked = [run["cycle"] for run in runs if run["main"] and run["status"] in _WAITING]
+        return [
+            _row(run)
+            for run in runs
+            if run["status"] in (EventStatus.PENDING.value, EventStatus.QUEUED.value)
+            and not any("sid" not in run and run["cycle"] > cycle for cycle in blocked)
+            and max(self._earliest(run), self.resumes_at or stretch.begin) + LATENESS < stretch.end
+        ]
+
+    def _earliest(self, run: dict[str, Any]) -> datetime:
+        """Return when a run can begin: at its date, but not before its cycle is planned."""
+        mains = [one for one in self.plan["runs"] if one["main"] and one["cycle"] < run["cycle"]]
+        dates = [run["date"], *(one["date"] for one in mains if "sid" not in run)]
+        return max(parse_instant(date) for date in dates)
+
+    def _compare_closed(self, stretch: Stretch) -> None:
+        """Compare what was skipped and what closed without a run."""
+        closed = [one for one in stretch.records if one.event.status is EventStatus.CANCELED]
+        ranges = [record.skipped_cycles for record in closed if record.skipped_cycles is not None]
+        left_out = {cycle for first, last in ranges for cycle in range(first, last + 1)}
+        # After the last cycle before a cancellation, the engine still plans one, which may be no business day.
+        last = max(self.main_dates, default=0) if self.is_canceled_later else self.last_cycle
+        unforeseen = {cycle for cycle in left_out - self.skipped if last is None or cycle <= last}
+        assert not unforeseen, f"cycles {sorted(unforeseen)} were skipped, which the plan does not say"
+        others = {
+            record.event.seq
+            for record in closed
+            if record.skipped_cycles is None and record.event.seq < stretch.next_seq
+        }
+        # What waits for a person may wait until the instance is canceled.
+        if self.is_canceled_later:
+            others -= {seq_of(run["sid"]) for run in self.plan["runs"] if run["status"] in _WAITING}
+        assert others <= self.canceled, f"events {sorted(others - self.canceled)} closed without a run"
+        if stretch.is_undisturbed and not stretch.instance.status.is_final:
+            past = {cycle for cycle in self.skipped if cycle < stretch.instance.plan.cycle}
+            assert past <= left_out, (
+                f"cycles {sorted(past - left_out)} were to be skipped, and are not recorded"
+            )
+
+    def _is_beyond(self, cycle: int) -> bool:
+        return self.last_cycle is not None and cycle > self.last_cycle
+
+
+_WAITING = (EventStatus.PAUSED.value, EventStatus.ONHOLD.value)
+
+PAUSED = Promise({"runs": []}, says_what_closes=False)
+"""What runs of an instance that is paused without an end: nothing, until a command."""
+
+
+def seq_of(sid: str) -> int:
+    """Return the number of an event."""
+    address = event_address(sid)
+    assert address is not None
+    return address[1]
+
+
+def _row(run: dict[str, Any]) -> Row:
+    return run["task"], run["cycle"], run["date"]
