@@ -95,7 +95,7 @@ class TestReschedule:
         entry = client("GET", f"/audit?target={sid}")[1]["items"][0]
         assert (entry["command"], entry["options"]) == (
             "reschedule",
-            ["date=2026-02-20T10:00:00.000Z", "keepAnchor=true"],
+            ["date=2026-02-20T10:00:00.000Z", "before=2026-02-10T10:00:00.000Z", "keepAnchor=true"],
         )
 
     def test_explain_says_that_the_old_date_was_moved(self, client: Client) -> None:

@@ -69,6 +69,30 @@ class TestRedating:
         assert answer["executionDate"] == "2026-03-01T08:00:00.000Z"
         assert zoned.ports.wakeups.invoked[-1] == sid
 
+    def test_the_audit_has_the_dates_before(self, zoned: Client) -> None:
+        sid = begun(zoned)
+
+        patched(zoned, sid, attributes={"zone": "Europe/Berlin"})
+
+        entry = zoned("GET", f"/audit?target={sid}-2")[1]["items"][0]
+        assert (entry["command"], entry["event"], entry["options"]) == (
+            "update",
+            f"{sid}-2",
+            [
+                "redated=2",
+                "date=2026-03-01T08:00:00.000Z",
+                "before-1=2026-02-26T01:00:00.000Z",
+                f"before={NINE}",
+            ],
+        )
+
+    def test_the_audit_of_a_change_that_moves_nothing_has_no_dates(self, zoned: Client) -> None:
+        sid = begun(zoned)
+
+        patched(zoned, sid, attributes={"customerId": "c-2"})
+
+        assert "options" not in zoned("GET", f"/audit?target={sid}")[1]["items"][0]
+
     def test_a_dry_run_stores_nothing_and_says_the_same(self, zoned: Client) -> None:
         sid = begun(zoned)
         before = zoned.ports.instances.load(sid)  # type: ignore[arg-type]
