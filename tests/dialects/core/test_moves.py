@@ -103,7 +103,7 @@ class TestReschedule:
         moved(client, sid, date="2026-02-20T10:00:00Z")
         client.ports.clock.at += timedelta(days=45)
         answer = client("GET", f"/execution-instance/{sid}/explain?at=2026-02-10T10:00:00Z")[1]
-        assert (answer["reason"], answer["until"]) == ("NOT_YET_DUE", "2026-02-20T10:00:00.000Z")
+        assert (answer["reason"], answer["until"]) == ("MOVED", "2026-02-20T10:00:00.000Z")
 
 
 class TestSkip:
