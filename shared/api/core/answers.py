@@ -507,6 +507,9 @@ class MigrationChanges(Versions):
 
 
 class MigrationShape(MigrationChanges):
+    """The result of a migration, or of its dry run. ``plan`` is what will run after it."""
+
+    plan: ComingShape
     executionInstance: InstanceShape
     dryRun: bool
 
