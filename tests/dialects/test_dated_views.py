@@ -482,6 +482,22 @@ def test_every_view_shows_the_command(client: Client, name: str) -> None:
     assert seen == {view: getattr(story, view) for view in seen}
 
 
+def test_a_dry_run_and_the_forecast_list_the_farewell(client: Client) -> None:
+    member = Member(client)
+    body = {"at": "2026-01-12T00:00:00Z"}
+    foreseen = member.core("POST", f"{member.path}/cancel", {**body, "dryRun": True})["plan"]["runs"]
+    assert [(run["task"], _day(run["date"]), run.get("afterCancellation")) for run in foreseen] == [
+        ("remind", "01-08 10:00", None),
+        ("charge", "01-10 10:00", None),
+        ("farewell", "01-13 00:00", True),
+    ]
+    assert member.core("POST", f"{member.path}/cancel", body)["plan"]["runs"] == foreseen
+    ahead = member.core("GET", f"{member.path}/forecast")["onCancelEvents"]
+    assert [(event["task"], _day(event["date"])) for event in ahead] == [("farewell", "01-13 00:00")]
+    member.run_at(f"01-08 {TEN}", f"01-10 {TEN}", "01-12 00:00")
+    assert member.history()[0] == "farewell 01-13 00:00 PENDING"
+
+
 class TestOtherDialects:
     """What the other dialects may still do with a member who has a date of core's."""
 

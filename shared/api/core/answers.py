@@ -165,6 +165,7 @@ class ForecastShape(TypedDict):
     cycles: list[ForecastCycle]
     cancelAt: NotRequired[CancelAtShown | None]
     reminders: NotRequired[list[ForeseenEvent] | None]
+    onCancelEvents: NotRequired[list[ForeseenEvent] | None]
     skipped: NotRequired[list[CyclesNotRun] | None]
     holidayData: NotRequired[str | None]
     truncated: NotRequired[bool | None]
@@ -265,7 +266,10 @@ CycleRange = TypedDict("CycleRange", {"first": int, "last": int})
 
 
 class ComingRunShape(TypedDict):
-    """An event that will run. ``sid`` is left out while its cycle is not planned yet."""
+    """An event that will run. ``sid`` is left out while its cycle is not planned yet.
+
+    ``afterCancellation`` is set for an on-cancel event.
+    """
 
     sid: NotRequired[str | None]
     cycle: int
@@ -276,6 +280,7 @@ class ComingRunShape(TypedDict):
     plannedDate: NotRequired[Date | None]
     movedBy: NotRequired[str | None]
     overdue: NotRequired[bool | None]
+    afterCancellation: NotRequired[bool | None]
 
 
 class EventNotRun(TypedDict):
