@@ -714,7 +714,13 @@ class CountsShown(TypedDict):
     failed: int
 
 
-ResultShown = TypedDict("ResultShown", {"sid": str, "outcome": ItemOutcome, "why": NotRequired[str | None]})
+class ResultShown(TypedDict):
+    """The result of a command on one instance. ``redated`` counts the planned events that a changed attribute moves."""
+
+    sid: str
+    outcome: ItemOutcome
+    why: NotRequired[str | None]
+    redated: NotRequired[int | None]
 
 
 class ActorNotes(TypedDict):

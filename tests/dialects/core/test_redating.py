@@ -161,3 +161,27 @@ class TestRedating:
                 "why": "it was queued to run now",
             }
         ]
+
+
+class TestManyInstances:
+    """A bulk update, and its dry run, count the planned events that they move in each instance."""
+
+    def test_results_and_samples_count_them(self, zoned: Client) -> None:
+        sid = begun(zoned)
+        attributes = {"customerId": "c-2", "zone": "Europe/Berlin"}
+        start = zoned.started(startDate=NINE, attributes=attributes)
+        other = start["executionInstance"]["sid"]
+        command = {"name": "update", "attributes": {"zone": "Europe/Berlin"}}
+        body = {"selection": {"ids": [sid, other]}, "command": command}
+        expected = [
+            {"sid": sid, "outcome": "changed", "redated": 2},
+            {"sid": other, "outcome": "already-there"},
+        ]
+
+        assert zoned("POST", "/bulk-operation", {**body, "dryRun": True})[1]["sample"] == expected
+        status, answer = zoned("POST", "/bulk-operation", body)
+
+        assert (status, answer["results"]) == (200, expected)
+        assert zoned("GET", f"/bulk-operation/{answer['sid']}")[1]["results"] == expected
+        entries = zoned("GET", f"/audit?target={answer['sid']}")[1]["items"]
+        assert [one["options"][0] for one in entries if one["target"] == sid] == ["redated=2"]
