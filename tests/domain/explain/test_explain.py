@@ -752,7 +752,7 @@ class TestMoved:
         found.applied(Reschedule(by=BOB, date=at(date), keep_anchor=keep), at("2026-02-01"))
         return found
 
-    def test_a_business_day_rule(self) -> None:
+    def test_a_business_day_rule_is_named(self) -> None:
         # 7 February 2026 is a Saturday.
         of = life(strategy(calendar(**self.RULE)), new("2026-02-07"))
         why = "Saturday 7 February 2026 is a weekend day"
@@ -769,7 +769,7 @@ class TestMoved:
         of = life(strategy(calendar(nextCycleDateCallback=callback)), new("2026-02-10"))
         assert self.moved(of, "2026-03-10", "2026-02-01")[:2] == ("bill", "2026-03-09")
 
-    def test_a_command(self) -> None:
+    def test_a_reschedule_names_its_author(self) -> None:
         of = self.rescheduled("2026-02-20")
         assert self.moved(of, "2026-02-10", "2026-02-01") == ("bill", "2026-02-20", "rescheduled by bob")
 
@@ -779,7 +779,7 @@ class TestMoved:
         assert self.moved(of, "2026-02-10", "2026-02-25") == ("bill", "2026-02-20", "rescheduled by bob")
 
     @pytest.mark.parametrize("now", ["2026-02-01", "2026-02-15"])
-    def test_a_moved_rhythm_is_known_from_the_audit(self, now: str) -> None:
+    def test_a_move_of_the_anchor_is_known_from_the_audit(self, now: str) -> None:
         of = self.rescheduled("2026-02-20", keep=False)
         assert self.moved(of, "2026-02-10", now) == ("bill", "2026-02-20", "moving house")
         assert ask(of, "2026-02-10", now=now).finding.by == "bob"
@@ -794,7 +794,7 @@ class TestMoved:
         of = self.rescheduled("2026-02-20", of=strategy(reminded(days=3)))
         assert self.moved(of, "2026-02-07", "2026-02-01") == ("remind", "2026-02-17", "moving house")
 
-    def test_a_changed_attribute(self) -> None:
+    def test_a_changed_attribute_is_known_from_the_audit(self) -> None:
         of = life(
             strategy(timezone="{{attributes.zone}}"), new("2026-02-10", zone="Asia/Manila"), now="2026-01-31"
         )

@@ -50,7 +50,7 @@ class TestOnCancelEvents:
     """They are listed last, dated from the cancellation."""
 
     @pytest.mark.parametrize(("when", "date"), [(None, "2026-02-11"), ("2026-04-01", "2026-04-02")])
-    def test_they_are_what_the_cancellation_creates(self, when: str | None, date: str) -> None:
+    def test_the_cancellation_creates_what_was_foreseen(self, when: str | None, date: str) -> None:
         of = leaving(when=when)
         assert shown(foreseen(of)) == [("part", date)]
         engine_goes_on(of, NOW, None)
@@ -59,7 +59,7 @@ class TestOnCancelEvents:
         of.applied(ApplyCancellation(), change.at)
         assert shown(list(of.instance.events)) == [("part", date)]
 
-    def test_they_follow_all_other_runs(self) -> None:
+    def test_on_cancel_events_follow_all_other_runs(self) -> None:
         of = leaving(when="2026-03-01")
         assert rows(coming_runs(of.strategy, of.instance, now=NOW)) == [
             "1 remind 2026-02-07 00:00",
@@ -73,7 +73,7 @@ class TestOnCancelEvents:
 
         assert len(foreseen(leaving(entries("gold"), entries("silver")))) == 1
 
-    def test_one_on_hold_is_listed_with_its_status(self) -> None:
+    def test_an_event_that_waits_for_an_operator_has_its_status(self) -> None:
         (event,) = foreseen(leaving({**FAREWELL, "manualTrigger": True}))
         assert event.status is EventStatus.ONHOLD
 
@@ -96,11 +96,11 @@ class TestOnCancelEvents:
 class TestNone:
     """There are none if the instance is not canceled, or ends before."""
 
-    def test_without_a_cancellation(self) -> None:
+    def test_an_instance_that_is_not_canceled_has_none(self) -> None:
         of = life(strategy(parts={"onCancelTasks": [FAREWELL]}), new("2026-02-10"))
         assert foreseen(of) == []
 
-    def test_if_the_plan_ends_before(self) -> None:
+    def test_a_plan_that_ends_before_has_none(self) -> None:
         assert foreseen(leaving(when="2026-06-01", end="2026-03-20")) == []
 
     def test_an_event_that_it_bars_keeps_the_instance_from_completing(self) -> None:
@@ -111,7 +111,7 @@ class TestNone:
             ("part", "2026-06-02")
         ]
 
-    def test_a_main_event_that_waits_for_an_operator_does_so_too(self) -> None:
+    def test_a_main_event_that_waits_for_an_operator_keeps_the_instance_from_completing(self) -> None:
         request = new("2026-02-10")
         of = life(
             strategy(parts={"onCancelTasks": [FAREWELL]}, manualTrigger=True),
@@ -124,7 +124,7 @@ class TestNone:
             ("part", EventStatus.ONHOLD),
         ]
 
-    def test_if_the_plan_cannot_continue(self) -> None:
+    def test_a_plan_that_cannot_continue_has_none(self) -> None:
         # The first cycle has a calendar, later ones have none.
         of = life(strategy(reminded(runOnCycle=1), parts={"onCancelTasks": [FAREWELL]}), new("2026-02-10"))
         of.applied(CancelAt(by=ANN, at=at("2026-06-01")), NOW)
