@@ -69,7 +69,7 @@ def explain_at(ports: Ports, instance: Instance, at: datetime | None = None) -> 
             plan_ends=ahead is not None and len(ahead.cycles) < MAX_CYCLES and not ahead.truncated,
             unread=unread,
             blocked_by=flags.blocked_by,
-            audit=_audit(ports, instance, at, now=now) if needs_entries else (),
+            audit=_audit(ports, instance, min(at, now), now=now) if needs_entries else (),
             has_expired=about_the_past and has_gap(instance, _created(instance, records), at, first=first),
         ),
         about,

@@ -75,11 +75,6 @@ class PlannedEvent:
     cycle: int
     past: PastEvent | None = None
 
-    @property
-    def is_open(self) -> bool:
-        """Return whether it has not closed."""
-        return self.past is None or self.past.record is None
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventExplanation:
