@@ -49,7 +49,8 @@ _ABOUT = {
     "Without, its method sets no `answerWithin`: seven days have passed, and the event waits on.\n"
     "While the instance is paused the event waits, and this is announced after the resume.",
     _Kind.INSTANCE_CREATED: "An instance was created.",
-    _Kind.INSTANCE_PAUSED: "An instance is `PAUSED`, by an operator, a controller or the engine (`reason.by`).",
+    _Kind.INSTANCE_PAUSED: "An instance is `PAUSED`, by an operator, a controller or the engine (`reason.by`).\n"
+    "With `until`, it resumes by itself at that date. Another date that is set later is not announced.",
     _Kind.INSTANCE_RESUMED: "An instance is `ACTIVE` again.",
     _Kind.INSTANCE_CANCELED: "An instance is `CANCELED`.",
     _Kind.INSTANCE_COMPLETED: "An instance is `COMPLETED`: its plan has ended.",
@@ -148,7 +149,7 @@ def schema_of(kind: NotificationKind) -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": kind.value,
         "description": _ABOUT[kind].replace("\n", " "),
-        **_object(members, required=tuple(name for name in members if name != "reason")),
+        **_object(members, required=tuple(name for name in members if name not in ("reason", "until"))),
     }
 
 
@@ -176,6 +177,7 @@ def _example_subject(kind: NotificationKind, owner: str) -> AboutInstance | Abou
         strategy_sid=STRATEGY,
         strategy_version=3,
         migrated_from=2 if kind is _Kind.INSTANCE_MIGRATED else None,
+        paused_until=NOON + timedelta(days=30) if kind is _Kind.INSTANCE_PAUSED else None,
         event=event if owner == "event" else None,
     )
 
@@ -202,6 +204,8 @@ def _members(kind: NotificationKind, owner: str) -> tuple[dict[str, Any], tuple[
     }
     if kind is _Kind.INSTANCE_MIGRATED:
         members["migratedFromVersion"] = _whole("The version before.", 1)
+    if kind is _Kind.INSTANCE_PAUSED:
+        members["until"] = _instant("When it resumes by itself; missing if only a resume ends the pause.")
     if owner == "instance":
         return members, ("instance", "strategy")
     return members | {"event": _event(kind)}, ("instance", "strategy", "event")

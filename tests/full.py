@@ -411,7 +411,7 @@ BY = Actor(
     options=("deep",),
 )
 
-REFUSED = ItemResult(sid=SID, outcome=ItemOutcome.REFUSED, why="the instance is COMPLETED")
+REFUSED = ItemResult(sid=SID, outcome=ItemOutcome.REFUSED, why="the instance is COMPLETED", redated=2)
 
 PHASE_RANGE = PhaseRange(phase=Phase.STUCK, cause=Cause.EXHAUSTED, detail="http-402", strategy=STRATEGY)
 

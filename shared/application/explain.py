@@ -10,7 +10,9 @@ from datetime import datetime
 from shared.application.audit import Window, audit_page, creation_of, from_the_end
 from shared.application.ports import Ports, UnknownStrategyError, all_readable
 from shared.domain.errors import RitornelloError
-from shared.domain.explain.instance import A_MINUTE, Evidence, Explanation, explain, has_gap, subjects
+from shared.domain.explain.event import needs_audit
+from shared.domain.explain.instance import Evidence, Explanation, explain, has_gap, subjects
+from shared.domain.explain.moved_dates import A_MINUTE
 from shared.domain.instance.downtime import is_forgotten
 from shared.domain.instance.flags import with_pauses
 from shared.domain.instance.journal import EventHistory, EventRecord
@@ -42,6 +44,11 @@ def explain_at(ports: Ports, instance: Instance, at: datetime | None = None) -> 
     records, first = _records_around(ports, instance, at)
     about_the_past = instance.created_at <= at <= now
     about = subjects(instance, records.values(), at) if about_the_past else ()
+    was_barred = any(seq in records and needs_audit(records[seq]) for seq in about)
+    # The present has no event that was moved away from it: that is asked about dates.
+    is_without_event = about_the_past and not about and at != now
+    needs_entries = at > now or is_without_event or was_barred
+    needs_entries |= about_the_past and is_forgotten(instance, at)
     flags = ports.strategies.flags(instance.account_id, instance.strategy_sid)
     strategy: Strategy | None = None
     unread: str | None = None
@@ -58,12 +65,11 @@ def explain_at(ports: Ports, instance: Instance, at: datetime | None = None) -> 
             events=_events(ports, instance, records, about),
             ahead=() if ahead is None else ahead.cycles,
             reminders=() if ahead is None else ahead.reminders,
+            skipped=() if ahead is None else ahead.skipped,
             plan_ends=ahead is not None and len(ahead.cycles) < MAX_CYCLES and not ahead.truncated,
             unread=unread,
             blocked_by=flags.blocked_by,
-            audit=_audit(ports, instance, at, now=now)
-            if about_the_past and is_forgotten(instance, at)
-            else (),
+            audit=_audit(ports, instance, min(at, now), now=now) if needs_entries else (),
             has_expired=about_the_past and has_gap(instance, _created(instance, records), at, first=first),
         ),
         about,

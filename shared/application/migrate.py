@@ -3,7 +3,7 @@
 Source: docs/design.md section 7; docs/contracts/core.md section 5.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from shared.application.commit import MAX_RACES, ContentionError, save, strategy_of
 from shared.application.control import wake_runner
@@ -12,11 +12,11 @@ from shared.domain.ids import InstanceSid
 from shared.domain.instance.event import Event
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import Instance
-from shared.domain.instance.verdict import Actor, Applied, Verdict
+from shared.domain.instance.verdict import Actor, AlreadyThere, Refused, Verdict
 from shared.domain.lifecycle.commands import Migrate
 from shared.domain.lifecycle.decide import decide
 from shared.domain.lifecycle.migrate import PlanChanges, plan_changes
-from shared.domain.planning.forecast import forecast
+from shared.domain.planning.forecast import ComingRuns, coming_runs, forecast
 from shared.domain.strategy.model import Strategy
 
 CYCLES = 12
@@ -32,12 +32,14 @@ class Migrated:
     """The result of a migration or of its preview.
 
     ``before`` is the version before it. ``canceled`` are events whose task does not exist in the new version.
+    ``coming`` is what will run after it.
     """
 
     verdict: Verdict
     before: int
     changes: PlanChanges
     canceled: tuple[Event, ...] = ()
+    coming: ComingRuns = field(default_factory=ComingRuns)
 
 
 def migrate_instance(
@@ -62,14 +64,21 @@ def migrate_instance(
         strategy = strategy_of(ports, instance, now=ports.clock.now())
         target = ports.strategies.load(instance.strategy_sid, version)
         target = replace(target, flag_pauses=strategy.flag_pauses)
-        verdict = decide(strategy, instance, Migrate(to=target, by=by), now=ports.clock.now())
-        if not isinstance(verdict, Applied):
+        now = ports.clock.now()
+        verdict = decide(strategy, instance, Migrate(to=target, by=by), now=now)
+        if isinstance(verdict, Refused):
             return Migrated(verdict=verdict, before=instance.strategy_version, changes=PlanChanges())
+        coming = coming_runs(target, verdict.instance, now=now)
+        if isinstance(verdict, AlreadyThere):
+            return Migrated(
+                verdict=verdict, before=instance.strategy_version, changes=PlanChanges(), coming=coming
+            )
         found = Migrated(
             verdict=verdict,
             before=instance.strategy_version,
             changes=_changes(ports, strategy, instance, target, verdict.instance),
             canceled=tuple(record.event for record in verdict.records if record.closed_by in _CANCELED),
+            coming=coming,
         )
         if dry_run:
             return found

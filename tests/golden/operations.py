@@ -255,6 +255,7 @@ OPERATIONS = (
     _bulk("bulk-paused", status=BulkStatus.PAUSED, sweep_at=None),
     _bulk("bulk-canceled", status=BulkStatus.CANCELED, sweep_at=None, finished_at=at(2)),
     _bulk("bulk-completed", status=BulkStatus.COMPLETED, sweep_at=None, finished_at=at(2), at_end=True),
+    _bulk("bulk-redated", results=(replace(REFUSED, outcome=ItemOutcome.CHANGED, redated=2),)),
     *(_bulk(f"selection-{name}", selection=selection) for name, selection in SELECTIONS.items()),
     *(_bulk(f"command-{name}", command=command) for name, command in COMMANDS.items()),
     _job("release-job-new", JOB),

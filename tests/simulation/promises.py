@@ -102,10 +102,12 @@ class Promise:
         }
         claims = [claim for claim in stretch.claims if claim.event.seq not in begun]
         listed = {seq_of(run["sid"]) for run in self.plan["runs"] if "sid" in run}
-        # On-cancel events are created at the date of a cancellation.
-        claims = [
-            one for one in claims if one.event.kind is not EventKind.ON_CANCEL or one.event.seq in listed
+        # On-cancel events are created when a cancellation takes effect, which may be later than its date.
+        farewells = [
+            one for one in claims if one.event.kind is EventKind.ON_CANCEL and one.event.seq not in listed
         ]
+        self._compare_farewells(farewells, stretch)
+        claims = [one for one in claims if one not in farewells]
         ran = [claim for claim in claims if not self._is_beyond(claim.event.created_cycle)]
         unforeseen = {claim.row for claim in ran} - self.rows
         assert not unforeseen, f"not in the plan, but ran: {sorted(unforeseen)}"
@@ -123,6 +125,27 @@ class Promise:
             self._compare_closed(stretch)
         return len({claim.row for claim in ran})
 
+    def _compare_farewells(self, ran: list[Claimed], stretch: Stretch) -> None:
+        """Compare the on-cancel events of a cancellation that takes effect later."""
+        planned = {
+            (run["task"], run["cycle"]): parse_instant(run["date"])
+            for run in self.plan["runs"]
+            if run.get("afterCancellation") and "sid" not in run
+        }
+        if not planned:
+            return
+        begun = {(claim.event.task, claim.event.created_cycle): claim.event.date for claim in ran}
+        unforeseen = begun.keys() - planned.keys()
+        assert not unforeseen, f"not in the plan, but ran: {sorted(unforeseen)}"
+        for key, at in begun.items():
+            latest = planned[key] + LATENESS if stretch.is_undisturbed else at
+            assert planned[key] <= at <= latest, f"{key} is planned for {planned[key]} and is for {at}"
+        # A cancellation at the end of a cycle waits for a main event that has begun.
+        is_blocked = any(run["main"] and run["status"] in _WAITING for run in self.plan["runs"])
+        if stretch.is_undisturbed and not is_blocked:
+            missing = {key for key, at in planned.items() if at + 2 * LATENESS < stretch.end} - begun.keys()
+            assert not missing, f"in the plan, but did not run: {sorted(missing)}"
+
     def _due(self, stretch: Stretch) -> list[Row]:
         """Return the runs that must have begun."""
         runs = self.plan["runs"]
@@ -131,6 +154,7 @@ class Promise:
             _row(run)
             for run in runs
             if run["status"] in (EventStatus.PENDING.value, EventStatus.QUEUED.value)
+            and ("sid" in run or not run.get("afterCancellation"))
             and not any("sid" not in run and run["cycle"] > cycle for cycle in blocked)
             and max(self._earliest(run), self.resumes_at or stretch.begin) + LATENESS < stretch.end
         ]

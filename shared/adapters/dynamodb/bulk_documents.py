@@ -214,6 +214,7 @@ RESULT = Shape(
         "sid": Member("sid", TEXT),
         "outcome": Member("outcome", named(ItemOutcome)),
         "why": Member("why", TEXT),
+        "redated": Member("redated", WHOLE),
     },
 )
 

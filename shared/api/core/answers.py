@@ -177,6 +177,7 @@ class ForecastShape(TypedDict):
     cycles: list[ForecastCycle]
     cancelAt: NotRequired[CancelAtShown | None]
     reminders: NotRequired[list[ForecastEvent] | None]
+    onCancelEvents: NotRequired[list[ForecastEvent] | None]
     skipped: NotRequired[list[CyclesNotRun] | None]
     holidayData: NotRequired[str | None]
     truncated: NotRequired[bool | None]
@@ -277,7 +278,10 @@ CycleRange = TypedDict("CycleRange", {"first": int, "last": int})
 
 
 class ComingRunShape(TypedDict):
-    """An event that will run. ``sid`` is left out while its cycle is not planned yet."""
+    """An event that will run. ``sid`` is left out while its cycle is not planned yet.
+
+    ``afterCancellation`` is set for an on-cancel event.
+    """
 
     sid: NotRequired[str | None]
     cycle: int
@@ -288,6 +292,7 @@ class ComingRunShape(TypedDict):
     plannedDate: NotRequired[Date | None]
     movedBy: NotRequired[str | None]
     overdue: NotRequired[bool | None]
+    afterCancellation: NotRequired[bool | None]
 
 
 class EventNotRun(TypedDict):
@@ -519,6 +524,9 @@ class MigrationChanges(Versions):
 
 
 class MigrationShape(MigrationChanges):
+    """The result of a migration, or of its dry run. ``plan`` is what will run after it."""
+
+    plan: ComingShape
     executionInstance: InstanceShape
     dryRun: bool
 
@@ -718,7 +726,13 @@ class CountsShown(TypedDict):
     failed: int
 
 
-ResultShown = TypedDict("ResultShown", {"sid": str, "outcome": ItemOutcome, "why": NotRequired[str | None]})
+class ResultShown(TypedDict):
+    """The result of a command on one instance. ``redated`` counts the planned events that a changed attribute moves."""
+
+    sid: str
+    outcome: ItemOutcome
+    why: NotRequired[str | None]
+    redated: NotRequired[int | None]
 
 
 class ActorNotes(TypedDict):

@@ -84,7 +84,8 @@ def _results(results: Sequence[ItemResult]) -> list[answers.ResultShown]:
 
 @omit_unset
 def _result(result: ItemResult) -> answers.ResultShown:
-    return answers.ResultShown(sid=result.sid, outcome=result.outcome, why=result.why)
+    redated = result.redated or None
+    return answers.ResultShown(sid=result.sid, outcome=result.outcome, why=result.why, redated=redated)
 
 
 @omit_unset

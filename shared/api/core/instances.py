@@ -324,7 +324,10 @@ def _moved(
 def migrate_an_instance(
     request: Request, named: NamedInstance, body: MigrateInstance
 ) -> Answer[answers.MigrationShape]:
-    """Move an instance to another version of its strategy. With ``dryRun``, only return the dates that would change."""
+    """Move an instance to another version of its strategy. The answer lists what will run.
+
+    With ``dryRun``, nothing is changed.
+    """
     instance = named.instance
     try:
         migration = migrate_instance(
@@ -336,7 +339,8 @@ def migrate_an_instance(
     if migration is None:
         raise not_found("instance")
     changes, shape = migration_shape(migration, instance.sid), _shown(request, verdict.instance)
-    return Answer(body={**changes, "executionInstance": shape, "dryRun": body.dryRun})
+    plan = coming_shape(verdict, migration.coming)
+    return Answer(body={**changes, "plan": plan, "executionInstance": shape, "dryRun": body.dryRun})
 
 
 def cancel_instance(

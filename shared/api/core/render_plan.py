@@ -79,6 +79,7 @@ def forecast_shape(strategy: Strategy, forecast: Forecast) -> answers.ForecastSh
         cycles=cycles,
         cancelAt=None if forecast.cancellation is None else cancellation_shape(forecast.cancellation),
         reminders=[_foreseen(event, format_instant) for event in forecast.reminders] or None,
+        onCancelEvents=[_foreseen(event, format_instant) for event in forecast.on_cancel] or None,
         skipped=_not_run(forecast.skipped, format_instant),
         holidayData=_holiday_data(strategy),
         truncated=forecast.truncated or None,
@@ -257,6 +258,7 @@ def _coming_run(instance: Instance, run: ComingRun) -> answers.ComingRunShape:
         "plannedDate": None if move is None else format_instant(move.planned),
         "movedBy": None if move is None else move.why,
         "overdue": run.is_overdue or None,
+        "afterCancellation": event.after_cancellation or None,
     }
 
 

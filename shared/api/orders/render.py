@@ -58,10 +58,16 @@ def order_shape(instance: Instance, paths: Paths, *, now: datetime, compact: boo
         scheduledNever=True if never else None,
         lastOutcome=_last_outcome(instance, phase),
         hasChildOrders=False,
-        isContinuable=phase in CONTINUABLE and current_event(instance) is not None,
+        isContinuable=phase in CONTINUABLE and _may_run_now(instance, now=now),
         isResumable=phase in RESUMABLE and not instance.is_draining,
         isSuspendible=phase in SUSPENDIBLE,
     )
+
+
+def _may_run_now(instance: Instance, *, now: datetime) -> bool:
+    """Return whether there is an event to run now, and a scheduled cancellation lets it."""
+    event = current_event(instance)
+    return event is not None and not instance.bars(event.queued(now=now))
 
 
 def history_shape(

@@ -149,11 +149,16 @@ class ItemOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemResult:
-    """The result of the command on one instance. ``why`` explains why it was not changed; a long text is cut."""
+    """The result of the command on one instance.
+
+    ``why`` explains why it was not changed; a long text is cut. ``redated`` counts the planned events that a changed
+    attribute has moved; 0 also if a worker crashed after the change.
+    """
 
     sid: InstanceSid
     outcome: ItemOutcome
     why: str | None = None
+    redated: int = 0
 
     def __post_init__(self) -> None:
         """Cut the explanation: an operation stores and answers a hundred of them."""
@@ -345,8 +350,8 @@ def is_in_scope(bulk: BulkOperation, instance: Instance) -> bool:
 def result_of(sid: InstanceSid, verdict: Verdict | None, operation: OperationSid) -> ItemResult:
     """Return the result of a verdict; None means that there is no such instance."""
     match verdict:
-        case Applied():
-            return ItemResult(sid=sid, outcome=ItemOutcome.CHANGED)
+        case Applied(redated=redated):
+            return ItemResult(sid=sid, outcome=ItemOutcome.CHANGED, redated=len(redated))
         case AlreadyThere(instance=instance):
             # A worker may have crashed after the change and before it was counted.
             ours = operation in instance.operations

@@ -9,10 +9,11 @@ from typing import assert_never
 
 from shared.domain.explain.reasons import Reason
 from shared.domain.instance.downtime import StatusAt
-from shared.domain.instance.event import Event, EventStatus, PausedFor
+from shared.domain.instance.event import Event, EventStatus, Move, PausedFor
 from shared.domain.instance.journal import ClosedBy, EventRecord, JournalEntry
 from shared.domain.instance.model import BlockedBy, Instance, ScheduledCancellation
 from shared.domain.instance.run import Ending, Intent, RunEnd
+from shared.domain.instance.verdict import AuditEntry
 from shared.domain.steps.history import PastEvent
 
 
@@ -32,7 +33,8 @@ class Question:
     """A question about an event at the instant ``at``, which is ``now`` or earlier.
 
     ``status`` is the status of its instance at that instant. ``blocked_by`` is the flag that is paused now, if any.
-    ``unread`` says why the settings of its version cannot be read now, if they cannot.
+    ``unread`` says why the settings of its version cannot be read now, if they cannot. ``audit`` are entries about the
+    instance from before the instant, needed if ``needs_audit`` returns True for a record.
     """
 
     instance: Instance
@@ -41,7 +43,12 @@ class Question:
     now: datetime
     blocked_by: BlockedBy | None = None
     unread: str | None = None
+    audit: tuple[AuditEntry, ...] = ()
 
+
+_SCHEDULED = "cancel-at"
+_SCHEDULING = (_SCHEDULED, "revoke-cancel")
+"""The commands of the audit entries about a scheduled cancellation."""
 
 _NEVER_RAN = (Reason.SKIPPED, Reason.COINCIDES, Reason.NO_BUSINESS_DAY, Reason.SUPERSEDED)
 
@@ -50,7 +57,7 @@ def explain_event(question: Question, past: PastEvent) -> Finding:
     """Return why the event had, or had not, run at the instant."""
     record, event = past.record, past.event
     if record is not None:
-        outcome = _final_outcome(question.instance, record)
+        outcome = closed_finding(question.instance, record)
         never_ran = outcome.reason in _NEVER_RAN
         if record.finished_at <= question.at or never_ran:
             return outcome
@@ -65,6 +72,7 @@ def explain_event(question: Question, past: PastEvent) -> Finding:
         or _had_failed(question, past)
         or downtime_finding(question.status)
         or _to_be_canceled(question, past)
+        or _moved(question, event)
         or _waiting(question, past)
     )
 
@@ -92,6 +100,11 @@ def cancellation_finding(scheduled: ScheduledCancellation) -> Finding:
     )
 
 
+def moved_finding(event: Event, move: Move) -> Finding:
+    """Return the finding that an event is due on another date than the one it is planned for."""
+    return Finding(reason=Reason.MOVED, until=event.first_due_at, why=move.why)
+
+
 def unread_finding(why: str) -> Finding:
     """Return the finding that the settings cannot be read."""
     return Finding(reason=Reason.UNREADABLE_SETTINGS, why=why)
@@ -102,7 +115,7 @@ def flag_finding(flag: BlockedBy) -> Finding:
     return Finding(reason=Reason.BLOCKED_BY_QUEUE if flag is BlockedBy.QUEUE else Reason.BLOCKED_BY_STRATEGY)
 
 
-def _final_outcome(instance: Instance, record: EventRecord) -> Finding:
+def closed_finding(instance: Instance, record: EventRecord) -> Finding:
     """Return how a closed event ended."""
     event, since = record.event, record.finished_at
     match record.closed_by:
@@ -243,12 +256,38 @@ def _paused(question: Question, event: Event, paused_for: PausedFor) -> Finding:
 
 
 def _to_be_canceled(question: Question, past: PastEvent) -> Finding | None:
-    """Return the scheduled cancellation that keeps an open event from running, or None."""
+    """Return the scheduled cancellation that keeps an event from running, or kept it until it closed, or None."""
+    if past.record is not None:
+        return _was_to_be_canceled(question, past.record)
     scheduled = question.instance.cancellation
-    is_known = past.record is None and scheduled is not None and scheduled.scheduled_at <= question.at
+    is_known = scheduled is not None and scheduled.scheduled_at <= question.at
     if not is_known or scheduled is None or not question.instance.bars(past.event):
         return None
     return cancellation_finding(scheduled)
+
+
+def needs_audit(record: EventRecord) -> bool:
+    """Return whether a scheduled cancellation may have kept the event from running; only the audit trail knows."""
+    return record.closed_by is ClosedBy.INSTANCE and not record.event.has_begun
+
+
+def _was_to_be_canceled(question: Question, record: EventRecord) -> Finding | None:
+    """Return the cancellation that was scheduled at the instant and closed the event later, or None."""
+    if not needs_audit(record):
+        return None
+    entries = [one for one in question.audit if one.command in _SCHEDULING and one.at <= question.at]
+    last = max(entries, key=lambda entry: entry.at, default=None)
+    if last is None or last.command != _SCHEDULED:
+        return None
+    return Finding(
+        reason=Reason.TO_BE_CANCELED, since=last.at, until=record.finished_at, by=last.by, why=last.reason
+    )
+
+
+def _moved(question: Question, event: Event) -> Finding | None:
+    """Return where an event was moved whose date was later than the instant, or None."""
+    move = event.move
+    return None if move is None or event.first_due_at <= question.at else moved_finding(event, move)
 
 
 def _waiting(question: Question, past: PastEvent) -> Finding:

@@ -6,28 +6,37 @@ Source: docs/contracts/core.md section 5; docs/api/core.md (what ``at`` means); 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from shared.domain.explain.event import (
     Finding,
     Question,
     cancellation_finding,
+    closed_finding,
     downtime_finding,
     explain_event,
     flag_finding,
+    moved_finding,
     unread_finding,
 )
+from shared.domain.explain.moved_dates import A_MINUTE, moved_away
 from shared.domain.explain.reasons import Reason
 from shared.domain.instance.downtime import StatusAt, status_at
 from shared.domain.instance.due import GRACE
 from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.journal import ClosedBy, EventRecord
 from shared.domain.instance.model import BlockedBy, Instance, InstanceStatus
+from shared.domain.instance.skipped import Skipped
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.planning.forecast import ForeseenCycle
 from shared.domain.steps.history import PastEvent
 
-A_MINUTE = timedelta(minutes=1)
+_REASON_OF = {
+    ClosedBy.OPERATOR: Reason.SKIPPED,
+    ClosedBy.COINCIDES: Reason.COINCIDES,
+    ClosedBy.NO_BUSINESS_DAY: Reason.NO_BUSINESS_DAY,
+}
+"""Why future cycles do not run, by what leaves them out."""
 
 MAX_SUBJECTS = 20
 """The most events that an explanation is about."""
@@ -39,9 +48,10 @@ class Evidence:
 
     ``events`` are open and closed events, at least those around the instant. ``ahead`` are the forecast cycles, at
     least up to an instant in the future; with ``plan_ends`` they are all that follow. ``reminders`` are leading-up
-    events that run without their cycle. ``blocked_by`` is the flag that is paused now. ``audit`` are entries about the
-    instance from around the instant. ``unread`` says why the settings cannot be read now, if they cannot; nothing is
-    forecast then. With ``has_expired``, events from around the instant are no longer kept.
+    events that run without their cycle, and ``skipped`` the cycles between that will not run. ``blocked_by`` is the
+    flag that is paused now. ``audit`` are entries about the instance from around the instant. ``unread`` says why the
+    settings cannot be read now, if they cannot; nothing is forecast then. With ``has_expired``, events from around the
+    instant are no longer kept.
     """
 
     instance: Instance
@@ -49,6 +59,7 @@ class Evidence:
     events: tuple[PastEvent, ...] = ()
     ahead: tuple[ForeseenCycle, ...] = ()
     reminders: tuple[Event, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
     plan_ends: bool = False
     blocked_by: BlockedBy | None = None
     audit: tuple[AuditEntry, ...] = ()
@@ -63,11 +74,6 @@ class PlannedEvent:
     event: Event
     cycle: int
     past: PastEvent | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Return whether it has not closed."""
-        return self.past is None or self.past.record is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +146,7 @@ def explain(evidence: Evidence, event_seqs: Sequence[int], at: datetime) -> Expl
     if at > evidence.now:
         return _ahead(evidence, at, before, after)
     status = status_at(evidence.instance, at, evidence.audit)
-    events = tuple(_explained_events(evidence, event_seqs, at))
+    events = tuple(_explained_events(evidence, event_seqs, at)) or _moved_by_command(evidence, at)
     finding = events[0].finding if events else _without_event(evidence, status, at, after)
     return Explanation(at=at, finding=finding, status=status, events=events, before=before, after=after)
 
@@ -164,6 +170,7 @@ def _explained_events(
             now=evidence.now,
             blocked_by=evidence.blocked_by,
             unread=evidence.unread,
+            audit=evidence.audit,
         )
         yield EventExplanation(planned=_planned(past), finding=explain_event(question, past))
 
@@ -191,40 +198,81 @@ def _ahead(
     """Return the explanation for a future instant, by the present state and the forecast."""
     instance = evidence.instance
     status = status_at(instance, evidence.now)
-    minute = at.replace(second=0, microsecond=0)
-    planned = [
-        planned
-        for planned in _all_planned(evidence)
-        if planned.is_open and minute <= planned.event.date < minute + A_MINUTE
-    ]
-    planned.sort(key=lambda planned: not planned.event.is_main)
     flag = None if evidence.blocked_by is None else flag_finding(evidence.blocked_by)
     unread = None if evidence.unread is None else unread_finding(evidence.unread)
     downtime = downtime_finding(status)
     if downtime is not None and downtime.until is not None and downtime.until <= at:
         downtime = None  # the pause ends by itself before
     obstacle = downtime or flag or unread
-    events = tuple(
-        EventExplanation(planned=event, finding=_not_yet(instance, event.event, obstacle))
-        for event in planned[:MAX_SUBJECTS]
-    )
+    events = tuple(_explained_ahead(evidence, at, obstacle)) or _moved_by_command(evidence, at)
+    not_run = next((one for one in evidence.skipped if _is_in(one, at)), None)
     if events:
         finding = events[0].finding
     elif instance.status.is_final:
         finding = _without_event(evidence, status, at, after)
     elif instance.cancellation is not None and instance.cancellation.at <= at:
         finding = cancellation_finding(instance.cancellation)
+    elif not_run is not None:
+        finding = Finding(reason=_REASON_OF[not_run.cause], why=not_run.why)
     else:
         finding = obstacle or _not_forecast(evidence, after)
     return Explanation(at=at, finding=finding, status=status, events=events, before=before, after=after)
 
 
+def _explained_ahead(evidence: Evidence, at: datetime, obstacle: Finding | None) -> list[EventExplanation]:
+    """Return the events of a future minute: those that are due then, that are moved away from it, and closed ones."""
+    minute, instance = at.replace(second=0, microsecond=0), evidence.instance
+    due: list[EventExplanation] = []
+    others: list[EventExplanation] = []
+    for planned in _all_planned(evidence):
+        event, record = planned.event, None if planned.past is None else planned.past.record
+        if record is not None:
+            if _belongs_to(event, record, minute):
+                others.append(EventExplanation(planned=planned, finding=closed_finding(instance, record)))
+        elif minute <= event.date < minute + A_MINUTE:
+            due.append(EventExplanation(planned=planned, finding=_not_yet(instance, event, obstacle)))
+        elif event.move is not None and minute <= event.move.planned < minute + A_MINUTE:
+            finding = _not_on_date(instance, event) or moved_finding(event, event.move)
+            others.append(EventExplanation(planned=planned, finding=finding))
+    found = [*_main_first(due), *_main_first(others)]
+    return found[:MAX_SUBJECTS]
+
+
+def _moved_by_command(evidence: Evidence, at: datetime) -> tuple[EventExplanation, ...]:
+    """Return the event that a command moved away from the minute, as the audit entries have it; none if unknown."""
+    move = moved_away(evidence.audit, at.replace(second=0, microsecond=0))
+    past = next((past for past in evidence.events if move and past.event.seq == move.seq), None)
+    if move is None or past is None:
+        return ()
+    finding = Finding(
+        reason=Reason.MOVED, since=move.at, until=past.event.first_due_at, by=move.by, why=move.why
+    )
+    barred = _not_on_date(evidence.instance, past.event) if past.record is None else None
+    return (EventExplanation(planned=_planned(past), finding=barred or finding),)
+
+
+def _main_first(found: list[EventExplanation]) -> list[EventExplanation]:
+    return sorted(found, key=lambda one: not one.planned.event.is_main)
+
+
 def _not_yet(instance: Instance, event: Event, obstacle: Finding | None) -> Finding:
+    waits = obstacle or Finding(reason=Reason.NOT_YET_DUE, until=event.date)
+    return _not_on_date(instance, event) or waits
+
+
+def _not_on_date(instance: Instance, event: Event) -> Finding | None:
+    """Return why an open event does not run on whatever date it has, or None."""
     if instance.cancellation is not None and instance.bars(event):
         return cancellation_finding(instance.cancellation)
     if event.status is EventStatus.ONHOLD:
         return Finding(reason=Reason.ONHOLD, since=event.created_at, why=event.problem)
-    return obstacle or Finding(reason=Reason.NOT_YET_DUE, until=event.date)
+    return None
+
+
+def _is_in(skipped: Skipped, at: datetime) -> bool:
+    """Return whether an instant is among dates that will not run. Those that a pause lets pass are its own reason."""
+    first, minute = skipped.first_at, at.replace(second=0, microsecond=0)
+    return skipped.cause in _REASON_OF and first < minute + A_MINUTE and minute <= skipped.last_at
 
 
 def _not_forecast(evidence: Evidence, after: PlannedEvent | None) -> Finding:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from shared.domain.calendar.dates import format_instant
 from shared.domain.errors import Problem
 from shared.domain.ids import AccountId, EventSid, OperationSid
 from shared.domain.instance.event import Event
@@ -51,7 +52,8 @@ class AuditEntry:
     """One entry of the audit trail: the author, time and reason of a change.
 
     ``target`` is the sid of an instance, a strategy or an operation, ``queue``, or the id of an access key. ``event``
-    is the instance's event that the command named, if any. ``operation`` is the bulk operation that sent the command.
+    is the instance's event that the command named or dated again, if any. ``operation`` is the bulk operation that
+    sent the command.
     ``from_state`` and ``to_state`` are statuses, or versions of a strategy; None if there is nothing before or after.
     """
 
@@ -170,6 +172,20 @@ def audit_entry(
     )
 
 
+def dates_before(before: Instance, after: Instance, event: Event | None) -> tuple[str, ...]:
+    """Return the options of an audit entry with the dates that moved events had before the command.
+
+    That of ``event``, the event of the entry, is ``before=``; that of another event is ``before-<seq>=``.
+    """
+    found = []
+    for old in before.events:
+        new = after.event(old.seq)
+        if new is not None and new.date != old.date:
+            name = "before" if event is not None and old.seq == event.seq else f"before-{old.seq}"
+            found.append(f"{name}={format_instant(old.date)}")
+    return tuple(found)
+
+
 def audited(
     before: Instance,
     change: Change,
@@ -179,7 +195,7 @@ def audited(
     now: datetime,
     event: Event | None = None,
 ) -> Applied:
-    """Return a change with its audit entry. ``event`` is the event that the command named, if any."""
+    """Return a change with its audit entry. ``event`` is the event that the command named or dated again, if any."""
     after = change.instance
     # A bulk worker that crashes is replaced by another, which finds the operation here and does not repeat it.
     if by.operation is not None:

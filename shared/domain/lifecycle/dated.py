@@ -74,13 +74,14 @@ def cancel_at(strategy: Strategy, instance: Instance, command: CancelAt, *, now:
         end = _end_of_cycle(strategy, instance, now=now)
         if isinstance(end, Refused):
             return end
-        at, from_cycle, option = end.at, end.from_cycle, "at=endOfCycle"
+        at, from_cycle = end.at, end.from_cycle
+        options: tuple[str, ...] = ("at=endOfCycle", f"date={format_instant(end.at)}")
     else:
         problem = date_problem(command.at, "/at", now=now)
         if problem is not None:
             why = f"at {problem.message}"
             return Refused(instance=instance, why=why, rule=RefusalRule.INPUT, problems=(problem,))
-        at, from_cycle, option = command.at, None, f"at={format_instant(command.at)}"
+        at, from_cycle, options = command.at, None, (f"at={format_instant(command.at)}",)
     earlier = instance.cancellation
     if earlier is not None and (earlier.at, earlier.from_cycle) == (at, from_cycle):
         return AlreadyThere(instance=instance)
@@ -89,7 +90,7 @@ def cancel_at(strategy: Strategy, instance: Instance, command: CancelAt, *, now:
         at=at, by=by.name, scheduled_at=now, note=by.reason, from_cycle=from_cycle
     )
     change = Change(instance=replace(instance, cancellation=scheduled, updated_at=now))
-    by = replace(by, options=(*by.options, option))
+    by = replace(by, options=(*by.options, *options))
     return audited(instance, change, command="cancel-at", by=by, now=now)
 
 

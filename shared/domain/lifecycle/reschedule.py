@@ -19,6 +19,7 @@ from shared.domain.instance.verdict import (
     Refused,
     Verdict,
     audited,
+    dates_before,
 )
 from shared.domain.instance.zone import zone_of
 from shared.domain.lifecycle.commands import Reschedule
@@ -64,7 +65,7 @@ def reschedule(strategy: Strategy, instance: Instance, command: Reschedule, *, n
     if not isinstance(moved, Change):
         return moved
     change = replace(moved, instance=replace(moved.instance, updated_at=now))
-    options = [f"date={format_instant(command.date)}"]
+    options = [f"date={format_instant(command.date)}", *dates_before(instance, change.instance, event)]
     options += [f"keepAnchor={str(command.keep_anchor).lower()}"] if event.is_main else []
     by = replace(command.by, options=(*command.by.options, *options))
     return audited(instance, change, command="reschedule", by=by, now=now, event=event)

@@ -8,9 +8,19 @@ Source: docs/contracts/core.md section 4, row 17, and section 5; docs/decisions/
 from dataclasses import replace
 from datetime import datetime
 
+from shared.domain.calendar.dates import format_instant
 from shared.domain.instance.attributes import merge_attributes
 from shared.domain.instance.model import Instance
-from shared.domain.instance.verdict import Actor, AlreadyThere, Change, RefusalRule, Refused, Verdict, audited
+from shared.domain.instance.verdict import (
+    Actor,
+    AlreadyThere,
+    Change,
+    RefusalRule,
+    Refused,
+    Verdict,
+    audited,
+    dates_before,
+)
 from shared.domain.lifecycle.commands import Update
 from shared.domain.planning.closing import complete_if_done
 from shared.domain.planning.plan import (
@@ -45,7 +55,12 @@ def update(strategy: Strategy, instance: Instance, command: Update, *, now: date
         planned = _with_end(strategy, change.instance, by=command.by, now=now)
         change, skipped = change.then(planned.change), planned.skipped
     change = change.then(complete_if_done(change.instance, now=now))
-    applied = audited(instance, change, command="update", by=command.by, now=now)
+    by, event = command.by, next((one.event for one in redating.redated if one.event.is_main), None)
+    if redating.redated:
+        date = () if event is None else (f"date={format_instant(event.date)}",)
+        moved = (f"redated={len(redating.redated)}", *date, *dates_before(instance, change.instance, event))
+        by = replace(by, options=(*by.options, *moved))
+    applied = audited(instance, change, command="update", by=by, now=now, event=event)
     return replace(applied, skipped=skipped, redated=redating.redated, not_redated=redating.not_redated)
 
 

@@ -151,6 +151,7 @@ def _about_instance(
     *,
     migrated_from: int | None = None,
 ) -> Notification:
+    is_paused = kind is NotificationKind.INSTANCE_PAUSED
     return Notification(
         id=NotificationId(f"{after.sid}-{after.rev}-{kind.value}"),
         kind=kind,
@@ -162,6 +163,7 @@ def _about_instance(
             strategy_sid=after.strategy_sid,
             strategy_version=after.strategy_version,
             migrated_from=migrated_from,
+            paused_until=after.stop.until if is_paused and after.stop is not None else None,
         ),
         reason=reason,
     )

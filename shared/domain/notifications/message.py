@@ -50,6 +50,8 @@ def _about(about: AboutInstance | AboutStrategy | AboutOperation) -> tuple[dict[
             }
             if about.migrated_from is not None:
                 instance["migratedFromVersion"] = about.migrated_from
+            if about.paused_until is not None:
+                instance["until"] = format_instant(about.paused_until)
             links: dict[str, Json] = {
                 "instance": f"/execution-instance/{about.sid}",
                 "strategy": f"/execution-strategy/{about.strategy_sid}",

@@ -82,7 +82,7 @@ class AboutInstance:
     """The instance that a notification is about, as it is after the change.
 
     ``event`` is set if the notification is about an event. ``migrated_from`` is the strategy version before
-    a migration.
+    a migration. ``paused_until`` is when a pause ends by itself, None if only a resume ends it.
     """
 
     sid: InstanceSid
@@ -90,6 +90,7 @@ class AboutInstance:
     strategy_sid: StrategySid
     strategy_version: int
     migrated_from: int | None = None
+    paused_until: datetime | None = None
     event: AboutEvent | None = None
 
 

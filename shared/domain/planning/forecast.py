@@ -16,8 +16,8 @@ from shared.domain.instance.event import Event, EventKind, EventStatus
 from shared.domain.instance.journal import ClosedBy, EventRecord
 from shared.domain.instance.model import CancelReason, Instance, Origin, ScheduledCancellation
 from shared.domain.instance.skipped import Skipped
-from shared.domain.instance.verdict import Change
-from shared.domain.planning.closing import close_all, lifecycle_events
+from shared.domain.instance.verdict import Actor, Change
+from shared.domain.planning.closing import cancel_instance, close_all, lifecycle_events
 from shared.domain.planning.cycles import MAX_MISSED_DATES, CycleError
 from shared.domain.planning.offset_dates import MAIN_OVERDUE
 from shared.domain.planning.plan import (
@@ -70,7 +70,7 @@ class Forecast:
     than could be, because the expressions took too much time together.
 
     ``cancellation`` is set if no cycle follows because the instance is canceled then. ``reminders`` are the leading-up
-    events that still run before it, although their cycle does not.
+    events that still run before it, although their cycle does not, and ``on_cancel`` the events that follow it.
     """
 
     cycles: tuple[ForeseenCycle, ...] = ()
@@ -78,6 +78,7 @@ class Forecast:
     truncated: bool = False
     cancellation: ScheduledCancellation | None = None
     reminders: tuple[Event, ...] = ()
+    on_cancel: tuple[Event, ...] = ()
 
 
 def simulate(
@@ -135,22 +136,28 @@ def forecast_until(
 def _forecast(
     strategy: Strategy, instance: Instance, until: datetime | None, *, most: int, now: datetime
 ) -> Forecast:
-    if _is_canceled_before_resumed(instance, now=now):
-        return Forecast(cancellation=instance.cancellation)
+    canceled = _canceled_before_resumed(instance, now=now)
+    if canceled is not None:
+        return Forecast(cancellation=canceled, on_cancel=_on_cancel(strategy, instance, canceled, now=now))
     instance, now = _until_resumed(instance, now=now)
     with spending(FORESIGHT_SECONDS) as spent:
         caught_up = _caught_up(strategy, instance, now=now)
         if caught_up is None:
             return Forecast(truncated=spent.is_exhausted)
-        return _foreseen(strategy, caught_up, most, now=now, until=until, spent=spent)[0]
+        found, end = _foreseen(strategy, caught_up, most, now=now, until=until, spent=spent)
+        if found.cancellation is None:
+            return found
+        ends = [event.due_at for event in caught_up.change.instance.events if not end.bars(event)]
+        on_cancel = _on_cancel(strategy, end, found.cancellation, now=max([now, *ends]))
+        return replace(found, on_cancel=on_cancel)
 
 
-def _is_canceled_before_resumed(instance: Instance, *, now: datetime) -> bool:
-    """Return whether a paused instance is canceled before its pause ends, or now."""
+def _canceled_before_resumed(instance: Instance, *, now: datetime) -> ScheduledCancellation | None:
+    """Return the cancellation of a paused instance if it is canceled before its pause ends, or now."""
     change, stop = next_change(instance), instance.stop
     if stop is None or not isinstance(change, CancelDue):
-        return False
-    return stop.until is not None or change.at <= now
+        return None
+    return instance.cancellation if stop.until is not None or change.at <= now else None
 
 
 def _until_resumed(instance: Instance, *, now: datetime) -> tuple[Instance, datetime]:
@@ -205,9 +212,9 @@ class ComingRuns:
     """What an instance will run, and the cycles before and between that will not run.
 
     ``runs`` are its unfinished events, each missed date that still runs, the next cycle, and the one after that; if a
-    cancellation is scheduled, everything before it. An event that waits for an operator is among them, with its status.
-    ``dropped`` are unfinished events that close without a run. ``truncated`` means that there are too many cycles, or
-    that the expressions took too much time for all of them.
+    cancellation is scheduled, everything before it, and the on-cancel events after it. An event that waits for an
+    operator is among them, with its status. ``dropped`` are unfinished events that close without a run. ``truncated``
+    means that there are too many cycles, or that the expressions took too much time for all of them.
     """
 
     runs: tuple[ComingRun, ...] = ()
@@ -221,8 +228,13 @@ def coming_runs(strategy: Strategy, instance: Instance, *, now: datetime) -> Com
 
     A paused instance is treated as if it were resumed when its pause ends, or now if it has no end.
     """
-    if _is_canceled_before_resumed(instance, now=now):
-        return ComingRuns(dropped=_dropped(instance, instance.events, now=now))
+    canceled = _canceled_before_resumed(instance, now=now)
+    if canceled is not None:
+        return ComingRuns(
+            runs=_as_runs(_on_cancel(strategy, instance, canceled, now=now)),
+            dropped=_dropped(instance, instance.events, now=now),
+        )
+    scheduled = instance.cancellation
     instance, now = _until_resumed(instance, now=now)
     planned = Replanned(change=Change(instance=instance))
     if not instance.status.is_final:
@@ -238,6 +250,7 @@ def coming_runs(strategy: Strategy, instance: Instance, *, now: datetime) -> Com
     planned, after = replace(planned, change=change), change.instance
     foreseen = Forecast(skipped=() if planned.skipped is None else (planned.skipped,))
     lost: tuple[EventRecord, ...] = ()
+    end = after
     if not after.status.is_final:
         foreseen, end = _with_next_cycles(strategy, planned, now=now)
         lost = _lost(after, foreseen, end, now=now)
@@ -247,6 +260,10 @@ def coming_runs(strategy: Strategy, instance: Instance, *, now: datetime) -> Com
     after = after.without(frozenset(event.seq for event in barred))
     unfinished = [event for event in after.events if not after.status.is_final or after.lets_run(event)]
     later = [cycle for cycle in foreseen.cycles if cycle.main not in unfinished]
+    on_cancel: tuple[Event, ...] = ()
+    if scheduled is not None and _is_open_then(end, unfinished, barred):
+        at = max([now, *(event.due_at for event in unfinished)])
+        on_cancel = _on_cancel(strategy, replace(after, plan=end.plan), scheduled, now=at)
     return ComingRuns(
         runs=(
             *(
@@ -267,11 +284,39 @@ def coming_runs(strategy: Strategy, instance: Instance, *, now: datetime) -> Com
                 for event in foreseen.reminders
                 if event not in unfinished
             ),
+            *_as_runs(on_cancel),
         ),
         skipped=foreseen.skipped,
         dropped=tuple(record for record in dropped if record.skipped_cycles is None),
         truncated=foreseen.truncated,
     )
+
+
+def _as_runs(events: Sequence[Event]) -> tuple[ComingRun, ...]:
+    """Return events that are not stored yet, and not overdue, as coming runs."""
+    return tuple(ComingRun(event=event, is_stored=False, is_overdue=False) for event in events)
+
+
+def _is_open_then(end: Instance, unfinished: Sequence[Event], barred: Sequence[Event]) -> bool:
+    """Return whether the instance neither completes nor ends before its scheduled cancellation.
+
+    ``end`` is the instance after the last cycle that runs. A main event that waits for an operator keeps it open.
+    """
+    if end.cancel_reason is not None:
+        return False
+    is_kept_open = any(event.is_main and not _starts(event) for event in unfinished)
+    return bool(barred) or end.main_event is not None or is_kept_open
+
+
+def _on_cancel(
+    strategy: Strategy, instance: Instance, scheduled: ScheduledCancellation, *, now: datetime
+) -> tuple[Event, ...]:
+    """Return the on-cancel events of a cancellation, which takes effect ``now`` if its date is before."""
+    by = Actor(name=scheduled.by, reason=scheduled.note)
+    at_rest, at = replace(instance, events=(), lease=None), max(now, scheduled.at)
+    with spending(FORESIGHT_SECONDS):
+        change = cancel_instance(strategy, at_rest, CancelReason.HTTP_REQUEST, by=by, now=at)
+    return change.instance.events
 
 
 def _lost(instance: Instance, foreseen: Forecast, end: Instance, *, now: datetime) -> tuple[EventRecord, ...]:

@@ -95,7 +95,7 @@ class TestReschedule:
         entry = client("GET", f"/audit?target={sid}")[1]["items"][0]
         assert (entry["command"], entry["options"]) == (
             "reschedule",
-            ["date=2026-02-20T10:00:00.000Z", "keepAnchor=true"],
+            ["date=2026-02-20T10:00:00.000Z", "before=2026-02-10T10:00:00.000Z", "keepAnchor=true"],
         )
 
     def test_explain_says_that_the_old_date_was_moved(self, client: Client) -> None:
@@ -103,7 +103,7 @@ class TestReschedule:
         moved(client, sid, date="2026-02-20T10:00:00Z")
         client.ports.clock.at += timedelta(days=45)
         answer = client("GET", f"/execution-instance/{sid}/explain?at=2026-02-10T10:00:00Z")[1]
-        assert (answer["reason"], answer["until"]) == ("NOT_YET_DUE", "2026-02-20T10:00:00.000Z")
+        assert (answer["reason"], answer["until"]) == ("MOVED", "2026-02-20T10:00:00.000Z")
 
 
 class TestSkip:

@@ -69,6 +69,30 @@ class TestRedating:
         assert answer["executionDate"] == "2026-03-01T08:00:00.000Z"
         assert zoned.ports.wakeups.invoked[-1] == sid
 
+    def test_the_audit_has_the_dates_before(self, zoned: Client) -> None:
+        sid = begun(zoned)
+
+        patched(zoned, sid, attributes={"zone": "Europe/Berlin"})
+
+        entry = zoned("GET", f"/audit?target={sid}-2")[1]["items"][0]
+        assert (entry["command"], entry["event"], entry["options"]) == (
+            "update",
+            f"{sid}-2",
+            [
+                "redated=2",
+                "date=2026-03-01T08:00:00.000Z",
+                "before-1=2026-02-26T01:00:00.000Z",
+                f"before={NINE}",
+            ],
+        )
+
+    def test_the_audit_of_a_change_that_moves_nothing_has_no_dates(self, zoned: Client) -> None:
+        sid = begun(zoned)
+
+        patched(zoned, sid, attributes={"customerId": "c-2"})
+
+        assert "options" not in zoned("GET", f"/audit?target={sid}")[1]["items"][0]
+
     def test_a_dry_run_stores_nothing_and_says_the_same(self, zoned: Client) -> None:
         sid = begun(zoned)
         before = zoned.ports.instances.load(sid)  # type: ignore[arg-type]
@@ -137,3 +161,27 @@ class TestRedating:
                 "why": "it was queued to run now",
             }
         ]
+
+
+class TestManyInstances:
+    """A bulk update, and its dry run, count the planned events that they move in each instance."""
+
+    def test_results_and_samples_count_them(self, zoned: Client) -> None:
+        sid = begun(zoned)
+        attributes = {"customerId": "c-2", "zone": "Europe/Berlin"}
+        start = zoned.started(startDate=NINE, attributes=attributes)
+        other = start["executionInstance"]["sid"]
+        command = {"name": "update", "attributes": {"zone": "Europe/Berlin"}}
+        body = {"selection": {"ids": [sid, other]}, "command": command}
+        expected = [
+            {"sid": sid, "outcome": "changed", "redated": 2},
+            {"sid": other, "outcome": "already-there"},
+        ]
+
+        assert zoned("POST", "/bulk-operation", {**body, "dryRun": True})[1]["sample"] == expected
+        status, answer = zoned("POST", "/bulk-operation", body)
+
+        assert (status, answer["results"]) == (200, expected)
+        assert zoned("GET", f"/bulk-operation/{answer['sid']}")[1]["results"] == expected
+        entries = zoned("GET", f"/audit?target={answer['sid']}")[1]["items"]
+        assert [one["options"][0] for one in entries if one["target"] == sid] == ["redated=2"]

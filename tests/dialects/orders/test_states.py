@@ -50,11 +50,19 @@ CELLS: dict[str, tuple[Instance, Phase, str, str | None, int, tuple[bool, bool, 
     "on call": (ON_CALL, Phase.UNDATED, "PENDING", None, 10, (True, False, True)),
     "no fire left": (of(), Phase.UNDATED, "PENDING", None, 10, (False, False, True)),
     "to come": (of(dated(date=LATER)), Phase.AHEAD, "SCHEDULED", None, 1, (True, False, True)),
-    "to be canceled": (
+    "to be canceled at the end of the cycle": (
         of(
             dated(date=LATER),
             cancellation=ScheduledCancellation(at=LATER, by="a", scheduled_at=NOON, from_cycle=1),
         ),
+        Phase.AHEAD,
+        "SCHEDULED",
+        None,
+        1,
+        (False, False, True),
+    ),
+    "to be canceled at a date": (
+        of(dated(date=LATER), cancellation=ScheduledCancellation(at=LATER, by="a", scheduled_at=NOON)),
         Phase.AHEAD,
         "SCHEDULED",
         None,

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import ClassVar
 
 import pytest
 
@@ -14,6 +15,7 @@ from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import (
     AddEvent,
     Apply,
+    ApplyCancellation,
     Block,
     Cancel,
     CancelAt,
@@ -22,7 +24,10 @@ from shared.domain.lifecycle.commands import (
     Execute,
     Pause,
     Redrive,
+    Reschedule,
     Resume,
+    RevokeCancellation,
+    Skip,
     Unblock,
     Update,
     Wait,
@@ -69,6 +74,7 @@ def ask(of: Life, when: str, *, now: str, blocked_by: BlockedBy | None = None) -
         events=tuple(event for event in finding if event is not None),
         ahead=ahead.cycles,
         reminders=ahead.reminders,
+        skipped=ahead.skipped,
         plan_ends=len(ahead.cycles) < FAR,
         blocked_by=blocked_by,
         audit=tuple(of.audit),
@@ -708,10 +714,149 @@ class TestToBeCanceled:
         of.applied(CancelAt(by=BOB, at=at("2026-02-09")), at("2026-02-01"))
         assert len(ask(of, "2026-02-07", now="2026-02-01").events) == 1
 
+    def test_a_reminder_that_it_had_barred_is_explained_by_it_afterwards(self) -> None:
+        of = life(strategy(reminded(days=3)), new("2026-02-10"))
+        of.applied(CancelAt(by=BOB), at("2026-02-01"))
+        of.applied(ApplyCancellation(), at("2026-02-10"))
+        found = ask(of, "2026-02-07", now="2026-02-20")
+        assert (reason(found), found.finding.by) == ("TO_BE_CANCELED", "bob")
+        assert (found.finding.since, found.finding.until) == (at("2026-02-01"), at("2026-02-10"))
+
+    def test_a_cancellation_that_was_revoked_explains_nothing(self) -> None:
+        of = life(strategy(reminded(days=3)), new("2026-02-10"))
+        of.applied(CancelAt(by=BOB), at("2026-02-01"))
+        of.applied(RevokeCancellation(by=BOB), at("2026-02-02"))
+        of.applied(Cancel(by=BOB), at("2026-02-08"))
+        assert reason(ask(of, "2026-02-07", now="2026-02-20")) == "UNKNOWN"
+
     def test_a_closed_event_is_explained_by_its_end(self) -> None:
         of = begun(life(strategy(reminded(days=3)), new("2026-02-10")), "2026-02-07T00:00", DONE)
         of.applied(CancelAt(by=BOB), at("2026-02-08"))
         assert reason(ask(of, "2026-02-07", now="2026-02-09")) == "RAN"
+
+
+class TestMoved:
+    """An event that is asked about on the date that it was moved away from says where it went, and why."""
+
+    RULE: ClassVar[dict[str, Json]] = {"businessDays": {"convention": "following"}}
+
+    def moved(self, of: Life, when: str, now: str) -> tuple[str, str, str | None]:
+        """Return task and date of the event that the answer names, and why it was moved."""
+        found = ask(of, when, now=now)
+        event = found.events[0].planned.event
+        assert (reason(found), found.finding.until) == ("MOVED", event.first_due_at)
+        return event.task, f"{event.first_due_at:%Y-%m-%d}", found.finding.why
+
+    def rescheduled(self, date: str, *, keep: bool = True, of: Strategy | None = None) -> Life:
+        found = life(of or strategy(), new("2026-02-10"))
+        found.applied(Reschedule(by=BOB, date=at(date), keep_anchor=keep), at("2026-02-01"))
+        return found
+
+    def test_a_business_day_rule_is_named(self) -> None:
+        # 7 February 2026 is a Saturday.
+        of = life(strategy(calendar(**self.RULE)), new("2026-02-07"))
+        why = "Saturday 7 February 2026 is a weekend day"
+        assert self.moved(of, "2026-02-07", "2026-02-01") == ("bill", "2026-02-09", why)
+
+    def test_a_cycle_that_is_only_forecast(self) -> None:
+        # 7 March 2026 is a Saturday, too.
+        of = life(strategy(calendar(**self.RULE)), new("2026-02-07"))
+        why = "Saturday 7 March 2026 is a weekend day"
+        assert self.moved(of, "2026-03-07", "2026-02-01") == ("bill", "2026-03-09", why)
+
+    def test_a_callback_that_moves_it_before(self) -> None:
+        callback = "date - duration('24h')"
+        of = life(strategy(calendar(nextCycleDateCallback=callback)), new("2026-02-10"))
+        assert self.moved(of, "2026-03-10", "2026-02-01")[:2] == ("bill", "2026-03-09")
+
+    def test_a_reschedule_names_its_author(self) -> None:
+        of = self.rescheduled("2026-02-20")
+        assert self.moved(of, "2026-02-10", "2026-02-01") == ("bill", "2026-02-20", "rescheduled by bob")
+
+    def test_a_command_after_the_event_ran_on_its_new_date(self) -> None:
+        of = self.rescheduled("2026-02-20")
+        of.run(of.main, at("2026-02-20"))
+        assert self.moved(of, "2026-02-10", "2026-02-25") == ("bill", "2026-02-20", "rescheduled by bob")
+
+    @pytest.mark.parametrize("now", ["2026-02-01", "2026-02-15"])
+    def test_a_move_of_the_anchor_is_known_from_the_audit(self, now: str) -> None:
+        of = self.rescheduled("2026-02-20", keep=False)
+        assert self.moved(of, "2026-02-10", now) == ("bill", "2026-02-20", "moving house")
+        assert ask(of, "2026-02-10", now=now).finding.by == "bob"
+
+    def test_a_date_between_two_moves_is_known_from_the_audit(self) -> None:
+        of = self.rescheduled("2026-02-20")
+        of.applied(Reschedule(by=BOB, date=at("2026-02-25")), at("2026-02-02"))
+        assert self.moved(of, "2026-02-20", "2026-02-03") == ("bill", "2026-02-25", "moving house")
+        assert self.moved(of, "2026-02-10", "2026-02-03") == ("bill", "2026-02-25", "rescheduled by bob")
+
+    def test_a_reminder_that_moved_along(self) -> None:
+        of = self.rescheduled("2026-02-20", of=strategy(reminded(days=3)))
+        assert self.moved(of, "2026-02-07", "2026-02-01") == ("remind", "2026-02-17", "moving house")
+
+    def test_a_changed_attribute_is_known_from_the_audit(self) -> None:
+        of = life(
+            strategy(timezone="{{attributes.zone}}"), new("2026-02-10", zone="Asia/Manila"), now="2026-01-31"
+        )
+        of.applied(Update(by=BOB, attributes={"zone": "Europe/Berlin"}), at("2026-02-01"))
+        assert self.moved(of, "2026-02-10", "2026-02-01")[0] == "bill"
+
+    def test_an_event_whose_record_has_expired_is_not_named(self) -> None:
+        of = self.rescheduled("2026-02-20", keep=False)
+        of.run(of.main, at("2026-02-20"))
+        of.records.clear()
+        of.event_histories.clear()
+        assert reason(ask(of, "2026-02-10", now="2026-02-25")) == "NOT_PLANNED"
+
+    def test_an_event_that_is_due_then_comes_first(self) -> None:
+        of = self.rescheduled("2026-02-20")
+        of.applied(AddEvent(task="bill", by=BOB, date=at("2026-02-10")), at("2026-02-01"))
+        found = ask(of, "2026-02-10", now="2026-02-01")
+        assert [one.finding.reason.value for one in found.events] == ["NOT_YET_DUE", "MOVED"]
+
+    def test_what_never_runs_was_not_merely_moved(self) -> None:
+        of = self.rescheduled("2026-02-20")
+        of.applied(CancelAt(by=BOB), at("2026-02-01"))
+        assert reason(ask(of, "2026-02-10", now="2026-02-01")) == "TO_BE_CANCELED"
+        of = self.rescheduled("2026-02-20", keep=False)
+        of.applied(CancelAt(by=BOB), at("2026-02-01"))
+        assert reason(ask(of, "2026-02-10", now="2026-02-01")) == "TO_BE_CANCELED"
+
+
+class TestClosedAhead:
+    """An event that has closed before its date, and cycles that will not run, explain that date."""
+
+    def test_a_skipped_date_is_skipped_by_its_operator(self) -> None:
+        of = life(strategy(), new("2026-02-10"))
+        of.applied(Skip(by=BOB, cycles=2), at("2026-02-01"))
+        for when in ("2026-02-10", "2026-03-10"):
+            found = ask(of, when, now="2026-02-01")
+            assert (reason(found), found.finding.by) == ("SKIPPED", "bob")
+        assert reason(ask(of, "2026-04-10", now="2026-02-01")) == "NOT_YET_DUE"
+
+    def test_a_cycle_that_is_still_to_be_skipped(self) -> None:
+        of = begun(life(strategy(), new("2026-02-10")), "2026-02-10")
+        of.applied(Skip(by=BOB), at("2026-02-10"))
+        found = ask(of, "2026-03-10", now="2026-02-10")
+        assert (reason(found), found.finding.why) == ("SKIPPED", "skipped by an operator")
+        assert reason(ask(of, "2026-03-11", now="2026-02-10")) == "NOT_PLANNED"
+
+    def test_a_date_that_is_no_business_day(self) -> None:
+        of = life(strategy(calendar(DAILY, businessDays={"convention": "skip"})), new("2026-02-05"))
+        found = ask(of, "2026-02-07", now="2026-02-01")
+        assert reason(found) == "NO_BUSINESS_DAY"
+
+    def test_a_date_within_a_pause_is_paused_although_it_will_be_skipped(self) -> None:
+        of = life(strategy(calendar(DAILY)), new("2026-02-05"))
+        of.applied(Pause(by=BOB, sets_until=True, until=at("2026-03-01")), at("2026-02-01"))
+        assert reason(ask(of, "2026-02-20", now="2026-02-01")) == "PAUSED"
+
+    def test_an_event_that_ran_before_its_date(self) -> None:
+        of = life(strategy(), new("2026-02-10"))
+        of.applied(Execute(seq=of.main.seq, by=BOB), at("2026-02-01"))
+        of.run(of.main, at("2026-02-01"))
+        found = ask(of, "2026-02-10", now="2026-02-02")
+        assert (reason(found), found.finding.since) == ("RAN", at("2026-02-01"))
 
 
 class TestPausedUntil:

@@ -312,7 +312,7 @@ class TestEndOfCycle:
         assert of.instance.cancellation == ScheduledCancellation(
             at=NEXT, by="bob", scheduled_at=NOON, note="moves away", from_cycle=2
         )
-        assert of.audit[-1].options == ("at=endOfCycle",)
+        assert of.audit[-1].options == ("at=endOfCycle", "date=2026-02-28T00:00:00.000Z")
         # Neither the reminder of 25 February nor the bill of 28 February.
         assert next_event(of.instance) is None
         apply(of, NEXT)

@@ -125,14 +125,19 @@ class TestTheNextDate:
         cycles = forecast(of.strategy, of.instance, cycles=2, now=NOW).cycles
         assert shown(*(cycle.main.date for cycle in cycles)) == ["2026-02-20T00:00", "2026-03-10T00:00"]
 
-    def test_the_audit_has_date_and_anchor(self) -> None:
+    def test_the_audit_has_date_and_anchor_and_the_dates_before(self) -> None:
         of = monthly()
         of.applied(to("2026-02-20"), NOW)
         (entry,) = of.audit
         assert (entry.command, entry.event, entry.options) == (
             "reschedule",
             "i-1-2",
-            ("date=2026-02-20T00:00:00.000Z", "keepAnchor=true"),
+            (
+                "date=2026-02-20T00:00:00.000Z",
+                "before-1=2026-02-07T00:00:00.000Z",
+                "before=2026-02-10T00:00:00.000Z",
+                "keepAnchor=true",
+            ),
         )
 
     def test_a_rule_of_the_last_resume_is_over(self) -> None:
@@ -228,7 +233,10 @@ class TestOneEvent:
         of.applied(to("2026-02-09", seq=1), NOW)
         assert of.open == [("remind", "2026-02-09T00:00"), ("bill", "2026-02-10T00:00")]
         assert of.event("remind").move == Move(planned=at("2026-02-07"), why="rescheduled by ann")
-        assert of.audit[-1].options == ("date=2026-02-09T00:00:00.000Z",)
+        assert of.audit[-1].options == (
+            "date=2026-02-09T00:00:00.000Z",
+            "before=2026-02-07T00:00:00.000Z",
+        )
 
     def test_a_leading_up_event_is_never_after_its_main_event(self) -> None:
         (problem,) = refused(monthly(), to("2026-02-11", seq=1)).problems

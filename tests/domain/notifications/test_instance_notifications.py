@@ -27,6 +27,7 @@ from shared.domain.lifecycle.commands import (
 )
 from shared.domain.notifications.decide import notifications_of
 from shared.domain.notifications.instance_changes import closed_events
+from shared.domain.notifications.message import message_of
 from shared.domain.notifications.model import (
     AboutInstance,
     InstanceWrite,
@@ -96,6 +97,28 @@ class TestInstances:
         assert notification.kind is NotificationKind.INSTANCE_PAUSED
         assert notification.reason == NotificationReason(code="operator:key-1", message="holiday", by="key-1")
         assert notification.at == NOON
+
+    def test_a_pause_with_an_end_announces_it(self) -> None:
+        of = life()
+        until = at("2026-03-01")
+
+        (notification,) = after(of, lambda: of.applied(Pause(by=ANN, sets_until=True, until=until), NOON))
+
+        assert message_of(notification)["until"] == "2026-03-01T00:00:00.000Z"
+
+    def test_a_pause_without_an_end_announces_none(self) -> None:
+        of = life()
+
+        (notification,) = after(of, lambda: of.applied(Pause(by=ANN), NOON))
+
+        assert "until" not in message_of(notification)
+
+    def test_another_end_is_not_announced(self) -> None:
+        of = life()
+        of.applied(Pause(by=ANN), at("2026-01-30"))
+        until = at("2026-03-01")
+
+        assert after(of, lambda: of.applied(Pause(by=ANN, sets_until=True, until=until), NOON)) == ()
 
     def test_a_resumed_instance_is_announced(self) -> None:
         of = life()
