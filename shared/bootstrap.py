@@ -35,7 +35,7 @@ from shared.adapters.system import SystemClock, SystemIds, entropy, monotonic, r
 from shared.adapters.threads import MAX_THREADS, ThreadWorkers
 from shared.adapters.tracing import RunTracer
 from shared.adapters.wakeups import AwsWakeups, WakeupTargets
-from shared.api.http.request import Deployment
+from shared.api.http.deployment import Deployment
 from shared.application.expire import ExpiryPorts
 from shared.application.log_lines import log_line
 from shared.application.ports import Clock, Controllers, Ports, Sealer, SecretHasher, ServiceCaller, Workers
