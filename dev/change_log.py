@@ -11,8 +11,11 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from shared.adapters.aws.client import Answer, Call
+from shared.adapters.aws.errors import AwsError
+from shared.adapters.dynamodb.client import DynamoDbClient
 from shared.adapters.dynamodb.tables import LAYOUTS
 
 STREAMED = ("instances", "strategies", "operations")
@@ -21,33 +24,27 @@ STREAMED = ("instances", "strategies", "operations")
 _OPERATIONS = ("PutItem", "TransactWriteItems")
 """How items of these tables are written. Updates move sweep entries only, and deletions announce nothing."""
 
-Image = Mapping[str, Mapping[str, Any]]
-
-
-class Events(Protocol):
-    """The part of botocore's event system that is used."""
-
-    def register(self, name: str, handler: Any) -> None:  # noqa: ANN401 - any function
-        """Call a function at an event of the client."""
+Image = Mapping[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class WriteWatch:
     """Logs the writes of a DynamoDB client. ``tables`` are the names of the tables that have a stream, by kind."""
 
-    client: Any
+    client: DynamoDbClient
     path: Path
     tables: Mapping[str, str]
 
     def begin(self) -> None:
         """Log each write from now on."""
-        for operation in _OPERATIONS:
-            self.client.meta.events.register(f"provide-client-params.dynamodb.{operation}", self._announce)
-            self.client.meta.events.register(f"after-call.dynamodb.{operation}", self._confirm)
+        self.client.api.observers.append(self)
 
-    def _announce(self, *, params: Mapping[str, Any], context: dict[str, Any], **_: object) -> None:
-        ids = context["logged_writes"] = []
-        for table, item in _puts(params):
+    def begins(self, call: Call) -> None:
+        """Log a write before it is sent."""
+        if call.operation not in _OPERATIONS:
+            return
+        ids = call.context["logged_writes"] = []
+        for table, item in _puts(call.request):
             kind = next((kind for kind in self.tables if self.tables[kind] == table), None)
             if kind is None:
                 continue
@@ -58,9 +55,13 @@ class WriteWatch:
             ids.append(str(uuid.uuid4()))
             append(self.path, {"write": ids[-1], "kind": kind, "before": before, "after": item})
 
-    def _confirm(self, *, http_response: Any, context: dict[str, Any], **_: object) -> None:  # noqa: ANN401 - botocore's
-        if http_response.status_code < 300:
-            for id_ in context.get("logged_writes", ()):
+    def sends(self, call: Call) -> None:
+        """Do nothing: a write that is sent again is the same write."""
+
+    def ends(self, call: Call, answer: Answer | None, error: AwsError | None) -> None:
+        """Log that a write was stored. Without an answer it is unknown."""
+        if answer is not None and error is None:
+            for id_ in call.context.get("logged_writes", ()):
                 append(self.path, {"stored": id_})
 
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dev.aws import database
 from dev.client import KEY, Api
 from dev.history_reader import HistoryReader
 from dev.ministack import Ministack
@@ -21,7 +22,6 @@ from dev.template import DEFAULT_ROUTE, REGION, Template
 from dev.workers import ROOT
 from shared.adapters.crypto import SecretHasher
 from shared.adapters.dynamodb.access import DynamoDbAccess
-from shared.adapters.dynamodb.client import connect
 from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.tables import Tables
 from shared.adapters.peppers import hasher_of
@@ -167,7 +167,7 @@ class Deployment:
     def _connect(self) -> None:
         """Read the functions' environment, and use the tables that it names."""
         self._environment = self._configuration(self.functions[0])["Environment"]["Variables"]
-        self._client = connect(self._engine.session(), endpoint_url=self._engine.endpoint)
+        self._client = database(self._engine.session(), url=self._engine.endpoint)
         names = [field.name for field in fields(Tables)]
         self.tables = Tables(**{name: self._environment[f"{name.upper()}_TABLE"] for name in names})
         self.history = HistoryReader(DynamoDbInstances(client=self._client, tables=self.tables))

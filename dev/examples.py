@@ -18,8 +18,9 @@ from dev.memory.world import ManualClock, MemoryPorts, SequentialIds
 from shared.adapters.crypto import SecretHasher
 from shared.api.core.dialect import CORE
 from shared.api.core.routes import ROUTES
+from shared.api.http.deployment import Deployment
 from shared.api.http.gateway import answer
-from shared.api.http.request import Deployment, Incoming
+from shared.api.http.request import Incoming
 from shared.api.http.route import Route
 from shared.api.reference.core import EXAMPLES_FILE
 from shared.application.runner.loop import run_due_events

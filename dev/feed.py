@@ -17,7 +17,7 @@ from dev.stream_records import record_of
 from shared.adapters.dynamodb.tables import LAYOUTS
 
 SETTLED_SECONDS = 30.0
-"""After this time a write without an answer has been stored or never will be: botocore has given up by then."""
+"""After this time a write without an answer has been stored or never will be: the client has given up by then."""
 
 MAX_BATCH = 100
 POLL_SECONDS = 0.1

@@ -2,11 +2,13 @@
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from botocore import handlers
 from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.adapters.aws.client import Answer
+from shared.adapters.aws.services import Sqs
 
 PAUSE_SECONDS = 1.0
 
@@ -15,25 +17,29 @@ Send = Callable[[Mapping[str, Any]], Mapping[str, Any] | None]
 
 
 def omit_groups() -> None:
-    """Send messages without their group from sessions made from now on.
+    """Send messages without their group from now on.
 
     The emulator refuses ``MessageGroupId`` on a standard queue. SQS takes it since 2025.
     """
-    handlers.BUILTIN_HANDLERS.append(("before-parameter-build.sqs.SendMessageBatch", _omit_groups))
+    send = Sqs.send_message_batch
+
+    def without(self: Sqs, url: str, entries: Sequence[Mapping[str, Any]]) -> Answer:
+        return send(self, url, [_without_group(entry) for entry in entries])
+
+    Sqs.send_message_batch = without  # type: ignore[method-assign]
 
 
 def without_groups(target: str, body: bytes) -> bytes:
     """Return the body of a request to SQS without the groups of its messages, for functions in containers."""
     if target != "AmazonSQS.SendMessageBatch":
         return body
-    params = json.loads(body)
-    _omit_groups(params)
-    return json.dumps(params).encode()
+    request = json.loads(body)
+    request["Entries"] = [_without_group(entry) for entry in request["Entries"]]
+    return json.dumps(request).encode()
 
 
-def _omit_groups(params: dict[str, Any], **_: Any) -> None:  # noqa: ANN401 - botocore's events
-    for entry in params["Entries"]:
-        entry.pop("MessageGroupId", None)
+def _without_group(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name != "MessageGroupId"}
 
 
 class WebhookQueue:

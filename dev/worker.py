@@ -20,6 +20,7 @@ from dev.clock import DevClock
 from dev.secrets_file import VARIABLE, FileSecrets
 from dev.webhook_queue import omit_groups
 from shared import bootstrap
+from shared.adapters.dynamodb.client import DynamoDbClient
 
 
 @dataclass
@@ -62,7 +63,7 @@ def main() -> None:
             replies.write(json.dumps(_call(call, job, handler)).encode() + b"\n")
 
 
-def _log_writes(client: Any) -> None:  # noqa: ANN401 - boto3 has no types of its own
+def _log_writes(client: DynamoDbClient) -> None:
     """Log the writes of this process, because the emulator has no streams."""
     tables = {kind: os.environ[f"{kind.upper()}_TABLE"] for kind in STREAMED}
     WriteWatch(client, Path(os.environ["CHANGE_LOG"]), tables).begin()

@@ -11,16 +11,18 @@ from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import boto3
 from aws_lambda_powertools import Logger
-from botocore.config import Config
 
+from shared.adapters.aws.client import AwsClient, Timing
+from shared.adapters.aws.http import Patience
+from shared.adapters.aws.services import EventBridge, Functions, Kms, Scheduler, SecretsManager, Sqs, Ssm
+from shared.adapters.aws.session import USER_AGENT, AwsSession
 from shared.adapters.controllers import ModuleControllers, NoControllers
 from shared.adapters.crypto import AesGcmSealer, KmsDataKeys, LocalDataKey
 from shared.adapters.delivery_queue import SqsDeliveries
 from shared.adapters.dynamodb.access import DynamoDbAccess
 from shared.adapters.dynamodb.audit import DynamoDbAudit
-from shared.adapters.dynamodb.client import USER_AGENT, DynamoDbClient, connect
+from shared.adapters.dynamodb.client import DynamoDbClient, connect
 from shared.adapters.dynamodb.expiry import DynamoDbExpiry
 from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.operations import DynamoDbOperations
@@ -31,11 +33,20 @@ from shared.adapters.dynamodb.webhooks import DynamoDbWebhooks
 from shared.adapters.evaluator.process import ProcessEvaluator
 from shared.adapters.event_bus import EventBridgeBus, S3Unreadable
 from shared.adapters.peppers import StoredPeppers, hasher_of
-from shared.adapters.system import SystemClock, SystemIds, entropy, monotonic, reseed
+from shared.adapters.system import (
+    SystemClock,
+    SystemIds,
+    entropy,
+    epoch_seconds,
+    fraction,
+    monotonic,
+    reseed,
+    wait,
+)
 from shared.adapters.threads import MAX_THREADS, ThreadWorkers
 from shared.adapters.tracing import RunTracer
 from shared.adapters.wakeups import AwsWakeups, WakeupTargets
-from shared.api.http.request import Deployment
+from shared.api.http.deployment import Deployment
 from shared.application.expire import ExpiryPorts
 from shared.application.log_lines import log_line
 from shared.application.ports import Clock, Controllers, Ports, Sealer, SecretHasher, ServiceCaller, Workers
@@ -48,25 +59,15 @@ from shared.expressions import use_evaluator
 if TYPE_CHECKING:
     from shared.adapters.secrets import SecretSource
 
-AwsService = Literal["events", "kms", "lambda", "s3", "scheduler", "secretsmanager", "sqs", "ssm"]
-"""The services that have a client besides DynamoDB."""
+AwsService = Literal["events", "kms", "lambda", "scheduler", "secretsmanager", "sqs", "ssm"]
+"""The services that have a client besides DynamoDB and S3."""
 
 _LOCAL_KEY = "local:"
-_CONFIG = Config(
-    retries={"mode": "standard", "total_max_attempts": 4},
-    connect_timeout=2,
-    read_timeout=10,
-    user_agent=USER_AGENT,
-    max_pool_connections=MAX_THREADS,
-)
+_PATIENCE = Patience(connect=2, read=10)
 # A step waits for its secrets while it holds a lease, so it takes at most 7 s to read one: two tries of 3 s, and a
-# pause of up to a second between them.
-_SECRETS_CONFIG = Config(
-    retries={"mode": "standard", "total_max_attempts": 2},
-    connect_timeout=1,
-    read_timeout=2,
-    user_agent=USER_AGENT,
-)
+# pause between them.
+_SECRETS_PATIENCE = Patience(connect=1, read=2)
+_SECRETS_ATTEMPTS = 2
 _SECRET_SERVICES = ("secretsmanager", "ssm")
 _SNAP_START = "snap-start"
 _FAILED_WAKEUPS = {"schedule": "wakeup not scheduled", "send": "wakeup not sent"}
@@ -172,7 +173,7 @@ def forget() -> None:
         _evaluator,
     ):
         made.cache_clear()
-    for made_client in (_database, _session, _made_client):
+    for made_client in (_database, _session, _made_client, _s3):
         made_client.cache_clear()
 
 
@@ -195,7 +196,7 @@ def prepare(*services: AwsService, calls: Callable[[], object] = lambda: None) -
 @cache
 def _restored() -> None:
     """Begin the first invocation of a container: give it random numbers of its own."""
-    # botocore draws its waits before repeats from this generator. From one snapshot, all containers would repeat at
+    # The clients draw their waits before repeats from this generator. From one snapshot, all containers would repeat at
     # the same instants. What must be unguessable comes from the system (``SystemIds``, ``entropy``).
     reseed()
 
@@ -236,7 +237,7 @@ def hasher() -> SecretHasher:
 @cache
 def _peppers() -> StoredPeppers:
     return StoredPeppers(
-        client=lambda: _client("secretsmanager"),
+        client=lambda: SecretsManager(_client("secretsmanager")),
         secret_id=settings().pepper,
         seconds=monotonic,
         report=_report_pepper,
@@ -294,8 +295,8 @@ def publisher() -> PublisherPorts:
     chosen = settings()
     return _Publishing(
         records=DynamoDbRecords(client=_database(), tables=table_names()),
-        bus=EventBridgeBus(client=lambda: _client("events"), name=chosen.event_bus),
-        unreadable=S3Unreadable(client=lambda: _client("s3"), bucket=chosen.unpublished_bucket),
+        bus=EventBridgeBus(client=lambda: EventBridge(_client("events")), name=chosen.event_bus),
+        unreadable=S3Unreadable(client=_s3, bucket=chosen.unpublished_bucket),
         webhooks=WebhookDirectory(store=_webhooks(), clock=_clock()),
         deliveries=_deliveries(),
     )
@@ -330,7 +331,7 @@ def _webhooks() -> DynamoDbWebhooks:
 
 def _deliveries() -> SqsDeliveries:
     return SqsDeliveries(
-        client=lambda: _client("sqs"), url=settings().webhook_queue_url, report=_report_delivery
+        client=lambda: Sqs(_client("sqs")), url=settings().webhook_queue_url, report=_report_delivery
     )
 
 
@@ -377,8 +378,8 @@ def _wired() -> _Wiring:
         controllers=ModuleControllers(module=chosen.controllers) if chosen.controllers else NoControllers(),
         wakeups=AwsWakeups(
             targets,
-            scheduler=lambda: _client("scheduler"),
-            invoker=lambda: _client("lambda"),
+            scheduler=lambda: Scheduler(_client("scheduler")),
+            invoker=lambda: Functions(_client("lambda")),
             clock=clock,
         ),
         clock=clock,
@@ -404,7 +405,9 @@ def _caller() -> _Caller:
     from shared.adapters.secrets import AwsSecrets, CachedSecrets  # noqa: PLC0415 - see above
 
     aws = AwsSecrets(
-        stage=settings().stage, secrets_manager=lambda: _client("secretsmanager"), ssm=lambda: _client("ssm")
+        stage=settings().stage,
+        secrets_manager=lambda: SecretsManager(_client("secretsmanager")),
+        ssm=lambda: Ssm(_client("ssm")),
     )
     source = _secret_sources[-1] if _secret_sources else aws
     return HttpServiceCaller(
@@ -425,34 +428,50 @@ def _sealer() -> Sealer:
     if key.startswith(_LOCAL_KEY):
         local = base64.b64decode(key.removeprefix(_LOCAL_KEY))
         return AesGcmSealer(keys=LocalDataKey(local), entropy=entropy)
-    return AesGcmSealer(keys=KmsDataKeys(client=_client("kms"), key_id=key), entropy=entropy)
+    return AesGcmSealer(keys=KmsDataKeys(client=Kms(_client("kms")), key_id=key), entropy=entropy)
 
 
 @cache
 def _database() -> DynamoDbClient:
-    client = connect(_session())
+    client = connect(_session(), entropy=entropy)
     for watch in _watchers:
         watch(client)
     return client
 
 
 @cache
-def _session() -> boto3.Session:
-    """Return the session that all clients share, so that botocore's data files are read once."""
-    return boto3.Session()
+def _session() -> AwsSession:
+    """Return the session that all clients share."""
+    return AwsSession(os.environ, Timing(now=epoch_seconds, sleep=wait, random=fraction))
 
 
-def _client(service: AwsService) -> Any:  # noqa: ANN401 - boto3 has no types of its own
-    """Return a client, made at its first use, since that is most of a cold start."""
-    # A session must not make clients in two threads at once; the sweeper wakes runners in several.
+def _client(service: AwsService) -> AwsClient:
+    """Return a client, made at its first use."""
+    # The sweeper wakes runners in several threads, which share one pool of connections.
     with _making_client:
         return _made_client(service)
 
 
 @cache
-def _made_client(service: AwsService) -> Any:  # noqa: ANN401 - as above
-    config = _SECRETS_CONFIG if service in _SECRET_SERVICES else _CONFIG
-    return _session().client(service, config=config)
+def _made_client(service: AwsService) -> AwsClient:
+    if service in _SECRET_SERVICES:
+        return _session().client(service, patience=_SECRETS_PATIENCE, attempts=_SECRETS_ATTEMPTS)
+    return _session().client(service, patience=_PATIENCE, connections=MAX_THREADS)
+
+
+@cache
+def _s3() -> Any:  # noqa: ANN401 - boto3 has no types of its own
+    """Return a client of S3, which only the publisher needs, for what cannot be published."""
+    import boto3  # noqa: PLC0415 - an import of a tenth of a second
+    from botocore.config import Config  # noqa: PLC0415 - as above
+
+    config = Config(
+        retries={"mode": "standard", "total_max_attempts": 4},
+        connect_timeout=2,
+        read_timeout=10,
+        user_agent=USER_AGENT,
+    )
+    return boto3.client("s3", config=config)
 
 
 def _report_trace(error: OSError) -> None:

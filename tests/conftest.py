@@ -17,6 +17,7 @@ import shared.adapters.http.egress  # noqa: F401 - see above
 from dev.memory.evaluator import InProcessEvaluator
 from shared.expressions import use_evaluator
 from tests.engines import DynamoDb, a_session, moto_dynamodb, roto_dynamodb, roto_server
+from tests.moto_bridge import bridge
 
 NUMBERS = count(1)
 EXPLORING = re.compile(
@@ -24,6 +25,7 @@ EXPLORING = re.compile(
 )
 
 
+bridge()
 use_evaluator(InProcessEvaluator())  # for the strategies that test modules make when they are imported
 
 

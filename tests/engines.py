@@ -6,18 +6,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import boto3
 from moto import mock_aws
 
+from dev.aws import TIMING, database
 from dev.memory.stores import MemoryAccess, MemoryAudit, MemoryInstances, MemoryStrategies, MemoryWebhooks
 from shared.adapters.crypto import AesGcmSealer, LocalDataKey
 from shared.adapters.dynamodb.access import DynamoDbAccess
 from shared.adapters.dynamodb.audit import DynamoDbAudit
-from shared.adapters.dynamodb.client import connect
+from shared.adapters.dynamodb.client import DynamoDbClient
 from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.items import audit_of
 from shared.adapters.dynamodb.operations import DynamoDbOperations
@@ -36,6 +37,8 @@ from shared.domain.instance.verdict import AuditEntry
 
 ENVIRONMENT = "dev"
 REGION = "eu-central-1"
+PROMPT = replace(TIMING, sleep=lambda _: None)
+"""The time of a client that repeats requests without waiting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +56,10 @@ class Stores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DynamoDb:
-    """Empty tables with their own client, so that a test may change it."""
+    """Empty tables with their own client, so that a test may change it, and boto3's for everything else."""
 
-    client: Any
+    client: DynamoDbClient
+    admin: Any
     tables: Tables
 
 
@@ -84,7 +88,7 @@ def in_memory() -> Stores:
 
 def on_dynamodb(dynamodb: DynamoDb) -> Stores:
     """Return stores on DynamoDB's tables."""
-    client, tables = dynamodb.client, dynamodb.tables
+    client, tables, admin = dynamodb.client, dynamodb.tables, dynamodb.admin
     return Stores(
         instances=DynamoDbInstances(client=client, tables=tables),
         strategies=DynamoDbStrategies(
@@ -94,33 +98,36 @@ def on_dynamodb(dynamodb: DynamoDb) -> Stores:
         operations=DynamoDbOperations(client=client, tables=tables),
         webhooks=DynamoDbWebhooks(client=client, sealer=a_sealer(), tables=tables),
         audit=DynamoDbAudit(client=client, tables=tables),
-        audits=lambda: [audit_of(item) for item in client.scan(TableName=tables.audit)["Items"]],
+        audits=lambda: [audit_of(item) for item in admin.scan(TableName=tables.audit)["Items"]],
     )
 
 
 @contextmanager
 def moto_dynamodb(session: boto3.Session, number: int) -> Iterator[DynamoDb]:
     """Return tables in this process."""
-    with mock_aws(), _tables(connect(session), number) as dynamodb:
+    with mock_aws(), _tables(session, number) as dynamodb:
         yield dynamodb
 
 
 @contextmanager
 def roto_dynamodb(session: boto3.Session, address: str, number: int) -> Iterator[DynamoDb]:
     """Return tables in an emulator on this machine; ``number`` separates them from others there."""
-    with _tables(connect(session, endpoint_url=address), number) as dynamodb:
+    with _tables(session, number, address) as dynamodb:
         yield dynamodb
 
 
 @contextmanager
-def _tables(client: Any, number: int) -> Iterator[DynamoDb]:
+def _tables(session: boto3.Session, number: int, address: str | None = None) -> Iterator[DynamoDb]:
+    admin: Any = session.client("dynamodb", endpoint_url=address)
+    client = database(session, url=address, timing=PROMPT)
     tables = Tables(**{field.name: f"t{number}-{field.name}" for field in fields(Tables)})
     try:
         for definition in table_definitions(tables):
-            client.create_table(**definition)
-        yield DynamoDb(client=client, tables=tables)
+            admin.create_table(**definition)
+        yield DynamoDb(client=client, admin=admin, tables=tables)
     finally:
         client.close()
+        admin.close()
 
 
 def a_sealer() -> AesGcmSealer:

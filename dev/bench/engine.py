@@ -13,15 +13,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from botocore.client import BaseClient
-from botocore.httpsession import URLLib3Session
-
 from dev.bench.work import REFUSED_EVERY, STEPS, engine_arguments
 from dev.emulator import Emulator
 from dev.memory.world import ManualClock
 from dev.template import REGION, Template
 from dev.workers import ROOT
 from shared import bootstrap
+from shared.adapters.aws.client import AwsClient
+from shared.adapters.aws.http import HttpTransport
 from shared.application.ports import Ports
 from shared.application.start import StartInstance, start_instance
 from shared.application.strategies import NewStrategy, create_strategy
@@ -59,7 +58,7 @@ class Meter:
         """Begin to measure."""
         method = getattr(self._owner, self._name)
 
-        def measured(*args: Any, **named: Any) -> Any:  # noqa: ANN401 - botocore has no types
+        def measured(*args: Any, **named: Any) -> Any:  # noqa: ANN401 - any method
             before = time.process_time()
             try:
                 return method(*args, **named)
@@ -183,7 +182,7 @@ def measured(emulator: Emulator, tasks: int, port: int) -> Mapping[str, float]:
     for sid in sids[:WARM_UP]:
         lambda_handler({"sid": sid}, context)
     urllib.request.urlopen(f"http://127.0.0.1:{port}/").close()
-    client, transport = Meter(BaseClient, "_make_api_call"), Meter(URLLib3Session, "send")
+    client, transport = Meter(AwsClient, "call"), Meter(HttpTransport, "send")
     for meter in (client, transport):
         meter.watch()
     outside = emulator.cpu_seconds()

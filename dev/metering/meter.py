@@ -1,4 +1,4 @@
-"""Counts the costs of the requests of botocore clients, by AWS's published rules.
+"""Counts the costs of the requests of our AWS clients, by AWS's published rules.
 
 Emulators report consumed capacity wrongly or not at all, so the costs are computed from the requests. The meter is
 for tests and benchmarks: it keeps the size and the index keys of every item that it saw written, so it grows with
@@ -16,12 +16,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from dev.metering.item_size import index_write_units, item_bytes, read_units, total_bytes, write_units
+from shared.adapters.aws.client import Answer, AwsClient, Call
+from shared.adapters.aws.errors import AwsError
 from shared.adapters.dynamodb.tables import LAYOUTS, Layout, Tables
 
 TRANSACTION_FACTOR = 2
 """DynamoDB reads and writes the items of a transaction twice. Index entries are written once."""
 
-_FREE = frozenset({"CreateTable", "DescribeTable", "DeleteTable", "ListTables", "UpdateTimeToLive"})
 _UNCOUNTABLE = ("ProjectionExpression", "AttributesToGet", "FilterExpression", "Select")
 
 Item = Mapping[str, Mapping[str, Any]]
@@ -62,13 +63,31 @@ class Meter:
         self._items: dict[tuple[str, Any], _Shadow] = {}
         self._open: list[Usage] = []
 
-    def watch(self, client: Any) -> None:  # noqa: ANN401 - any low-level client; botocore has no types
+    def watch(self, client: AwsClient) -> None:
         """Count the requests of this client from now on."""
-        service = client.meta.service_model.service_name
-        events = client.meta.events
-        events.register_first(f"before-parameter-build.{service}", _keep_params)
-        events.register_first(f"before-send.{service}", lambda **_: self._sent(service))
-        events.register_first(f"after-call.{service}", self._answered)
+        client.observers.append(self)
+
+    def begins(self, call: Call) -> None:
+        """Do nothing: a call is counted when it ends."""
+
+    def sends(self, call: Call) -> None:
+        """Count a trip."""
+        for usage in self._used():
+            usage.trips[call.service] += 1
+
+    def ends(self, call: Call, answer: Answer | None, error: AwsError | None) -> None:
+        """Count a call that was answered. Raises: UnmeteredError."""
+        if answer is None and error is None:
+            return
+        read, written = 0.0, 0
+        if call.service == "dynamodb":
+            read, written = self._cost(
+                call.operation, call.request, answer or {}, None if error is None else error.code
+            )
+        for usage in self._used():
+            usage.calls[f"{call.service}.{call.operation}"] += 1
+            usage.read_units += read
+            usage.write_units += written
 
     @contextmanager
     def counting(self) -> Iterator[Usage]:
@@ -83,33 +102,11 @@ class Meter:
     def _used(self) -> list[Usage]:
         return [self.total, *self._open]
 
-    def _sent(self, service: str) -> None:
-        for usage in self._used():
-            usage.trips[service] += 1
-
-    def _answered(
-        self,
-        *,
-        parsed: Mapping[str, Any],
-        model: Any,  # noqa: ANN401 - botocore has no types
-        context: Mapping[str, Any],
-        **_: object,
-    ) -> None:
-        service, operation = model.service_model.service_name, model.name
-        read, written = 0.0, 0
-        if service == "dynamodb" and operation not in _FREE:
-            read, written = self._cost(operation, context["metered"], parsed)
-        for usage in self._used():
-            usage.calls[f"{service}.{operation}"] += 1
-            usage.read_units += read
-            usage.write_units += written
-
     def _cost(
-        self, operation: str, request: Mapping[str, Any], answer: Mapping[str, Any]
+        self, operation: str, request: Mapping[str, Any], answer: Mapping[str, Any], refused: str | None
     ) -> tuple[float, int]:
         if any(name in request for name in _UNCOUNTABLE):
             raise UnmeteredError(f"the cost of {operation} with a projection or a filter is unknown")
-        refused = answer.get("Error", {}).get("Code")
         match operation:
             case "PutItem":
                 return 0, self._put(request, refused)
@@ -189,10 +186,6 @@ class Meter:
             return self._layouts[table]
         except KeyError:
             raise UnmeteredError(f"unknown table {table}") from None
-
-
-def _keep_params(*, params: Mapping[str, Any], context: dict[str, Any], **_: object) -> None:
-    context["metered"] = params
 
 
 def _key(layout: Layout, item: Item) -> tuple[str, ...]:

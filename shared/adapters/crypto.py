@@ -7,49 +7,35 @@ is no KMS. Source: docs/design.md section 9.
 import hashlib
 import hmac
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
-from botocore.exceptions import ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as NotConnectedError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from shared.application.ports import (
-    ConnectionLostError,
-    KeyRefusedError,
-    OverloadedError,
-    SealBrokenError,
-    SealedSettings,
-)
+from shared.adapters.aws.errors import AwsError
+from shared.application.ports import KeyRefusedError, SealBrokenError, SealedSettings
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
 
-_THROTTLED = frozenset({"ThrottlingException", "RequestLimitExceeded"})
 _BROKEN = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
 _REFUSED = frozenset(
     {"DisabledException", "KMSInvalidStateException", "NotFoundException", "AccessDeniedException"}
 )
-_FAILED = frozenset({"KMSInternalException", "DependencyTimeoutException", "ServiceUnavailableException"})
 
 Entropy = Callable[[int], bytes]
 """Returns a number of random bytes, fit for keys and nonces."""
 
 
 class KmsClient(Protocol):
-    """The part of boto3's ``kms`` client that is used here."""
+    """The part of KMS that is used here (``shared/adapters/aws/services.py``)."""
 
-    def generate_data_key(
-        self, *, KeyId: str, KeySpec: str, EncryptionContext: Mapping[str, str]
-    ) -> Mapping[str, Any]:
+    def generate_data_key(self, *, key_id: str, context: Mapping[str, str]) -> tuple[bytes, bytes]:
         """Return a new data key, plain and encrypted."""
 
-    def decrypt(
-        self, *, KeyId: str, CiphertextBlob: bytes, EncryptionContext: Mapping[str, str]
-    ) -> Mapping[str, Any]:
+    def decrypt(self, encrypted: bytes, *, key_id: str, context: Mapping[str, str]) -> bytes:
         """Decrypt an encrypted data key."""
 
 
@@ -82,29 +68,22 @@ class KmsDataKeys:
     key_id: str
 
     def new(self, context: str) -> DataKey:
-        with _unavailable():
-            made = self.client.generate_data_key(
-                KeyId=self.key_id, KeySpec="AES_256", EncryptionContext=_encryption_context(context)
-            )
-        return DataKey(plain=made["Plaintext"], wrapped=made["CiphertextBlob"])
+        plain, wrapped = self.client.generate_data_key(
+            key_id=self.key_id, context=_encryption_context(context)
+        )
+        return DataKey(plain=plain, wrapped=wrapped)
 
     def unwrapped(self, wrapped: bytes | None, context: str) -> bytes:
         if wrapped is None:
             raise SealBrokenError("encrypted with a local key; this deployment uses KMS")
         try:
-            with _unavailable():
-                answer = self.client.decrypt(
-                    KeyId=self.key_id, CiphertextBlob=wrapped, EncryptionContext=_encryption_context(context)
-                )
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code in _BROKEN:
+            return self.client.decrypt(wrapped, key_id=self.key_id, context=_encryption_context(context))
+        except AwsError as error:
+            if error.code in _BROKEN:
                 raise SealBrokenError("KMS refuses this data key for this item") from error
-            if code in _REFUSED:
-                raise KeyRefusedError(f"KMS: {code}") from error
+            if error.code in _REFUSED:
+                raise KeyRefusedError(f"KMS: {error.code}") from error
             raise
-        plain: bytes = answer["Plaintext"]
-        return plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,22 +162,6 @@ class SecretHasher:
 
 def _hmac(pepper: bytes, secret: str) -> str:
     return hmac.new(pepper, secret.encode(), hashlib.sha256).hexdigest()
-
-
-@contextmanager
-def _unavailable() -> Iterator[None]:
-    """Raise OverloadedError if KMS throttles, and ConnectionLostError if it fails or cannot be reached."""
-    try:
-        yield
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        if code in _THROTTLED:
-            raise OverloadedError(f"KMS: {code}") from error
-        if code in _FAILED:
-            raise ConnectionLostError(f"KMS: {code}") from error
-        raise
-    except (HTTPClientError, NotConnectedError) as error:
-        raise ConnectionLostError(f"KMS: {error}") from error
 
 
 def _encryption_context(context: str) -> dict[str, str]:

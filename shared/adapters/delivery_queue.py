@@ -10,8 +10,8 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import Any, Final, Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from shared.adapters.aws.errors import AwsError
+from shared.application.ports import UnavailableError
 from shared.application.publish import Refusal
 from shared.application.webhooks import Delivery
 from shared.domain.ids import AccountId
@@ -24,13 +24,13 @@ INVALID_CONTENTS: Final = "InvalidMessageContents"
 
 
 class SqsClient(Protocol):
-    """The part of boto3's ``sqs`` client that is used."""
+    """The part of SQS that is used (``shared/adapters/aws/services.py``)."""
 
-    def send_message_batch(self, **request: Any) -> Any:  # noqa: ANN401 - boto3 has no types of its own
-        """Send messages to a queue."""
+    def send_message_batch(self, url: str, entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Send messages to a queue, each by itself."""
 
-    def change_message_visibility(self, **request: Any) -> Any:  # noqa: ANN401 - as above
-        """Hide a received message for some time."""
+    def change_message_visibility(self, url: str, receipt: str, *, seconds: int) -> None:
+        """Hide a received message for some seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +50,8 @@ class SqsDeliveries:
         for first in range(0, len(deliveries), MAX_MESSAGES):
             some = deliveries[first : first + MAX_MESSAGES]
             answer = self.client().send_message_batch(
-                QueueUrl=self.url,
-                Entries=[
+                self.url,
+                [
                     {
                         "Id": str(first + place),
                         "MessageBody": _body(one),
@@ -72,10 +72,8 @@ class SqsDeliveries:
     def hide(self, receipt: str, delay: timedelta) -> None:
         """Hide a received message, which then returns to be received again."""
         try:
-            self.client().change_message_visibility(
-                QueueUrl=self.url, ReceiptHandle=receipt, VisibilityTimeout=int(delay.total_seconds())
-            )
-        except (ClientError, BotoCoreError) as error:
+            self.client().change_message_visibility(self.url, receipt, seconds=int(delay.total_seconds()))
+        except (AwsError, UnavailableError) as error:
             self.report(error)
 
 

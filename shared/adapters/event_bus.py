@@ -23,10 +23,10 @@ MALFORMED: Final = "MalformedDetail"
 
 
 class EventsClient(Protocol):
-    """The part of boto3's ``events`` client that is used."""
+    """The part of EventBridge that is used (``shared/adapters/aws/services.py``)."""
 
-    def put_events(self, **request: Any) -> Any:  # noqa: ANN401 - boto3 has no types of its own
-        """Send events to buses."""
+    def put_events(self, entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Send events to buses, each by itself."""
 
 
 class S3Client(Protocol):
@@ -47,7 +47,7 @@ class EventBridgeBus:
         refused: dict[int, Refusal] = {}
         for first in range(0, len(notifications), MAX_ENTRIES):
             some = notifications[first : first + MAX_ENTRIES]
-            answer = self.client().put_events(Entries=[self._entry(one) for one in some])
+            answer = self.client().put_events([self._entry(one) for one in some])
             # Entries are accepted one by one, and the results are in their order.
             refused |= {
                 first + place: Refusal(
@@ -63,7 +63,7 @@ class EventBridgeBus:
             "EventBusName": self.name,
             "Source": SOURCE,
             "DetailType": notification.kind.value,
-            "Time": notification.at,
+            "Time": int(notification.at.timestamp()),
             "Detail": json.dumps(message_of(notification), ensure_ascii=False, separators=(",", ":")),
         }
 

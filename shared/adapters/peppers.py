@@ -4,9 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from botocore.exceptions import ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as NotConnectedError
-
+from shared.adapters.aws.errors import AwsError
 from shared.adapters.crypto import SecretHasher
 from shared.application.ports import ConnectionLostError, OverloadedError
 
@@ -18,17 +16,15 @@ REREAD_SECONDS = 300.0
 
 RETRY_SECONDS = 30.0
 
-_UNAVAILABLE = frozenset({"InternalServiceError", "ServiceUnavailable", "InternalFailure"})
-
 
 class PepperError(Exception):
     """The stored text has no peppers. The message says why, without them."""
 
 
 class SecretsClient(Protocol):
-    """The part of boto3's ``secretsmanager`` client that is used here."""
+    """The part of Secrets Manager that is used here (``shared/adapters/aws/services.py``)."""
 
-    def get_secret_value(self, *, SecretId: str) -> Mapping[str, Any]:
+    def get_secret_value(self, secret_id: str) -> Mapping[str, Any]:
         """Return the current value of a secret."""
 
 
@@ -65,7 +61,7 @@ class StoredPeppers:
     def hasher(self) -> SecretHasher:
         """Return the hasher with the current peppers.
 
-        Raises: OverloadedError; ConnectionLostError; PepperError; ClientError: at the first reading only.
+        Raises: OverloadedError; ConnectionLostError; PepperError; AwsError: at the first reading only.
         """
         if self._hasher is None:
             self._hasher = self._read()
@@ -74,22 +70,12 @@ class StoredPeppers:
             self._read_again_at = self.seconds() + RETRY_SECONDS
             try:
                 self._hasher = self._read()
-            except (ClientError, ConnectionLostError, OverloadedError, PepperError) as error:
+            except (AwsError, ConnectionLostError, OverloadedError, PepperError) as error:
                 self.report(error)
         return self._hasher
 
     def _read(self) -> SecretHasher:
-        try:
-            value = self.client().get_secret_value(SecretId=self.secret_id)
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code == "ThrottlingException":
-                raise OverloadedError(f"Secrets Manager: {code}") from error
-            if code in _UNAVAILABLE:
-                raise ConnectionLostError(f"Secrets Manager: {code}") from error
-            raise
-        except (HTTPClientError, NotConnectedError) as error:
-            raise ConnectionLostError(f"Secrets Manager: {error}") from error
+        value = self.client().get_secret_value(self.secret_id)
         hasher = hasher_of(value.get("SecretString", ""))
         self._read_again_at = self.seconds() + REREAD_SECONDS
         return hasher

@@ -6,26 +6,16 @@ https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter
 """
 
 import json
-import logging
 import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from http import HTTPStatus
 from threading import Lock
 from typing import Any, Final, Protocol, assert_never
 
-from botocore.exceptions import ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as NotConnectedError
-
-from shared.application.ports import (
-    Clock,
-    ConnectionLostError,
-    OverloadedError,
-    SecretRefusedError,
-    SecretValue,
-)
+from shared.adapters.aws.errors import AwsError
+from shared.application.ports import Clock, SecretRefusedError, SecretValue
 from shared.domain.ids import AccountId
 from shared.domain.strategy.secret_names import SecretKind, SecretReference
 
@@ -38,9 +28,6 @@ REFUSAL_PAUSE: Final = timedelta(seconds=30)
 MAX_CACHED: Final = 256
 """The number of cached secrets; beyond it the least recently used one is dropped."""
 
-_OVERLOADED = frozenset(
-    {"LimitExceededException", "RequestLimitExceeded", "Throttling", "TooManyRequestsException"}
-)
 _WHY = {
     "AccessDeniedException": "it may not be read",
     "DecryptionFailure": "it cannot be decrypted",
@@ -153,16 +140,16 @@ class CachedSecrets:
 
 
 class SecretsManagerClient(Protocol):
-    """The part of boto3's ``secretsmanager`` client that is used."""
+    """The part of Secrets Manager that is used (``shared/adapters/aws/services.py``)."""
 
-    def get_secret_value(self, **request: Any) -> Any:  # noqa: ANN401 - boto3 has no types of its own
+    def get_secret_value(self, secret_id: str) -> Mapping[str, Any]:
         """Return the current version of a secret."""
 
 
 class SsmClient(Protocol):
-    """The part of boto3's ``ssm`` client that is used."""
+    """The part of Parameter Store that is used (as above)."""
 
-    def get_parameter(self, **request: Any) -> Any:  # noqa: ANN401 - as above
+    def get_parameter(self, name: str) -> Mapping[str, Any]:
         """Return the current version of a parameter."""
 
 
@@ -179,35 +166,23 @@ class AwsSecrets:
         self._stage = stage
         self._secrets_manager = secrets_manager
         self._ssm = ssm
-        # At the level DEBUG, botocore logs whole answers.
-        logging.getLogger("botocore.parsers").setLevel(logging.INFO)
 
     def fetch(self, kind: SecretKind, account_id: AccountId, name: str) -> str | None:
         path = f"{prefix_of(self._stage, account_id)}{name}"
         try:
             return self._fetched(kind, path)
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            if code in _OVERLOADED or code.startswith("Throttl") or status == HTTPStatus.TOO_MANY_REQUESTS:
-                raise OverloadedError(f"{kind}: {code}") from error
-            if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                raise ConnectionLostError(f"{kind}: {code}") from error
+        except AwsError as error:
             # The message of the error may name more than its reader may know.
-            raise NoSecretError(_WHY.get(code, f"it cannot be read: {code}")) from error
-        except (HTTPClientError, NotConnectedError) as error:
-            raise ConnectionLostError(f"{kind}: {type(error).__name__}") from error
+            raise NoSecretError(_WHY.get(error.code, f"it cannot be read: {error.code}")) from error
 
     def _fetched(self, kind: SecretKind, path: str) -> str | None:
         match kind:
             case SecretKind.SECRET:
                 # A binary secret has no SecretString.
-                secret: str | None = (
-                    self._secrets_manager().get_secret_value(SecretId=path).get("SecretString")
-                )
+                secret: str | None = self._secrets_manager().get_secret_value(path).get("SecretString")
                 return secret
             case SecretKind.PARAMETER:
-                found = self._ssm().get_parameter(Name=path, WithDecryption=True)
+                found = self._ssm().get_parameter(path)
                 parameter: str = found["Parameter"]["Value"]
                 return parameter
             case _:

@@ -39,6 +39,21 @@ class SystemIds:
         return secrets.randbelow(SHARDS)
 
 
+def epoch_seconds() -> float:
+    """Return the seconds since 1970."""
+    return time.time()
+
+
+def wait(seconds: float) -> None:
+    """Return after this time."""
+    time.sleep(seconds)
+
+
+def fraction() -> float:
+    """Return a number from 0 up to 1 that may be guessed."""
+    return random.random()  # noqa: S311 - nothing depends on it being secret
+
+
 def monotonic() -> float:
     """Return seconds on a clock that never goes back, for deadlines."""
     return time.monotonic()

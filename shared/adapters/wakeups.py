@@ -5,14 +5,13 @@ in any case. Source: shared/application/ports.py (Wakeups); docs/design.md secti
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from shared.application.ports import Clock
+from shared.adapters.aws.errors import AwsError
+from shared.application.ports import Clock, UnavailableError
 from shared.domain.ids import InstanceSid, OperationSid
 
 SOONEST = timedelta(seconds=60)
@@ -22,17 +21,17 @@ _ONE_SECOND = timedelta(seconds=1)
 
 
 class SchedulerClient(Protocol):
-    """The part of boto3's ``scheduler`` client that is used."""
+    """The part of EventBridge Scheduler that is used (``shared/adapters/aws/services.py``)."""
 
-    def create_schedule(self, **request: Any) -> Any:  # noqa: ANN401 - boto3 has no types of its own
+    def create_schedule(self, name: str, schedule: Mapping[str, Any]) -> None:
         """Create a schedule."""
 
 
 class LambdaClient(Protocol):
-    """The part of boto3's ``lambda`` client that is used."""
+    """The part of Lambda that is used (as above)."""
 
-    def invoke(self, **request: Any) -> Any:  # noqa: ANN401 - boto3 has no types of its own
-        """Invoke a function."""
+    def invoke_later(self, function: str, payload: Mapping[str, Any]) -> None:
+        """Invoke a function asynchronously."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,28 +75,28 @@ class AwsWakeups:
         due = max(at, self._clock.now() + self._soonest)
         try:
             self._scheduler().create_schedule(
-                Name=name,
-                GroupName=self._targets.group,
-                ScheduleExpression=f"at({_rounded_up(due):%Y-%m-%dT%H:%M:%S})",
-                ScheduleExpressionTimezone="UTC",
-                FlexibleTimeWindow={"Mode": "OFF"},
-                # Else finished schedules would accumulate up to the quota of the group.
-                ActionAfterCompletion="DELETE",
-                Target={
-                    "Arn": self._targets.runner_arn,
-                    "RoleArn": self._targets.role_arn,
-                    "Input": json.dumps({"sid": sid}),
-                    "DeadLetterConfig": {"Arn": self._targets.dead_letter_arn},
-                    # The sweeper replaces a wakeup that fails for longer.
-                    "RetryPolicy": {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 300},
+                name,
+                {
+                    "GroupName": self._targets.group,
+                    "ScheduleExpression": f"at({_rounded_up(due):%Y-%m-%dT%H:%M:%S})",
+                    "ScheduleExpressionTimezone": "UTC",
+                    "FlexibleTimeWindow": {"Mode": "OFF"},
+                    # Else finished schedules would accumulate up to the quota of the group.
+                    "ActionAfterCompletion": "DELETE",
+                    "Target": {
+                        "Arn": self._targets.runner_arn,
+                        "RoleArn": self._targets.role_arn,
+                        "Input": json.dumps({"sid": sid}),
+                        "DeadLetterConfig": {"Arn": self._targets.dead_letter_arn},
+                        # The sweeper replaces a wakeup that fails for longer.
+                        "RetryPolicy": {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 300},
+                    },
                 },
             )
-        except ClientError as error:
-            if (
-                error.response["Error"]["Code"] != "ConflictException"
-            ):  # scheduled already, under our own name
+        except AwsError as error:
+            if error.code != "ConflictException":  # scheduled already, under our own name
                 self._targets.report("schedule", sid, error)
-        except BotoCoreError as error:
+        except UnavailableError as error:
             self._targets.report("schedule", sid, error)
 
     def invoke(self, sid: InstanceSid) -> None:
@@ -108,12 +107,8 @@ class AwsWakeups:
 
     def _invoke(self, function: str, sid: str) -> None:
         try:
-            self._invoker().invoke(
-                FunctionName=function,
-                InvocationType="Event",
-                Payload=json.dumps({"sid": sid}).encode(),
-            )
-        except (ClientError, BotoCoreError) as error:
+            self._invoker().invoke_later(function, {"sid": sid})
+        except (AwsError, UnavailableError) as error:
             self._targets.report("send", sid, error)
 
 

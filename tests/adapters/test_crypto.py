@@ -4,14 +4,16 @@ import hashlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
+from dev.aws import session_of
+from shared.adapters.aws.errors import AwsError, UnansweredError
+from shared.adapters.aws.services import Kms
 from shared.adapters.crypto import AesGcmSealer, KmsDataKeys, LocalDataKey, SecretHasher
+from shared.adapters.dynamodb.client import PATIENCE
 from shared.application.ports import (
     ConnectionLostError,
     KeyRefusedError,
@@ -19,28 +21,26 @@ from shared.application.ports import (
     SealBrokenError,
     Sealer,
 )
-from tests.adapters.http.replies import answers, refused
-from tests.engines import a_sealer
+from tests.adapters.http.replies import answers, fails, refused
+from tests.engines import PROMPT, a_sealer, a_session
 
 SETTINGS = '{"secret": "héllo"}'.encode()
 CONTEXT = '["acme","s-1",1]'
 
 
 @pytest.fixture
-def kms(session: boto3.Session) -> Iterator[Any]:
+def kms(session: boto3.Session) -> Iterator[Kms]:
     with mock_aws():
-        client = session.client("kms")
-        yield client
-        client.close()
+        yield Kms(session_of(session, timing=PROMPT).client("kms", patience=PATIENCE))
 
 
 @pytest.fixture
-def kms_sealer(kms: Any) -> AesGcmSealer:
+def kms_sealer(kms: Kms) -> AesGcmSealer:
     return on_kms(kms)
 
 
-def on_kms(kms: Any) -> AesGcmSealer:
-    key_id = kms.create_key()["KeyMetadata"]["KeyId"]
+def on_kms(kms: Kms) -> AesGcmSealer:
+    key_id = a_session().client("kms").create_key()["KeyMetadata"]["KeyId"]
     return AesGcmSealer(keys=KmsDataKeys(client=kms, key_id=key_id), entropy=lambda count: b"\x07" * count)
 
 
@@ -120,7 +120,7 @@ class TestSealing:
 class TestKeys:
     """The keys come from KMS or from the configuration."""
 
-    def test_kms_makes_a_data_key_for_each_version(self, kms: Any) -> None:
+    def test_kms_makes_a_data_key_for_each_version(self, kms: Kms) -> None:
         sealer = on_kms(kms)
         first, second = (sealer.seal(SETTINGS, context=CONTEXT).key for _ in range(2))
         assert first is not None
@@ -139,14 +139,14 @@ class TestKeys:
         with pytest.raises(SealBrokenError):
             other.open(a_sealer().seal(SETTINGS, context=CONTEXT), context=CONTEXT)
 
-    def test_neither_kind_of_key_decrypts_settings_of_the_other(self, kms: Any) -> None:
+    def test_neither_kind_of_key_decrypts_settings_of_the_other(self, kms: Kms) -> None:
         sealer, local = on_kms(kms), a_sealer()
         with pytest.raises(SealBrokenError, match="local key"):
             sealer.open(local.seal(SETTINGS, context=CONTEXT), context=CONTEXT)
         with pytest.raises(SealBrokenError, match="KMS key"):
             local.open(sealer.seal(SETTINGS, context=CONTEXT), context=CONTEXT)
 
-    def test_an_altered_wrapped_key_is_refused(self, kms: Any) -> None:
+    def test_an_altered_wrapped_key_is_refused(self, kms: Kms) -> None:
         sealer = on_kms(kms)
         sealed = sealer.seal(SETTINGS, context=CONTEXT)
         assert sealed.key is not None
@@ -158,47 +158,44 @@ class TestKeys:
         "code",
         ["DisabledException", "KMSInvalidStateException", "NotFoundException", "AccessDeniedException"],
     )
-    def test_a_key_that_may_not_be_used_is_refused(self, kms: Any, code: str) -> None:
+    def test_a_key_that_may_not_be_used_is_refused(self, kms: Kms, code: str) -> None:
         sealer = on_kms(kms)
         sealed = sealer.seal(SETTINGS, context=CONTEXT)
-        answers(kms, refused(code))
+        answers(kms.client, refused(code))
         with pytest.raises(KeyRefusedError, match=f"KMS: {code}"):
             sealer.open(sealed, context=CONTEXT)
 
-    def test_another_failure_of_kms_is_not_taken_for_a_broken_seal(self, kms: Any) -> None:
+    def test_another_failure_of_kms_is_not_taken_for_a_broken_seal(self, kms: Kms) -> None:
         sealer = on_kms(kms)
         sealed = sealer.seal(SETTINGS, context=CONTEXT)
-        answers(kms, refused("InvalidGrantTokenException"))
-        with pytest.raises(ClientError, match="InvalidGrantTokenException"):
+        answers(kms.client, refused("InvalidGrantTokenException"))
+        with pytest.raises(AwsError, match="InvalidGrantTokenException"):
             sealer.open(sealed, context=CONTEXT)
 
     @pytest.mark.parametrize(
-        ("code", "error"),
+        ("status", "code", "error"),
         [
-            ("ThrottlingException", OverloadedError),
-            ("KMSInternalException", ConnectionLostError),
-            ("DependencyTimeoutException", ConnectionLostError),
+            (400, "ThrottlingException", OverloadedError),
+            (500, "KMSInternalException", ConnectionLostError),
+            (503, "DependencyTimeoutException", ConnectionLostError),
         ],
     )
     def test_an_overloaded_or_failing_kms_is_unavailable(
-        self, kms: Any, code: str, error: type[Exception]
+        self, kms: Kms, status: int, code: str, error: type[Exception]
     ) -> None:
         sealer = on_kms(kms)
         sealed = sealer.seal(SETTINGS, context=CONTEXT)
-        answers(kms, refused(code))
-        with pytest.raises(error, match=f"KMS: {code}"):
+        answers(kms.client, (status, {"__type": code}))
+        with pytest.raises(error, match=f"kms: {code}"):
             sealer.open(sealed, context=CONTEXT)
-        with pytest.raises(error, match=f"KMS: {code}"):
+        with pytest.raises(error, match=f"kms: {code}"):
             sealer.seal(SETTINGS, context=CONTEXT)
 
-    def test_a_lost_connection_to_kms_is_unavailable(self, kms: Any) -> None:
+    def test_a_lost_connection_to_kms_is_unavailable(self, kms: Kms) -> None:
         sealer = on_kms(kms)
         sealed = sealer.seal(SETTINGS, context=CONTEXT)
 
-        def lose(**_: object) -> None:
-            raise EndpointConnectionError(endpoint_url="https://kms")
-
-        kms.meta.events.register_first("before-send.kms", lose)
+        fails(kms.client, UnansweredError("lost"))
         with pytest.raises(ConnectionLostError):
             sealer.open(sealed, context=CONTEXT)
 

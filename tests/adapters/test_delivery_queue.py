@@ -1,17 +1,20 @@
 """The queue of deliveries, on an emulated SQS. Source: docs/decisions/0041-webhooks-are-signed-and-guarded.md."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from dev.aws import session_of
+from shared.adapters.aws.errors import AwsError
+from shared.adapters.aws.services import Sqs
 from shared.adapters.delivery_queue import SqsDeliveries, delivery_of
+from shared.adapters.dynamodb.client import PATIENCE
 from shared.application.publish import Refusal
 from shared.application.webhooks import Delivery
 from shared.domain.ids import AccountId
@@ -39,22 +42,28 @@ def received(sqs: Any, url: str) -> list[dict[str, Any]]:
     return found
 
 
+def ours() -> Sqs:
+    return Sqs(session_of(boto3.Session()).client("sqs", patience=PATIENCE))
+
+
 def deliveries(sqs: Any, url: str) -> SqsDeliveries:
-    return SqsDeliveries(client=lambda: sqs, url=url, report=lambda error: pytest.fail(str(error)))
+    """Return the deliveries of a queue. ``sqs`` is boto3's client, or one that a test has made."""
+    client = sqs if isinstance(sqs, Accepting) else ours()
+    return SqsDeliveries(client=lambda: client, url=url, report=lambda error: pytest.fail(str(error)))
 
 
 @dataclass
 class Accepting:
     """An SQS client that accepts every entry."""
 
-    entries: list[dict[str, Any]] = field(default_factory=list)
+    entries: list[Mapping[str, Any]] = field(default_factory=list)
 
-    def send_message_batch(self, **request: Any) -> Any:
-        self.entries += request["Entries"]
+    def send_message_batch(self, _url: str, entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        self.entries += entries
         return {}
 
-    def change_message_visibility(self, **_: Any) -> Any:
-        raise AssertionError
+    def change_message_visibility(self, url: str, receipt: str, *, seconds: int) -> None:
+        raise AssertionError(url, receipt, seconds)
 
 
 class TestPutting:
@@ -103,18 +112,17 @@ class TestPutting:
         assert "MessageGroupId" in message["Attributes"]
 
     def test_messages_that_are_not_accepted_are_returned(self) -> None:
-        class Refusing:
-            def send_message_batch(self, **request: Any) -> Any:
+        class Refusing(Accepting):
+            def send_message_batch(
+                self, _url: str, entries: Sequence[Mapping[str, Any]]
+            ) -> Mapping[str, Any]:
                 return {
                     "Failed": [
                         {"Id": entry["Id"], "Code": "InternalError", "SenderFault": False}
-                        for entry in request["Entries"]
+                        for entry in entries
                         if entry["Id"] in {"1", "11"}
                     ]
                 }
-
-            def change_message_visibility(self, **_: Any) -> Any:
-                raise AssertionError
 
         put = [delivery(number) for number in range(12)]
         assert deliveries(Refusing(), "q").put(put) == dict.fromkeys(
@@ -135,7 +143,9 @@ class TestPutting:
         """``SenderFault`` does not decide this, because SQS may set it for throttling as well."""
 
         class Refusing(Accepting):
-            def send_message_batch(self, **_: Any) -> Any:
+            def send_message_batch(
+                self, _url: str, _entries: Sequence[Mapping[str, Any]]
+            ) -> Mapping[str, Any]:
                 return {"Failed": [{"Id": "0", "Code": code, "SenderFault": True}]}
 
         assert deliveries(Refusing(), "q").put([delivery(1)]) == {
@@ -158,9 +168,8 @@ class TestHiding:
 
     def test_a_failure_is_reported(self, queue: tuple[Any, str]) -> None:
         errors: list[Exception] = []
-        sqs, url = queue
 
-        SqsDeliveries(client=lambda: sqs, url=url, report=errors.append).hide("unknown", timedelta())
+        SqsDeliveries(client=ours, url=queue[1], report=errors.append).hide("unknown", timedelta())
 
         assert [type(error) for error in errors] != []
-        assert isinstance(errors[0], ClientError)
+        assert isinstance(errors[0], AwsError)

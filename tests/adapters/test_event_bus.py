@@ -1,7 +1,7 @@
 """The EventBridge bus and the bucket of unreadable records, on emulated services. Source: docs/events.md."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,15 +27,15 @@ class Bus:
 
     refuses: set[int] = field(default_factory=set)
     code: str = "ThrottlingException"
-    requests: list[list[dict[str, Any]]] = field(default_factory=list)
+    requests: list[list[Mapping[str, Any]]] = field(default_factory=list)
 
-    def put_events(self, **request: Any) -> Any:
+    def put_events(self, sent: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         first = sum(len(entries) for entries in self.requests)
-        self.requests.append(request["Entries"])
+        self.requests.append(list(sent))
         return {
             "Entries": [
                 {"ErrorCode": self.code} if first + place in self.refuses else {"EventId": "e"}
-                for place in range(len(request["Entries"]))
+                for place in range(len(sent))
             ]
         }
 
@@ -64,7 +64,7 @@ class TestTheBus:
             "ritornello",
             "instance.created",
         )
-        assert entry["Time"] == notification.at
+        assert entry["Time"] == int(notification.at.timestamp())
         assert json.loads(entry["Detail"])["id"] == "i-1-instance.created"
 
     @pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (10, [10]), (11, [10, 1]), (25, [10, 10, 5])])

@@ -6,11 +6,13 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
-from botocore.stub import Stubber
 from moto import mock_aws
 
+from dev.aws import session_of
+from shared.adapters.aws.errors import AwsError, UnansweredError
+from shared.adapters.aws.services import SecretsManager
 from shared.adapters.crypto import SecretHasher
+from shared.adapters.dynamodb.client import PATIENCE
 from shared.adapters.peppers import (
     REREAD_SECONDS,
     RETRY_SECONDS,
@@ -19,9 +21,15 @@ from shared.adapters.peppers import (
     hasher_of,
 )
 from shared.application.ports import ConnectionLostError, OverloadedError
+from tests.adapters.http.replies import Reply, answers, fails, refused
+from tests.engines import PROMPT, a_session
 
 OLD, NEW = "o" * 32, "n" * 32
 NAME = "ritornello-test-pepper"
+
+
+def code_of(reply: Reply) -> str:
+    return str(reply[1]["__type"]).rpartition("#")[2]
 
 
 class Clock:
@@ -55,8 +63,14 @@ def failures() -> list[Exception]:
 
 
 @pytest.fixture
-def peppers(client: Any, clock: Clock, failures: list[Exception]) -> StoredPeppers:
-    return StoredPeppers(client=lambda: client, secret_id=NAME, seconds=clock, report=failures.append)
+def ours(client: Any) -> SecretsManager:
+    assert client is not None
+    return SecretsManager(session_of(a_session(), timing=PROMPT).client("secretsmanager", patience=PATIENCE))
+
+
+@pytest.fixture
+def peppers(ours: SecretsManager, clock: Clock, failures: list[Exception]) -> StoredPeppers:
+    return StoredPeppers(client=lambda: ours, secret_id=NAME, seconds=clock, report=failures.append)
 
 
 class TestReading:
@@ -119,52 +133,66 @@ class TestReplacing:
 class TestFailures:
     """Without a pepper nothing is answered. If a later reading fails, the peppers that were read before are used."""
 
-    def test_a_secret_that_is_missing_stops_the_function(self, client: Any, clock: Clock) -> None:
+    def test_a_secret_that_is_missing_stops_the_function(self, ours: SecretsManager, clock: Clock) -> None:
         peppers = StoredPeppers(
-            client=lambda: client, secret_id="not-there", seconds=clock, report=lambda _: None
+            client=lambda: ours, secret_id="not-there", seconds=clock, report=lambda _: None
         )
 
-        with pytest.raises(ClientError, match="ResourceNotFound"):
+        with pytest.raises(AwsError, match="ResourceNotFound"):
             peppers.hasher()
 
     @pytest.mark.parametrize(
-        ("code", "error"),
+        ("reply", "error"),
         [
-            ("ThrottlingException", OverloadedError),
-            ("InternalServiceError", ConnectionLostError),
-            ("AccessDeniedException", ClientError),
+            (refused("ThrottlingException"), OverloadedError),
+            ((500, {"__type": "InternalServiceError"}), ConnectionLostError),
+            (refused("AccessDeniedException"), AwsError),
         ],
     )
     def test_the_failures_of_a_first_reading_differ(
-        self, client: Any, peppers: StoredPeppers, code: str, error: type[Exception]
+        self, ours: SecretsManager, peppers: StoredPeppers, reply: Reply, error: type[Exception]
     ) -> None:
-        with Stubber(client) as stub:
-            stub.add_client_error("get_secret_value", code)
-            with pytest.raises(error, match=code):
-                peppers.hasher()
+        real = ours.client.transport
+        answers(ours.client, reply)
+        with pytest.raises(error, match=code_of(reply)):
+            peppers.hasher()
+        ours.client.transport = real
 
         assert peppers.hasher() == hasher_of(OLD)
 
-    def test_a_service_out_of_reach_is_a_lost_connection(self, client: Any, peppers: StoredPeppers) -> None:
-        def lose(**_: object) -> None:
-            raise EndpointConnectionError(endpoint_url="https://secretsmanager")
-
-        client.meta.events.register_first("before-send.secrets-manager", lose)
-        with pytest.raises(ConnectionLostError, match="Secrets Manager"):
+    def test_a_service_out_of_reach_is_a_lost_connection(
+        self, ours: SecretsManager, peppers: StoredPeppers
+    ) -> None:
+        fails(ours.client, UnansweredError("secretsmanager is out of reach"))
+        with pytest.raises(ConnectionLostError, match="out of reach"):
             peppers.hasher()
 
-    @pytest.mark.parametrize("code", ["ThrottlingException", "InternalServiceError", "AccessDeniedException"])
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            refused("ThrottlingException"),
+            (500, {"__type": "InternalServiceError"}),
+            refused("AccessDeniedException"),
+        ],
+    )
     def test_a_later_reading_that_fails_keeps_the_peppers_and_is_reported(
-        self, client: Any, peppers: StoredPeppers, clock: Clock, failures: list[Exception], code: str
+        self,
+        ours: SecretsManager,
+        peppers: StoredPeppers,
+        clock: Clock,
+        failures: list[Exception],
+        reply: Reply,
     ) -> None:
         first = peppers.hasher()
         clock.now = REREAD_SECONDS
-        with Stubber(client) as stub:
-            stub.add_client_error("get_secret_value", code)
-            assert peppers.hasher() is first
-            # Not for each request: the stub would have no answer.
-            assert peppers.hasher() is first
+        sent = answers(ours.client, reply)
+        assert peppers.hasher() is first
+        tries = len(sent)
+        # Not for each request.
+        assert peppers.hasher() is first
 
+        assert len(sent) == tries > 0
+        code = code_of(reply)
         assert [code in str(failure) for failure in failures] == [True]
 
     def test_a_failed_reading_is_tried_again_after_half_a_minute(

@@ -8,12 +8,15 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.config import Config
-from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from moto import mock_aws
 
+from dev.aws import session_of
 from dev.memory.secrets import MemorySecrets
 from dev.memory.world import ManualClock
+from shared.adapters.aws.client import AwsClient
+from shared.adapters.aws.errors import UnansweredError
+from shared.adapters.aws.services import SecretsManager, Ssm
+from shared.adapters.dynamodb.client import PATIENCE
 from shared.adapters.secrets import (
     MAX_AGE,
     MAX_CACHED,
@@ -32,7 +35,8 @@ from shared.application.ports import (
 )
 from shared.domain.ids import AccountId
 from shared.domain.strategy.secret_names import SecretKind, SecretReference
-from tests.adapters.http.replies import Reply, answers, refused
+from tests.adapters.http.replies import Reply, answers, fails, refused
+from tests.engines import PROMPT, a_session
 
 ACME = AccountId("acme")
 SECRET, PARAMETER = SecretKind.SECRET, SecretKind.PARAMETER
@@ -275,9 +279,25 @@ def client(request: pytest.FixtureRequest, session: boto3.Session) -> Iterator[C
 
 
 def on_aws(client: Callable[[str], Any], stage: str = "test") -> AwsSecrets:
+    """Return secrets at the address of boto3's clients."""
+
+    def ours(service: str) -> AwsClient:
+        url = client(service).meta.endpoint_url
+        return session_of(a_session(), timing=PROMPT).client(service, patience=PATIENCE, url=url)
+
     return AwsSecrets(
-        stage=stage, secrets_manager=lambda: client("secretsmanager"), ssm=lambda: client("ssm")
+        stage=stage,
+        secrets_manager=lambda: SecretsManager(ours("secretsmanager")),
+        ssm=lambda: Ssm(ours("ssm")),
     )
+
+
+def with_client(client: AwsClient) -> AwsSecrets:
+    return AwsSecrets(stage="test", secrets_manager=lambda: SecretsManager(client), ssm=lambda: Ssm(client))
+
+
+def a_client(session: boto3.Session) -> AwsClient:
+    return session_of(session, timing=PROMPT).client("secretsmanager", patience=PATIENCE)
 
 
 class TestAws:
@@ -315,15 +335,9 @@ class TestAwsErrors:
     """If the service fails, it is unavailable. Every other error remains until an operator changes something."""
 
     def fetch(self, session: boto3.Session, reply: Reply, kind: SecretKind = SECRET) -> None:
-        source = on_aws(session.client)
-        client = session.client(
-            "secretsmanager" if kind is SECRET else "ssm",
-            config=Config(retries={"total_max_attempts": 1}),
-        )
+        client = a_client(session)
         answers(client, reply)
-        source._secrets_manager = source._ssm = lambda: client
-        with mock_aws():
-            source.fetch(kind, ACME, "gateway")
+        with_client(client).fetch(kind, ACME, "gateway")
 
     @pytest.mark.parametrize(
         ("code", "why"),
@@ -362,28 +376,23 @@ class TestAwsErrors:
         with pytest.raises(error):
             self.fetch(session, reply)
 
-    @pytest.mark.parametrize(
-        "lost",
-        [EndpointConnectionError(endpoint_url="https://sm"), ReadTimeoutError(endpoint_url="https://sm")],
-    )
-    def test_a_lost_connection_is_unavailable(self, lost: Exception) -> None:
-        class Lost:
-            def get_secret_value(self, **_: Any) -> Any:
-                raise lost
+    def test_a_lost_connection_is_unavailable(self, session: boto3.Session) -> None:
+        client = a_client(session)
+        fails(client, UnansweredError("ReadTimeoutError: too late"))
+        with pytest.raises(ConnectionLostError, match="ReadTimeoutError"):
+            with_client(client).fetch(SECRET, ACME, "gateway")
 
-        source = AwsSecrets(stage="test", secrets_manager=Lost, ssm=Lost)  # type: ignore[arg-type]
-        with pytest.raises(ConnectionLostError, match=type(lost).__name__):
-            source.fetch(SECRET, ACME, "gateway")
+    def test_a_message_of_the_service_is_not_shown(self, session: boto3.Session) -> None:
+        with pytest.raises(OverloadedError) as caught:
+            self.fetch(session, refused("ThrottlingException", message="arn:aws:secretsmanager:hush"))
+        assert "arn" not in str(caught.value)
 
     def test_a_debug_log_has_no_value(self, session: boto3.Session, caplog: pytest.LogCaptureFixture) -> None:
-        # Another test may have set the level already.
-        logging.getLogger("botocore.parsers").setLevel(logging.NOTSET)
-        client = session.client("secretsmanager")
-        answers(client, (200, {"SecretString": "hush-hush"}))
-        with caplog.at_level(logging.DEBUG):
-            source = AwsSecrets(stage="test", secrets_manager=lambda: client, ssm=lambda: client)
-            with mock_aws():
-                assert source.fetch(SECRET, ACME, "gateway") == "hush-hush"
+        name = "/ritornello/test/acme/gateway"
+        with caplog.at_level(logging.DEBUG), mock_aws():
+            session.client("secretsmanager").create_secret(Name=name, SecretString="hush-hush")
+            caplog.clear()
+            assert on_aws(session.client).fetch(SECRET, ACME, "gateway") == "hush-hush"
 
-        assert caplog.records
+        # boto3 makes a client in this test, and logs that.
         assert "hush" not in json.dumps([record.getMessage() for record in caplog.records])

@@ -1,15 +1,17 @@
 """Wakeups on AWS: the requests that are sent, and the handling of failures."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
 
 from dev.memory.world import ManualClock
+from shared.adapters.aws.errors import AwsError
 from shared.adapters.wakeups import AwsWakeups, WakeupTargets
+from shared.application.ports import ConnectionLostError, OverloadedError
 from shared.domain.ids import InstanceSid, OperationSid
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -28,11 +30,11 @@ class Service:
         if self.error is not None:
             raise self.error
 
-    def create_schedule(self, **request: Any) -> None:
-        self._do(request)
+    def create_schedule(self, name: str, schedule: Mapping[str, Any]) -> None:
+        self._do({"Name": name, **schedule})
 
-    def invoke(self, **request: Any) -> None:
-        self._do(request)
+    def invoke_later(self, function: str, payload: Mapping[str, Any]) -> None:
+        self._do({"function": function, "payload": payload})
 
 
 @dataclass
@@ -57,8 +59,8 @@ class Rig:
         )
 
 
-def refused(code: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": "no"}}, "CreateSchedule")
+def refused(code: str) -> AwsError:
+    return AwsError(service="scheduler", operation="CreateSchedule", code=code, status=400, body={})
 
 
 class TestArming:
@@ -102,7 +104,7 @@ class TestArming:
 
     @pytest.mark.parametrize(
         "error",
-        [refused("ThrottlingException"), EndpointConnectionError(endpoint_url="https://scheduler.test")],
+        [refused("ValidationException"), OverloadedError("throttled"), ConnectionLostError("no answer")],
     )
     def test_a_failure_to_schedule_is_reported_and_not_raised(self, error: Exception) -> None:
         rig = Rig(scheduler=Service(error=error))
@@ -120,9 +122,7 @@ class TestInvokingAnOperation:
 
         rig.wakeups().invoke_operation(OperationSid("release-1"))
 
-        assert rig.invoker.requests == [
-            {"FunctionName": "bulk", "InvocationType": "Event", "Payload": b'{"sid": "release-1"}'}
-        ]
+        assert rig.invoker.requests == [{"function": "bulk", "payload": {"sid": "release-1"}}]
 
 
 class TestInvoking:
@@ -133,12 +133,14 @@ class TestInvoking:
 
         rig.wakeups().invoke(SID)
 
-        assert rig.invoker.requests == [
-            {"FunctionName": "arn:runner", "InvocationType": "Event", "Payload": b'{"sid": "i-1"}'}
-        ]
+        assert rig.invoker.requests == [{"function": "arn:runner", "payload": {"sid": "i-1"}}]
 
-    def test_a_failure_to_invoke_is_reported_and_not_raised(self) -> None:
-        rig = Rig(invoker=Service(error=refused("TooManyRequestsException")))
+    @pytest.mark.parametrize(
+        "error",
+        [refused("ResourceNotFoundException"), OverloadedError("throttled"), ConnectionLostError("lost")],
+    )
+    def test_a_failure_to_invoke_is_reported_and_not_raised(self, error: Exception) -> None:
+        rig = Rig(invoker=Service(error=error))
 
         rig.wakeups().invoke(SID)
 

@@ -1,6 +1,6 @@
 """The ports on moto, metered."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,10 +36,10 @@ class Counted:
 
     times: int = 0
 
-    def create_schedule(self, **_: Any) -> None:
+    def create_schedule(self, _name: str, _schedule: Mapping[str, Any]) -> None:
         self.times += 1
 
-    def invoke(self, **_: Any) -> None:
+    def invoke_later(self, _function: str, _payload: Mapping[str, Any]) -> None:
         self.times += 1
 
     def call(self, request: ServiceRequest) -> CallOutcome:
@@ -148,7 +148,7 @@ class Rig:
 def rig_on(moto: DynamoDb) -> Rig:
     """Return the ports on an engine."""
     meter = Meter(moto.tables)
-    meter.watch(moto.client)
+    meter.watch(moto.client.api)
     stores = on_dynamodb(moto)
     return Rig(
         instances=stores.instances,

@@ -10,7 +10,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from dev.aws import session_of
 from dev.memory.world import ManualClock, MemoryWakeups
+from shared.adapters.aws.services import Scheduler
+from shared.adapters.dynamodb.client import PATIENCE
 from shared.adapters.system import SystemClock
 from shared.adapters.wakeups import AwsWakeups, WakeupTargets
 from shared.application.ports import Wakeups
@@ -37,6 +40,7 @@ def in_memory() -> Scheduled:
 
 def on_scheduler(session: boto3.Session, endpoint_url: str | None = None) -> Scheduled:
     client: Any = session.client("scheduler", endpoint_url=endpoint_url)
+    scheduler = Scheduler(session_of(session).client("scheduler", patience=PATIENCE, url=endpoint_url))
     group = f"bells-{next(GROUPS)}"
     client.create_schedule_group(Name=group)
     reports: list[str] = []
@@ -60,7 +64,10 @@ def on_scheduler(session: boto3.Session, endpoint_url: str | None = None) -> Sch
         }
 
     wakeups = AwsWakeups(
-        targets, scheduler=lambda: client, invoker=lambda: pytest.fail("not asked"), clock=ManualClock(TODAY)
+        targets,
+        scheduler=lambda: scheduler,
+        invoker=lambda: pytest.fail("not asked"),
+        clock=ManualClock(TODAY),
     )
     return Scheduled(wakeups, armed, reports)
 

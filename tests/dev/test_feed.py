@@ -7,12 +7,12 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from dev.aws import database
 from dev.change_log import STREAMED, WriteWatch, append, lines_from
 from dev.feed import SETTLED_SECONDS, Feed
-from shared.adapters.dynamodb.client import connect
+from shared.adapters.aws.errors import AwsError
 from shared.adapters.dynamodb.items import instance_item
 from shared.adapters.dynamodb.tables import Tables, table_definitions
 from tests.factories import an_instance
@@ -53,10 +53,9 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     with mock_aws():
-        made = connect(boto3.Session())
         for definition in table_definitions(Tables()):
-            made.create_table(**definition)  # type: ignore[attr-defined]
-        yield made
+            boto3.client("dynamodb").create_table(**definition)
+        yield database(boto3.Session())
 
 
 class TestWatching:
@@ -92,7 +91,7 @@ class TestWatching:
         }
 
     def test_a_refused_write_is_not_confirmed(self, client: Any, log: Path) -> None:
-        with pytest.raises(ClientError):
+        with pytest.raises(AwsError):
             client.put_item(TableName="instances", Item=image(1), ConditionExpression="attribute_exists(sid)")
 
         assert ["write" in line for line in self.lines(log)] == [True]

@@ -5,11 +5,16 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 
+from dev.aws import session_of
 from dev.metering.meter import Meter, UnmeteredError, Usage
+from shared.adapters.aws.client import MAX_ATTEMPTS
+from shared.adapters.aws.errors import AwsError, UnansweredError
+from shared.adapters.aws.services import Functions, Scheduler
+from shared.adapters.dynamodb.client import PATIENCE
 from shared.adapters.dynamodb.tables import Tables
-from tests.adapters.http.replies import answers, refused
+from shared.application.ports import ConnectionLostError
+from tests.adapters.http.replies import answers, fails, refused
 from tests.engines import DynamoDb
 
 KB = 1024
@@ -18,7 +23,7 @@ KB = 1024
 @pytest.fixture
 def meter(moto: DynamoDb) -> Meter:
     meter = Meter(moto.tables)
-    meter.watch(moto.client)
+    meter.watch(moto.client.api)
     return meter
 
 
@@ -64,7 +69,7 @@ class TestWrites:
 
     def test_a_put_whose_condition_fails_costs_the_larger(self, moto: DynamoDb, meter: Meter) -> None:
         put(moto, weighing(3 * KB, pk="a", sk="b"))
-        with meter.counting() as usage, pytest.raises(ClientError):
+        with meter.counting() as usage, pytest.raises(AwsError):
             put(moto, weighing(KB, pk="a", sk="b"), ConditionExpression="attribute_not_exists(pk)")
         assert usage.write_units == 3
 
@@ -80,20 +85,20 @@ class TestWrites:
     def test_a_delete_whose_condition_fails_costs_the_item(self, moto: DynamoDb, meter: Meter) -> None:
         put(moto, weighing(3 * KB, pk="a", sk="b"))
         key = {"pk": {"S": "a"}, "sk": {"S": "b"}}
-        with meter.counting() as usage, pytest.raises(ClientError):
+        with meter.counting() as usage, pytest.raises(AwsError):
             moto.client.delete_item(
                 TableName=moto.tables.access, Key=key, ConditionExpression="attribute_not_exists(pk)"
             )
         assert usage.write_units == 3
 
     def test_a_request_that_is_refused_otherwise_costs_nothing(self, moto: DynamoDb, usage: Usage) -> None:
-        answers(moto.client, refused("ValidationException"))
+        answers(moto.client.api, refused("ValidationException"))
         key = {"pk": {"S": "a"}, "sk": {"S": "b"}}
-        with pytest.raises(ClientError):
+        with pytest.raises(AwsError):
             put(moto, weighing(KB, pk="a", sk="b"))
-        with pytest.raises(ClientError):
+        with pytest.raises(AwsError):
             moto.client.delete_item(TableName=moto.tables.access, Key=key)
-        with pytest.raises(ClientError):
+        with pytest.raises(AwsError):
             get(moto, strong=True, pk="a", sk="b")
         assert (usage.write_units, usage.read_units) == (0, 0)
 
@@ -135,7 +140,7 @@ class TestIndexes:
         assert usage.write_units == 1 + 3
 
     def test_a_refused_put_costs_nothing_in_indexes(self, moto: DynamoDb, usage: Usage) -> None:
-        with pytest.raises(ClientError):
+        with pytest.raises(AwsError):
             put(moto, self.instance("t1"), "instances", ConditionExpression="attribute_exists(sid)")
         assert usage.write_units == 1
 
@@ -183,7 +188,7 @@ class TestTransactions:
             "Item": item,
             "ConditionExpression": "attribute_exists(sk)",
         }
-        with meter.counting() as usage, pytest.raises(ClientError):
+        with meter.counting() as usage, pytest.raises(AwsError):
             moto.client.transact_write_items(TransactItems=[{"Put": forbidden}])
         with meter.counting() as later:
             put(moto, item, "events")
@@ -239,7 +244,7 @@ class TestReads:
     def test_items_left_unread_cost_nothing(self, moto: DynamoDb, usage: Usage) -> None:
         key = {"pk": {"S": "a"}, "sk": {"S": "b"}}
         left = {moto.tables.access: {"Keys": [key]}}
-        answers(moto.client, (200, {"Responses": {}, "UnprocessedKeys": left}))
+        answers(moto.client.api, (200, {"Responses": {}, "UnprocessedKeys": left}))
         moto.client.batch_get_item(RequestItems=left)
         assert usage.read_units == 0
 
@@ -266,26 +271,29 @@ class TestCalls:
     def test_calls_of_other_services_are_counted(
         self, session: boto3.Session, meter: Meter, usage: Usage
     ) -> None:
-        scheduler, invoker = session.client("scheduler"), session.client("lambda")
+        made = session_of(session)
+        scheduler, invoker = (made.client(name, patience=PATIENCE) for name in ("scheduler", "lambda"))
         for client in (scheduler, invoker):
             meter.watch(client)
             answers(client, (200, {}))
-        scheduler.get_schedule(Name="i-1-1-1")
-        invoker.get_account_settings()
-        assert usage.calls == {"scheduler.GetSchedule": 1, "lambda.GetAccountSettings": 1}
+        Scheduler(scheduler).create_schedule("i-1-1-1", {})
+        Functions(invoker).invoke_later("runner", {})
+        assert usage.calls == {"scheduler.CreateSchedule": 1, "lambda.Invoke": 1}
         assert usage.trips == {"scheduler": 1, "lambda": 1}
         assert (usage.read_units, usage.write_units) == (0, 0)
 
     def test_repeats_are_trips_of_the_same_call(self, moto: DynamoDb, usage: Usage) -> None:
-        answers(moto.client, refused("TransactionConflictException"), (200, {}))
+        answers(moto.client.api, refused("TransactionConflictException"), (200, {}))
         put(moto, weighing(100, pk="a", sk="b"))
         assert usage.calls == {"dynamodb.PutItem": 1}
         assert usage.trips == {"dynamodb": 2}
         assert usage.write_units == 1
 
-    def test_making_tables_costs_no_units(self, moto: DynamoDb, usage: Usage) -> None:
-        moto.client.describe_table(TableName=moto.tables.access)
-        assert usage.calls == {"dynamodb.DescribeTable": 1}
+    def test_a_call_that_nothing_answers_is_a_trip_only(self, moto: DynamoDb, usage: Usage) -> None:
+        fails(moto.client.api, UnansweredError("lost"))
+        with pytest.raises(ConnectionLostError):
+            put(moto, weighing(100, pk="a", sk="b"))
+        assert (usage.calls, usage.trips) == ({}, {"dynamodb": MAX_ATTEMPTS})
 
     def test_the_total_includes_all_requests(self, moto: DynamoDb, meter: Meter) -> None:
         with meter.counting() as first:
@@ -301,8 +309,14 @@ class TestWhatItCannotCount:
         ("operation", "request_"),
         [
             ("update_item", {"Key": {"pk": {"S": "a"}, "sk": {"S": "b"}}, "UpdateExpression": "REMOVE x"}),
-            ("scan", {}),
-            ("get_item", {"Key": {"pk": {"S": "a"}, "sk": {"S": "b"}}, "ProjectionExpression": "pk"}),
+            (
+                "query",
+                {
+                    "KeyConditionExpression": "pk = :pk",
+                    "ExpressionAttributeValues": {":pk": {"S": "a"}},
+                    "ProjectionExpression": "pk",
+                },
+            ),
         ],
     )
     def test_an_unsupported_request_is_refused(
@@ -320,6 +334,6 @@ class TestWhatItCannotCount:
             moto.client.transact_write_items(TransactItems=[{"Update": update}])
 
     def test_an_unknown_table_is_refused(self, moto: DynamoDb) -> None:
-        Meter(Tables()).watch(moto.client)
+        Meter(Tables()).watch(moto.client.api)
         with pytest.raises(UnmeteredError, match="unknown table"):
             put(moto, weighing(100, pk="a", sk="b"))

@@ -30,9 +30,7 @@ KINDS = {
 
 def kinds(dynamodb: DynamoDb) -> dict[str, set[str]]:
     """Return the kinds of the items in each table."""
-    items = {
-        name: dynamodb.client.scan(TableName=getattr(dynamodb.tables, name))["Items"] for name in LAYOUTS
-    }
+    items = {name: dynamodb.admin.scan(TableName=getattr(dynamodb.tables, name))["Items"] for name in LAYOUTS}
     sort_keys = {name: [item.get("sk", {}).get("S", "") for item in some] for name, some in items.items()}
     return {
         "strategies": {key.partition("#")[0] for key in sort_keys["strategies"]},

@@ -153,7 +153,7 @@ class TestCore:
                 minute + 1,
                 partial(after.town.ask, "POST", f"/execution-instance/{sid}/{name}"),
             )
-        items = after.dynamodb.client.scan(TableName=after.dynamodb.tables.audit)["Items"]
+        items = after.dynamodb.admin.scan(TableName=after.dynamodb.tables.audit)["Items"]
         (resume,) = [item for item in items if json.loads(item["doc"]["S"])["command"] == "resume"]
         after.spoil("audit", accountDay=resume["accountDay"]["S"], sk=resume["sk"]["S"])
 
@@ -171,7 +171,7 @@ class TestCore:
             after.town.work()
             after.town.ask("POST", f"/execution-instance/{sid}/resume")
         everything = pages_of(after, f"/execution-instance/{sid}/events", limit=100)[0]
-        items = after.dynamodb.client.scan(TableName=after.dynamodb.tables.events)["Items"]
+        items = after.dynamodb.admin.scan(TableName=after.dynamodb.tables.events)["Items"]
         keys = sorted(
             item["sk"]["S"]
             for item in items
@@ -279,7 +279,7 @@ class TestUnreadableSettings:
         town.begin()
         for _ in range(40):
             town.rng.choice(WRITES)(town)
-        for item in after.dynamodb.client.scan(TableName=after.dynamodb.tables.strategies)["Items"]:
+        for item in after.dynamodb.admin.scan(TableName=after.dynamodb.tables.strategies)["Items"]:
             if item["sk"]["S"].startswith("v#"):
                 after.spoil("strategies", sid=item["sid"]["S"], sk=item["sk"]["S"])
         # New stores, because versions never change and are cached.

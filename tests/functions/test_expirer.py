@@ -5,22 +5,21 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
-import botocore.endpoint
 import pytest
-from botocore.awsrequest import AWSResponse
 
 from dev.memory.world import ManualClock
 from shared import bootstrap
+from shared.adapters.aws.http import Reply
 from shared.adapters.dynamodb.tables import EXPIRY
 from shared.domain.instance.journal import EventHistory
 from shared.domain.strategy.flag import Flag
 from tests import full
-from tests.adapters.http.replies import throttling
+from tests.adapters.http.replies import Instead, throttling
 from tests.contract.instances import an_event, an_instance, changed
+from tests.engines import PROMPT
 from tests.functions.expiring import END, KEPT, closed, expired, handled, history
 
 ROOT = Path(__file__).parents[2]
@@ -149,22 +148,26 @@ class TestFailures:
     """Lambda learns from which record a batch must be repeated."""
 
     def test_an_unavailable_store_is_reported_with_its_position(
-        self, clients: list[Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+        self, clients: list[Any], caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=lambda _seconds: None))
         instance = closed(1, 2, 3)
         records = expired(until=END + KEPT)
         throttled = [False, True, True, True, True, False, False]
 
-        def reply(request: Any, **_: object) -> AWSResponse | None:
-            return throttling(request) if throttled.pop(0) else None
+        def reply(operation: str, _: bytes) -> Reply | None:
+            return throttling() if operation == "BatchWriteItem" and throttled.pop(0) else None
 
         (client,) = clients
-        client.meta.events.register_first("before-send.dynamodb.BatchWriteItem", reply)
+        client.api.timing = PROMPT
+        client.api.transport = Instead(client.api.transport, reply)
 
         assert handled(records) == {"batchItemFailures": [{"itemIdentifier": f"{2:021}"}]}
         (line,) = [r.__dict__ for r in caplog.records if r.message == "expiry not finished"]
-        assert (line["events"], line["items"], line["why"]) == (1, 3, "ThrottlingException")
+        assert (line["events"], line["items"], line["why"]) == (
+            1,
+            3,
+            "dynamodb: ThrottlingException (HTTP 400)",
+        )
         assert len(history(instance, 3).entries) == 2
         assert handled(records[1:]) == {"batchItemFailures": []}
         assert [history(instance, seq) for seq in (1, 2, 3)] == [EventHistory()] * 3

@@ -1,7 +1,7 @@
 """The publisher as Lambda calls it, with the real adapters on emulated services."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +62,8 @@ class TestBatches:
         class Refusing:
             """An events client that accepts the first entry of a request only."""
 
-            def put_events(self, **request: Any) -> Any:
-                count = len(request["Entries"])
+            def put_events(self, entries: Sequence[Mapping[str, Any]]) -> Any:
+                count = len(entries)
                 refused = {"ErrorCode": "AccessDeniedException", "ErrorMessage": "a message of EventBridge"}
                 return {"Entries": [{"EventId": "e"}, *[refused] * (count - 1)]}
 
@@ -120,7 +120,7 @@ class TestBatches:
             pass
 
         class Broken:
-            def put_events(self, **_: Any) -> Any:
+            def put_events(self, _: Sequence[Mapping[str, Any]]) -> Any:
                 raise Down
 
         object.__setattr__(bootstrap.publisher().bus, "client", Broken)

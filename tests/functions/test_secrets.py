@@ -8,7 +8,7 @@ import json
 import logging
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -324,9 +324,9 @@ def published() -> list[str]:
     class Events:
         """An events client that accepts everything."""
 
-        def put_events(self, **request: Any) -> Any:
-            sent.append(json.dumps(request, default=str))
-            return {"Entries": [{"EventId": "e"} for _ in request["Entries"]], "FailedEntryCount": 0}
+        def put_events(self, entries: Sequence[Mapping[str, Any]]) -> Any:
+            sent.append(json.dumps(entries))
+            return {"Entries": [{"EventId": "e"} for _ in entries], "FailedEntryCount": 0}
 
     # The only place at which a client of AWS can be given to the real adapters.
     object.__setattr__(bootstrap.publisher().bus, "client", Events)

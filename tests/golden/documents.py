@@ -4,7 +4,7 @@ Schedules wait for years, messages for days. Stored settings must not change the
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from datetime import date, time, timedelta
 from enum import Enum
@@ -100,18 +100,18 @@ class Recorder:
 
     requests: list[dict[str, Any]] = field(default_factory=list)
 
-    def create_schedule(self, **request: Any) -> None:
-        self.requests.append(request)
+    def create_schedule(self, _name: str, schedule: Mapping[str, Any]) -> None:
+        self.requests.append(dict(schedule))
 
-    def invoke(self, **request: Any) -> None:
-        self.requests.append(request)
+    def invoke_later(self, _function: str, payload: Mapping[str, Any]) -> None:
+        self.requests.append({"Payload": json.dumps(payload)})
 
-    def send_message_batch(self, **request: Any) -> Any:
-        self.requests.append(request)
+    def send_message_batch(self, _url: str, entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        self.requests.append({"Entries": entries})
         return {}
 
-    def change_message_visibility(self, **request: Any) -> Any:
-        raise AssertionError(request)
+    def change_message_visibility(self, url: str, receipt: str, *, seconds: int) -> None:
+        raise AssertionError(url, receipt, seconds)
 
 
 def _wakeups(client: Recorder) -> AwsWakeups:

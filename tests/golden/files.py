@@ -46,7 +46,7 @@ def tables() -> Iterator[DynamoDb]:
 def items_of(dynamodb: DynamoDb) -> Items:
     """Return the items of all tables."""
     found = {
-        field.name: dynamodb.client.scan(TableName=getattr(dynamodb.tables, field.name))["Items"]
+        field.name: dynamodb.admin.scan(TableName=getattr(dynamodb.tables, field.name))["Items"]
         for field in fields(Tables)
     }
     return {name: sorted(items, key=_text) for name, items in found.items() if items}

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from shared.adapters.crypto import AesGcmSealer, KmsDataKeys, LocalDataKey
 from shared.adapters.dynamodb.access import DynamoDbAccess
@@ -48,14 +47,13 @@ class FakeKms:
 
     _WRAPPED = b"the data key, wrapped"
 
-    def generate_data_key(self, **request: Any) -> Mapping[str, Any]:
-        assert request["KeyId"] == KMS_KEY
-        return {"Plaintext": DATA_KEY, "CiphertextBlob": self._WRAPPED}
+    def generate_data_key(self, *, key_id: str, context: Mapping[str, str]) -> tuple[bytes, bytes]:
+        assert (key_id, list(context)) == (KMS_KEY, ["settings"])
+        return DATA_KEY, self._WRAPPED
 
-    def decrypt(self, **request: Any) -> Mapping[str, Any]:
-        assert (request["KeyId"], request["CiphertextBlob"]) == (KMS_KEY, self._WRAPPED)
-        assert list(request["EncryptionContext"]) == ["settings"]
-        return {"Plaintext": DATA_KEY}
+    def decrypt(self, encrypted: bytes, *, key_id: str, context: Mapping[str, str]) -> bytes:
+        assert (encrypted, key_id, list(context)) == (self._WRAPPED, KMS_KEY, ["settings"])
+        return DATA_KEY
 
 
 def under_local_key(dynamodb: DynamoDb) -> Stores:

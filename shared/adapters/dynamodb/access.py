@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from shared.adapters.aws.errors import AwsError
 from shared.adapters.dynamodb.attributes import Attributes, to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
 from shared.adapters.dynamodb.documents import ACCESS_KEY
@@ -108,7 +107,7 @@ class DynamoDbAccess:
                 Item=session_item(session),
                 ConditionExpression="attribute_exists(pk)",
             )
-        except ClientError as error:
+        except AwsError as error:
             # The session was closed in the meantime, and stays closed.
             if not any(failed_conditions(error)):
                 raise

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from shared.adapters.aws.errors import AwsError
 from shared.adapters.dynamodb.attributes import to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
 from shared.adapters.dynamodb.forms import read_instant
@@ -78,7 +77,7 @@ def _update(
             ExpressionAttributeValues=to_attributes(values),
             **update,
         )
-    except ClientError as error:
+    except AwsError as error:
         if any(failed_conditions(error)):
             return None
         raise

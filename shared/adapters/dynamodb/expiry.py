@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from shared.adapters.aws.errors import AwsError
 from shared.adapters.dynamodb.attributes import Attributes, to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
 from shared.adapters.dynamodb.items import expiry_of, instance_of
@@ -86,7 +85,7 @@ class DynamoDbExpiry:
             self.client.put_item(
                 TableName=self.tables.events, Item=item, ConditionExpression="attribute_not_exists(sk)"
             )
-        except ClientError as error:
+        except AwsError as error:
             # It was put back before, or the event has closed since.
             if not any(failed_conditions(error)):
                 raise

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from shared.adapters.aws.errors import AwsError
 from shared.adapters.dynamodb.attributes import Attributes, to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
 from shared.adapters.dynamodb.due_index import due_entries, postpone_entry
@@ -120,7 +119,7 @@ class DynamoDbInstances:
         reserve = self._reserving(instance, reservation)
         try:
             self._write(put, [reserve, *beside])
-        except ClientError as error:
+        except AwsError as error:
             if failed_conditions(error)[1:2] != [True]:
                 raise
             key = reservation_key(instance)
@@ -506,7 +505,7 @@ class DynamoDbInstances:
                 self.client.transact_write_items(TransactItems=[{"Put": put}, *beside])
             else:
                 self.client.put_item(**put)
-        except ClientError as error:
+        except AwsError as error:
             # The first write is the instance's. A failed condition of one that is not expected to fail is an error.
             if any(failed_conditions(error)[:expected]):
                 raise StaleRevError from error
@@ -516,7 +515,7 @@ class DynamoDbInstances:
         """Write the item, unless an item with a higher fence is stored there."""
         try:
             self.client.put_item(**_fenced(self.tables.events, item, fence))
-        except ClientError as error:
+        except AwsError as error:
             # A higher fence means that this runner has lost its claim: its write must not count.
             if not any(failed_conditions(error)):
                 raise

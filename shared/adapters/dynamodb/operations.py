@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from shared.adapters.aws.errors import AwsError
 from shared.adapters.dynamodb.attributes import to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
 from shared.adapters.dynamodb.due_index import due_entries, postpone_entry
@@ -105,7 +104,7 @@ class DynamoDbOperations:
                     "Item": audit_item(audit, kept=self.retention.audit),
                 }
                 self.client.transact_write_items(TransactItems=[{kind: request}, {"Put": audit_put}])
-        except ClientError as error:
+        except AwsError as error:
             if any(failed_conditions(error)):
                 raise StaleRevError from error
             raise

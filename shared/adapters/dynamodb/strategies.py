@@ -8,8 +8,7 @@ from datetime import timedelta
 from threading import Lock
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from shared.adapters.aws.errors import AwsError
 from shared.adapters.dynamodb.attributes import Attributes, to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
 from shared.adapters.dynamodb.documents import HEAD, VERSION
@@ -92,7 +91,7 @@ class DynamoDbStrategies:
         ]
         try:
             self.client.transact_write_items(TransactItems=[{"Put": put} for put in puts])
-        except ClientError as error:
+        except AwsError as error:
             if not any(failed_conditions(error)):
                 raise
             self._check_created(head, error)
@@ -263,12 +262,12 @@ class DynamoDbStrategies:
         audit_put = {"TableName": self.tables.audit, "Item": audit_item(audit, kept=self.retention.audit)}
         try:
             self.client.transact_write_items(TransactItems=[{"Put": put}, *beside, {"Put": audit_put}])
-        except ClientError as error:
+        except AwsError as error:
             if any(failed_conditions(error)):
                 raise StaleRevError from error
             raise
 
-    def _check_created(self, head: StrategyHead, error: ClientError) -> None:
+    def _check_created(self, head: StrategyHead, error: AwsError) -> None:
         """Return if a refused creation had already been stored. Raises: NameTakenError, StaleRevError."""
         if self.head(head.sid) == head:
             return

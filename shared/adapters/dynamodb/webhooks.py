@@ -3,8 +3,7 @@
 import json
 from dataclasses import dataclass, field
 
-from botocore.exceptions import ClientError
-
+from shared.adapters.aws.errors import AwsError
 from shared.adapters.dynamodb.attributes import to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
 from shared.adapters.dynamodb.documents import WEBHOOK
@@ -59,7 +58,7 @@ class DynamoDbWebhooks:
         put = {"Put": {"TableName": self.tables.access, "Item": item, **condition}}
         try:
             self.client.transact_write_items(TransactItems=[put, self._audit(audit)])
-        except ClientError as error:
+        except AwsError as error:
             if any(failed_conditions(error)):
                 raise StaleRevError from error
             raise

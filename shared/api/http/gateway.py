@@ -16,6 +16,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from shared.api.http.deployment import Deployment
 from shared.api.http.errors import (
     ErrorTable,
     ForbiddenError,
@@ -34,7 +35,7 @@ from shared.api.http.models import (
     read_query,
 )
 from shared.api.http.pages import serve_pages
-from shared.api.http.request import Deployment, Incoming, Request, body_of, claims_of
+from shared.api.http.request import Incoming, Request, body_of, claims_of
 from shared.api.http.route import Answer, Principal, Route
 from shared.application.log_lines import log_line
 from shared.application.ports import Ports, SecretHasher

@@ -6,31 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from shared.api.http.deployment import Deployment
 from shared.api.http.route import Principal
 from shared.api.http.strict_json import canonical, strict_json
 from shared.application.ports import Ports, SecretHasher
 from shared.application.start import Repeatable
 from shared.domain.instance.verdict import Actor
-from shared.domain.tokens import TokenRules
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deployment:
-    """The settings of the deployment, and the age of the container in seconds (``up_seconds``).
-
-    ``connector_timezone`` is the zone of a process's dates if neither the request nor the strategy names one.
-    If ``joc_allow_unscoped``, a JOC command that names no orders, workflows or folders means every order.
-    If ``joc_force_comments``, every JOC command needs a comment.
-    ``tokens`` says which claims of tokens name the account and the role.
-    """
-
-    environment: str
-    stage: str
-    up_seconds: float
-    connector_timezone: str
-    joc_allow_unscoped: bool
-    joc_force_comments: bool
-    tokens: TokenRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

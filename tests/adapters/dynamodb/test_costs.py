@@ -13,6 +13,8 @@ from dev.memory.stores import MemoryWebhooks
 from dev.memory.world import ManualClock, MemoryWakeups, SequentialIds
 from dev.metering.item_size import item_bytes
 from dev.metering.meter import Meter, Usage
+from shared.adapters.aws.client import Answer, Call
+from shared.adapters.aws.errors import AwsError
 from shared.adapters.controllers import NoControllers
 from shared.adapters.dynamodb.expiry import DynamoDbExpiry
 from shared.adapters.dynamodb.instances import DynamoDbInstances
@@ -107,15 +109,27 @@ class Gym:
         return event.task
 
 
+@dataclass(frozen=True)
+class Scales:
+    """Weighs each item that is put."""
+
+    sizes: list[int]
+
+    def begins(self, call: Call) -> None:
+        if call.operation == "PutItem":
+            self.sizes.append(item_bytes(call.request["Item"]))
+
+    def sends(self, call: Call) -> None: ...
+
+    def ends(self, call: Call, answer: Answer | None, error: AwsError | None) -> None: ...
+
+
 @pytest.fixture
 def gym(moto: DynamoDb) -> Gym:
     stores, meter, sizes = on_dynamodb(moto), Meter(moto.tables), list[int]()
 
-    def weigh(params: dict[str, Any], **_: object) -> None:
-        sizes.append(item_bytes(params["Item"]))
-
-    meter.watch(moto.client)
-    moto.client.meta.events.register("before-parameter-build.dynamodb.PutItem", weigh)
+    meter.watch(moto.client.api)
+    moto.client.api.observers.append(Scales(sizes))
     head = StrategyHead(
         sid=full.STRATEGY,
         account_id=full.ACCOUNT,

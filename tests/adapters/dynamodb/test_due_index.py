@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
+from shared.adapters.aws.errors import AwsError
 from shared.adapters.dynamodb.due_index import postpone_entry
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.due_entries import DueEntry
@@ -21,7 +21,7 @@ class Refusing:
         self.code = code
 
     def update_item(self, **_: Any) -> Any:
-        raise ClientError({"Error": {"Code": self.code, "Message": "no"}}, "UpdateItem")
+        raise AwsError(service="dynamodb", operation="UpdateItem", code=self.code, status=400, body={})
 
 
 class TestRefusedUpdates:
@@ -36,5 +36,5 @@ class TestRefusedUpdates:
     def test_another_error_is_raised(self, code: str) -> None:
         client: Any = Refusing(code)
 
-        with pytest.raises(ClientError, match=code):
+        with pytest.raises(AwsError, match=code):
             postpone_entry(client, "instances", ENTRY, now=NOON)

@@ -117,7 +117,7 @@ class Busy:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
-    def batch_write_item(self, *, RequestItems: Mapping[str, Any]) -> Any:  # noqa: N803 - as boto3 has it
+    def batch_write_item(self, *, RequestItems: Mapping[str, Any]) -> Any:  # noqa: N803 - as AWS has it
         self.batches += 1
         ((table, writes),) = RequestItems.items()
         done, left = (writes, []) if self.batches > self.patience else (writes[:1], writes[1:])
@@ -135,12 +135,13 @@ class TestAnOverloadedTable:
         return 8
 
     def test_the_next_batch_deletes_the_rest(self, moto: DynamoDb, entries: int) -> None:
-        store = DynamoDbExpiry(client=Busy(moto.client, MAX_WRITES - 1), tables=moto.tables)
+        busy: Any = Busy(moto.client, MAX_WRITES - 1)
+        store = DynamoDbExpiry(client=busy, tables=moto.tables)
         assert store.delete_history(SID, 1) == entries
         assert on_dynamodb(moto).instances.event_history(SID, 1).entries == ()
 
     def test_giving_up_leaves_the_rest_to_a_repetition(self, moto: DynamoDb, entries: int) -> None:
-        busy = Busy(moto.client, 100)
+        busy: Any = Busy(moto.client, 100)
         store = DynamoDbExpiry(client=busy, tables=moto.tables)
         with pytest.raises(OverloadedError, match="left items undeleted 5 times"):
             store.delete_history(SID, 1)

@@ -26,8 +26,8 @@ def a_store(dynamodb: DynamoDb, *, max_cached: int = 64) -> DynamoDbStrategies:
 
 
 def version_item(dynamodb: DynamoDb) -> dict[str, Any]:
-    key = {"sid": {"S": full.STRATEGY}, "sk": {"S": "v#00000001"}}
-    found: dict[str, Any] = dynamodb.client.get_item(TableName=dynamodb.tables.strategies, Key=key)["Item"]
+    key = {"sid": {"S": str(full.STRATEGY)}, "sk": {"S": "v#00000001"}}
+    found: dict[str, Any] = dynamodb.admin.get_item(TableName=dynamodb.tables.strategies, Key=key)["Item"]
     return found
 
 
@@ -67,7 +67,7 @@ class TestTheCache:
     def test_a_version_is_read_once(self, moto: DynamoDb) -> None:
         store, meter = a_store(moto), Meter(moto.tables)
         store.create(full.HEAD, settings())
-        meter.watch(moto.client)
+        meter.watch(moto.client.api)
         first = store.load(full.STRATEGY, 1)
         assert store.load(full.STRATEGY, 1) is first
         assert meter.total.calls == {"dynamodb.GetItem": 1}
@@ -81,7 +81,7 @@ class TestTheCache:
         store.load(sids[1], 1)
         store.load(sids[0], 1)
         store.load(sids[2], 1)
-        meter.watch(moto.client)
+        meter.watch(moto.client.api)
         store.load(sids[0], 1)
         assert meter.total.trips == {}
         store.load(sids[1], 1)
@@ -94,7 +94,7 @@ class TestFlags:
     def test_both_flags_cost_one_trip_and_two_read_units(self, moto: DynamoDb) -> None:
         store, meter = a_store(moto), Meter(moto.tables)
         store.create(full.HEAD, settings())
-        meter.watch(moto.client)
+        meter.watch(moto.client.api)
         store.flags(full.ACCOUNT, full.STRATEGY)
         assert meter.total.calls == {"dynamodb.BatchGetItem": 1}
         assert meter.total.trips == {"dynamodb": 1}

@@ -79,7 +79,7 @@ class TestStrategies:
         """Return the items of a new strategy by sort key, as the store writes them."""
         head = replace(HEAD, deleted_at=None)
         on_dynamodb(moto).strategies.create(head, {"schedule": {}})
-        found = moto.client.scan(TableName=moto.tables.strategies)["Items"]
+        found = moto.admin.scan(TableName=moto.tables.strategies)["Items"]
         return {item["sk"]["S"].split("#")[0]: item for item in found}
 
     def test_a_new_version_is_published_with_its_name_and_without_its_settings(

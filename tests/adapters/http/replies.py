@@ -1,23 +1,20 @@
-"""AWS clients that receive prepared replies through botocore's own path."""
+"""AWS clients that receive prepared replies instead of those of a service."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
-from botocore.awsrequest import AWSResponse
 
-from shared.adapters.dynamodb.client import DynamoDbClient, connect
+from dev.aws import database
+from shared.adapters.aws.client import AwsClient
+from shared.adapters.aws.http import Reply as RawReply
+from shared.adapters.aws.http import Transport
+from shared.adapters.dynamodb.client import DynamoDbClient
+from tests.engines import PROMPT
 
 Reply = tuple[int, Mapping[str, Any]]
-
-
-class _Raw:
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    def stream(self) -> list[bytes]:
-        return [self._body]
 
 
 def refused(code: str, **members: object) -> Reply:
@@ -25,10 +22,9 @@ def refused(code: str, **members: object) -> Reply:
     return 400, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", **members}
 
 
-def throttling(request: Any) -> AWSResponse:
-    """Return the response to a request that DynamoDB throttles."""
-    status, body = refused("ThrottlingException")
-    return AWSResponse(request.url, status, {}, _Raw(json.dumps(body).encode()))
+def throttling() -> RawReply:
+    """Return the reply to a request that DynamoDB throttles."""
+    return raw(refused("ThrottlingException"))
 
 
 def canceled(*reasons: str) -> Reply:
@@ -36,23 +32,67 @@ def canceled(*reasons: str) -> Reply:
     return refused("TransactionCanceledException", CancellationReasons=[{"Code": code} for code in reasons])
 
 
+def raw(reply: Reply) -> RawReply:
+    """Return a reply as it arrives."""
+    status, body = reply
+    return RawReply(status=status, headers={}, body=json.dumps(body).encode())
+
+
+@dataclass
+class Prepared:
+    """A transport that answers, or raises, as ``reply`` says: it gets the operation and the request."""
+
+    reply: Callable[[str, dict[str, Any]], RawReply]
+    sent: list[dict[str, Any]] = field(default_factory=list)
+
+    def send(self, _method: str, _path: str, headers: Mapping[str, str], body: bytes) -> RawReply:
+        request = json.loads(body or b"{}")
+        self.sent.append(request)
+        return self.reply(headers.get("x-amz-target", "").rpartition(".")[2], request)
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class Instead:
+    """A transport that answers some requests itself: those for which ``reply`` returns a reply, or raises."""
+
+    transport: Transport
+    reply: Callable[[str, bytes], RawReply | None]
+
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> RawReply:
+        found = self.reply(headers.get("x-amz-target", "").rpartition(".")[2], body)
+        return self.transport.send(method, path, headers, body) if found is None else found
+
+    def close(self) -> None:
+        self.transport.close()
+
+
 def answering(session: boto3.Session, *replies: Reply) -> tuple[DynamoDbClient, list[dict[str, Any]]]:
     """Return a client that receives these replies in order, the last one repeatedly, and the list of its requests."""
-    client: Any = connect(session)
-    return client, answers(client, *replies)
+    client = database(session, timing=PROMPT)
+    return client, answers(client.api, *replies)
 
 
-def answers(client: Any, *replies: Reply) -> list[dict[str, Any]]:
+def answers(client: AwsClient, *replies: Reply) -> list[dict[str, Any]]:
     """Let a client receive these replies from now on, the last one repeatedly.
 
     Return the list of its requests.
     """
-    sent: list[dict[str, Any]] = []
+    left = list(replies)
 
-    def reply(request: Any, **_: object) -> AWSResponse:
-        status, body = replies[min(len(sent), len(replies) - 1)]
-        sent.append(json.loads(request.body or b"{}"))
-        return AWSResponse(request.url, status, {}, _Raw(json.dumps(body).encode()))
+    def reply(_operation: str, _request: dict[str, Any]) -> RawReply:
+        return raw(left.pop(0) if len(left) > 1 else left[0])
 
-    client.meta.events.register_first(f"before-send.{client.meta.service_model.service_name}", reply)
-    return sent
+    transport = client.transport = Prepared(reply)
+    return transport.sent
+
+
+def fails(client: AwsClient, error: Exception) -> list[dict[str, Any]]:
+    """Let a client fail from now on, and return the list of its requests."""
+
+    def reply(_operation: str, _request: dict[str, Any]) -> RawReply:
+        raise error
+
+    transport = client.transport = Prepared(reply)
+    return transport.sent

@@ -4,7 +4,7 @@ import base64
 import hmac
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -43,12 +43,12 @@ class Queue:
 
     bodies: list[str] = field(default_factory=list)
 
-    def send_message_batch(self, **request: Any) -> Any:
-        self.bodies += [entry["MessageBody"] for entry in request["Entries"]]
+    def send_message_batch(self, _url: str, entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        self.bodies += [entry["MessageBody"] for entry in entries]
         return {}
 
-    def change_message_visibility(self, **_: Any) -> Any:
-        raise AssertionError
+    def change_message_visibility(self, url: str, receipt: str, *, seconds: int) -> None:
+        raise AssertionError(url, receipt, seconds)
 
 
 def sent(
