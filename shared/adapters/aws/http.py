@@ -1,8 +1,10 @@
 """HTTP requests to one host over kept connections. Nothing is repeated here."""
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cache, cached_property
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import certifi
@@ -41,6 +43,12 @@ class Transport(Protocol):
         """Close the connections."""
 
 
+@cache
+def _tls(authorities: str) -> ssl.SSLContext:
+    """Return the settings of TLS that all connections share: reading the authorities takes some milliseconds."""
+    return ssl.create_default_context(cafile=authorities)
+
+
 class HttpTransport:
     """A ``Transport`` on a pool of ``urllib3``. It connects at the first request.
 
@@ -53,19 +61,13 @@ class HttpTransport:
         parts = urlsplit(url)
         if parts.scheme not in _SCHEMES or not parts.hostname:
             raise ValueError(f"not the URL of a service: {url}")
-        options: dict[str, object] = {
-            "maxsize": connections,
-            "block": False,
-            "timeout": urllib3.Timeout(connect=patience.connect, read=patience.read),
-            "retries": False,
-        }
-        if parts.scheme == "https":
-            options["ca_certs"] = environment.get("AWS_CA_BUNDLE") or certifi.where()
-        proxy = _proxy(parts.scheme, parts.hostname, environment)
-        made = urllib3.PoolManager(**options) if proxy is None else urllib3.ProxyManager(proxy, **options)  # type: ignore[arg-type]
         self.url = f"{parts.scheme}://{parts.netloc}"
-        self._pool = made.connection_from_url(self.url)
-        self._prefix = self.url if proxy is not None and parts.scheme == "http" else ""
+        self._patience, self._connections = patience, connections
+        is_secure = parts.scheme == "https"
+        self._authorities = (environment.get("AWS_CA_BUNDLE") or certifi.where()) if is_secure else None
+        self._proxy = _proxy(parts.scheme, parts.hostname, environment)
+        # A proxy is told the whole URL, unless it passes TLS through.
+        self._prefix = "" if self._proxy is None or is_secure else self.url
 
     def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
         try:
@@ -88,6 +90,20 @@ class HttpTransport:
 
     def close(self) -> None:
         self._pool.close()
+
+    @cached_property
+    def _pool(self) -> urllib3.HTTPConnectionPool:
+        options: dict[str, Any] = {
+            "maxsize": self._connections,
+            "timeout": urllib3.Timeout(connect=self._patience.connect, read=self._patience.read),
+            "retries": False,
+        }
+        if self._authorities is not None:
+            options["ssl_context"] = _tls(self._authorities)
+        manager = (
+            urllib3.ProxyManager(self._proxy, **options) if self._proxy else urllib3.PoolManager(**options)
+        )
+        return manager.connection_from_url(self.url)
 
 
 def _proxy(scheme: str, host: str, environment: Mapping[str, str]) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from cryptography import x509
@@ -213,6 +214,20 @@ class TestCertificates:
 
         assert sender.send("POST", "/", {"host": "h"}, b"{}").status == 200
         sender.close()
+
+    def test_they_are_read_once_for_all_connections(
+        self, secure: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reading = Mock(side_effect=ssl.create_default_context)
+        monkeypatch.setattr(ssl, "create_default_context", reading)
+        secure.replies += [OK]
+
+        for _ in range(2):
+            sender = transport(secure.port, {"AWS_CA_BUNDLE": str(certificate)}, "https")
+            assert sender.send("POST", "/", {"host": "h"}, b"{}").status == 200
+            sender.close()
+
+        assert (reading.call_count, secure.connections) == (1, 2)
 
 
 class TestProxies:
