@@ -120,7 +120,7 @@ class TestPauses:
 class TestComingRuns:
     """The answer to a command lists what runs before a cancellation, and what closes without a run."""
 
-    def test_everything_before_the_date_is_listed(self) -> None:
+    def test_the_answer_has_everything_before_the_date(self) -> None:
         of = monthly()
         of.applied(AddEvent(task="greet", by=ANN, date=at("2026-05-01")), NOON)
         of.applied(AddEvent(task="part", by=ANN, date=at("2026-02-10")), NOON)
