@@ -266,11 +266,14 @@ def outlook(
     now: datetime,
     rule_for: RuleFor,
     missed: tuple[datetime, ...] = (),
+    in_parts: bool = False,
 ) -> Outlook:
     """Return how the plan continues from ``coming`` under the rules for missed dates.
 
     A date equal to ``now`` is not missed. Under ``last``, the latest of consecutive dates under that rule runs.
-    ``missed`` are missed dates before ``coming`` that do not run either. Raises: CycleError, TooManyMissedError.
+    ``missed`` are missed dates before ``coming`` that do not run either. With ``in_parts``, a thousand missed dates are
+    enough for now: the plan continues with the next one, which ``catch_up`` replaces before it runs if it was missed,
+    too. Raises: CycleError, TooManyMissedError.
     """
     cycles = coming_cycles(strategy, instance, coming, now=now)
     dated, passed, latest, last_missed, count = next(cycles, None), list[CycleDate](), None, -1, len(missed)
@@ -283,6 +286,8 @@ def outlook(
             latest = None if rule is OnResume.SKIP else last_missed
         passed.append(dated)
         if count > MAX_MISSED_DATES:
+            if in_parts:
+                return Outlook(coming=dated, skipped=_range(passed[:-1], missed, rule_for))
             raise TooManyMissedError(f"more than {MAX_MISSED_DATES} planned dates were missed")
         if _none_runs(passed, since=last_missed + 1):
             raise TooManyMissedError(f"more than {MAX_MISSED_DATES} planned dates do not run")

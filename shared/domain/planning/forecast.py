@@ -23,7 +23,7 @@ from shared.domain.planning.offset_dates import MAIN_OVERDUE
 from shared.domain.planning.plan import (
     MAIN_CLOSED,
     Replanned,
-    catch_up,
+    catch_up_wholly,
     cycle_failed,
     overdue_leading_ups,
     plan_next,
@@ -176,7 +176,7 @@ def _caught_up(strategy: Strategy, instance: Instance, *, now: datetime) -> Repl
     if instance.status.is_final:
         return None
     try:
-        return catch_up(strategy, instance, now=now)
+        return catch_up_wholly(strategy, instance, now=now)
     except CycleError:
         return None
 
@@ -239,7 +239,7 @@ def coming_runs(strategy: Strategy, instance: Instance, *, now: datetime) -> Com
     planned = Replanned(change=Change(instance=instance))
     if not instance.status.is_final:
         try:
-            planned = catch_up(strategy, instance, now=now)
+            planned = catch_up_wholly(strategy, instance, now=now)
         except CycleError as error:
             planned = Replanned(change=cycle_failed(strategy, instance, error, now=now))
     change = planned.change

@@ -13,7 +13,7 @@ from shared.domain.calendar.dates import Moment, moment_at, shifted
 from shared.domain.instance.attributes import adjusted
 from shared.domain.instance.event import Event, EventKind, EventStatus, Move
 from shared.domain.instance.journal import ClosedBy
-from shared.domain.instance.model import CancelReason, Instance
+from shared.domain.instance.model import CancelReason, Instance, InstanceStatus
 from shared.domain.instance.skipped import Skipped
 from shared.domain.instance.verdict import ENGINE, Actor, Change
 from shared.domain.instance.zone import zone_of
@@ -112,7 +112,7 @@ def continue_plan(strategy: Strategy, instance: Instance, *, now: datetime) -> R
         instance = counted_in_zone(strategy, instance, now=now)
         coming = date(strategy, instance, now=now)
         by, rule_for = _missed_by(instance, now), missed_rules(strategy, instance)
-        ahead = outlook(strategy, instance, coming, now=by, rule_for=rule_for)
+        ahead = outlook(strategy, instance, coming, now=by, rule_for=rule_for, in_parts=True)
     except CycleError as error:
         return Replanned(change=cycle_failed(strategy, instance, error, now=now))
     return continue_from(strategy, instance, ahead, now=now)
@@ -168,7 +168,16 @@ def catch_up(
     coming, later = _later(strategy, instance, now=now, needed=must_go)
     if not must_go and not _is_replaced(rule, later, rule_for, now=missed_by):
         return unchanged
-    ahead = outlook(strategy, instance, coming, now=missed_by, rule_for=rule_for, missed=(main.date,))
+    # An operator is told if a resume would skip too many dates. The engine skips them part by part.
+    ahead = outlook(
+        strategy,
+        instance,
+        coming,
+        now=missed_by,
+        rule_for=rule_for,
+        missed=(main.date,),
+        in_parts=paused is None and instance.status is InstanceStatus.ACTIVE,
+    )
     last = ahead.skipped
     skipped = Skipped(
         task=main.task,
@@ -181,6 +190,19 @@ def catch_up(
         why=missed_under(rule_for, [main.date]) if last is None else last.why,
     )
     return _replace_main(strategy, instance, main, skipped, ahead.coming, now=now, by=by)
+
+
+def catch_up_wholly(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
+    """Apply ``catch_up`` until it changes nothing, as the claims of a runner do. Raises: CycleError."""
+    planned = catch_up(strategy, instance, now=now)
+    while planned.skipped is not None:
+        more = catch_up(strategy, planned.change.instance, now=now)
+        if more.skipped is None:
+            break
+        first = planned.skipped
+        whole = replace(more.skipped, first_cycle=first.first_cycle, first_at=first.first_at)
+        planned = Replanned(change=planned.change.then(more.change), skipped=whole)
+    return planned
 
 
 def _missed_by(instance: Instance, now: datetime) -> datetime:

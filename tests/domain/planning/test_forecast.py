@@ -237,8 +237,17 @@ class TestForecast:
         of.decide(Block(before=before, fence=1, blocked_by=BlockedBy.QUEUE), at("2026-02-10"))
         assert self.foreseen(of, now="2026-02-15", cycles=1) == [(2, ["2026-03-10T00:00"])]
 
-    def test_a_plan_with_too_many_missed_dates_has_no_forecast(self) -> None:
+    def test_a_plan_with_thousands_of_missed_dates_continues(self) -> None:
         of = life(strategy(calendar(DAILY), onMissed="last"))
+        assert self.foreseen(of, now="2030-01-01T12:00", cycles=2) == [
+            (1432, ["2030-01-01T00:00"]),
+            (1433, ["2030-01-02T00:00"]),
+        ]
+
+    def test_a_paused_plan_with_thousands_of_missed_dates_has_no_forecast(self) -> None:
+        """A resume is refused then, unless it says what to do with them."""
+        of = life(strategy(calendar(DAILY)))
+        of.decide(Pause(by=ANN), at("2026-01-30"))
         assert self.foreseen(of, now="2030-01-01") == []
 
     def test_a_final_instance_has_no_forecast(self) -> None:
