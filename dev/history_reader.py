@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 import boto3
-from botocore.config import Config
 
+from dev.aws import database
 from dev.client import Api
 from dev.template import REGION
 from shared.adapters.dynamodb.instances import DynamoDbInstances
@@ -39,17 +39,10 @@ class HistoryReader:
     @classmethod
     def of(cls, stack: Api) -> "HistoryReader":
         """Return a reader of the local stack."""
-        database = stack.call("GET", "/_local/database")
-        client = boto3.client(
-            "dynamodb",
-            endpoint_url=database["endpoint"],
-            region_name=REGION,
-            aws_access_key_id="local",
-            aws_secret_access_key="local",  # noqa: S106 - the emulator takes any
-            # A developer's NO_PROXY names 127.0.0.1, not the emulator's address.
-            config=Config(proxies={}),
-        )
-        return cls(DynamoDbInstances(client=client, tables=Tables(**database["tables"])))
+        found = stack.call("GET", "/_local/database")
+        session = boto3.Session("local", "local", region_name=REGION)  # the emulator takes any
+        client = database(session, url=found["endpoint"])
+        return cls(DynamoDbInstances(client=client, tables=Tables(**found["tables"])))
 
     def instance(self, sid: str) -> Instance:
         """Return an instance. Raises: LookupError: there is none."""

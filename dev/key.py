@@ -21,7 +21,9 @@ from botocore.exceptions import ClientError
 
 from dev.local_functions import read
 from shared import bootstrap
+from shared.adapters.aws.errors import AwsError
 from shared.application.keys import create_key
+from shared.application.ports import UnavailableError
 from shared.domain.access import Role
 from shared.domain.ids import AccountId
 from shared.domain.instance.verdict import Actor
@@ -57,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             description=options.description,
             local=options.local,
         )
-    except ClientError as error:
+    except (ClientError, AwsError, UnavailableError) as error:
         # Most often a right that is missing. The message names the action.
         sys.stderr.write(f"{error}\n")
         return 1

@@ -12,7 +12,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,14 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
+from dev.aws import database
 from dev.template import Template
+from shared.adapters.aws.errors import AwsError
 from shared.adapters.dynamodb.access import DynamoDbAccess
+from shared.adapters.dynamodb.client import DynamoDbClient
 from shared.adapters.dynamodb.tables import Tables
 from shared.application.flags import ACTIVE, PAUSED
+from shared.application.ports import UnavailableError
 from shared.domain.ids import AccountId
 from shared.domain.instance.verdict import Actor, audit_entry
 
@@ -51,12 +55,16 @@ class Restored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restore:
-    """A restore of the tables of ``stage`` whose names end in ``source``, to tables whose names end in ``suffix``."""
+    """A restore of the tables of ``stage`` whose names end in ``source``, to tables whose names end in ``suffix``.
+
+    ``client`` is boto3's, and ``stores`` the one of our own stores.
+    """
 
     client: Any
     stage: str
     suffix: str
     source: str = ""
+    stores: DynamoDbClient = field(default_factory=lambda: database(boto3.Session()))
     sleep: Callable[[float], None] = time.sleep
     report: Callable[[str], None] = lambda _: None
 
@@ -188,7 +196,7 @@ class Restore:
     def _pause_queues(self) -> list[AccountId]:
         """Pause the queue of every account in the restored tables. Return the accounts whose queue was active."""
         tables = Tables(**{name: self._target(name) for name in NAMES})
-        access = DynamoDbAccess(client=self.client, tables=tables)
+        access = DynamoDbAccess(client=self.stores, tables=tables)
         by = Actor(name="make restore", reason=f"restored as {self.suffix}")
         paused = []
         for account in sorted(self._accounts()):
@@ -286,7 +294,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pause = not options.keep_queues
     try:
         made = restore.prepare(pause=pause) if options.prepare else restore.run(options.at, pause=pause)
-    except (RestoreError, ClientError) as error:
+    except (RestoreError, ClientError, AwsError, UnavailableError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     parameters = " ".join(f"{name}={value}" for name, value in made.parameters.items())

@@ -19,7 +19,10 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
+import boto3
+
 from dev.activity import Activity
+from dev.aws import database
 from dev.clock import ClockFile
 from dev.clock_advance import ClockAdvance
 from dev.emulator import Emulator, EmulatorError
@@ -30,7 +33,7 @@ from dev.local_bus import BUCKET_PATH, BUS_PATH, LocalBus
 from dev.local_functions import LocalFunctions, write
 from dev.schedules import Schedules
 from dev.stale import stale_wakeups
-from dev.template import Function, Template
+from dev.template import REGION, Function, Template
 from dev.webhook_queue import WebhookQueue
 from dev.workers import ROOT, Invocation, Pool
 from shared.adapters.dynamodb.access import DynamoDbAccess
@@ -223,7 +226,9 @@ class Stack:
         """Store an administrator's key of the account ``dev``."""
         key_id, _, secret = key.partition(".")
         environment = self.functions["CoreApi"].environment
-        access = DynamoDbAccess(client=self.database, tables=Tables(**self.tables()))
+        session = boto3.Session("local", "local", region_name=REGION)  # the emulator takes any
+        client = database(session, url=self.emulator.endpoint)
+        access = DynamoDbAccess(client=client, tables=Tables(**self.tables()))
         access.put_key(
             AccessKey(
                 key_id=key_id,

@@ -72,6 +72,16 @@ class TestMakingAKey:
         audit = boto3.client("dynamodb").scan(TableName=f"{deployed.schedule_group()}-audit")["Items"]
         assert [json.loads(item["doc"]["S"])["command"] for item in audit] == ["create-key"]
 
+    def test_a_refusal_of_aws_is_one_line(
+        self, deployed: Template, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        boto3.client("dynamodb").delete_table(TableName=f"{deployed.schedule_group()}-access")
+
+        assert main(["--account", "acme", "--role", "viewer", "--stage", "test"]) == 1
+
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "ResourceNotFoundException" in line
+
     def test_an_unknown_role_is_refused(self, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit):
             main(["--account", "acme", "--role", "owner"])
