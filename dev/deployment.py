@@ -44,7 +44,8 @@ class Deployment:
     """The created stack, with an administrator's key of the account ``dev``.
 
     ``parameters`` are chosen besides those that every deployment here needs. ``functions`` are logical ids. ``tables``
-    are the tables in use. ``withheld`` are the functions and the permissions that were ever taken from them.
+    are the tables in use, ``stores`` the client of our own stores. ``withheld`` are the functions and the permissions
+    that were ever taken from them.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Deployment:
         }
         self.api = Api(url=self._url(self._add_routes()))
         self._connect()
-        access = DynamoDbAccess(client=self._client, tables=self.tables)
+        access = DynamoDbAccess(client=self.stores, tables=self.tables)
         pepper = self._configuration("CoreApi")["Environment"]["Variables"]["PEPPER"]
         secret = engine.client("secretsmanager").get_secret_value(SecretId=pepper)
         _admit(KEY, access, hasher_of(secret["SecretString"]))
@@ -167,10 +168,10 @@ class Deployment:
     def _connect(self) -> None:
         """Read the functions' environment, and use the tables that it names."""
         self._environment = self._configuration(self.functions[0])["Environment"]["Variables"]
-        self._client = database(self._engine.session(), url=self._engine.endpoint)
+        self.stores = database(self._engine.session(), url=self._engine.endpoint)
         names = [field.name for field in fields(Tables)]
         self.tables = Tables(**{name: self._environment[f"{name.upper()}_TABLE"] for name in names})
-        self.history = HistoryReader(DynamoDbInstances(client=self._client, tables=self.tables))
+        self.history = HistoryReader(DynamoDbInstances(client=self.stores, tables=self.tables))
 
     def _given(self) -> list[dict[str, str]]:
         return [{"ParameterKey": name, "ParameterValue": value} for name, value in self._parameters.items()]

@@ -12,7 +12,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -61,10 +61,10 @@ class Restore:
     """
 
     client: Any
+    stores: DynamoDbClient
     stage: str
     suffix: str
     source: str = ""
-    stores: DynamoDbClient = field(default_factory=lambda: database(boto3.Session()))
     sleep: Callable[[float], None] = time.sleep
     report: Callable[[str], None] = lambda _: None
 
@@ -286,6 +286,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--prepare takes the tables as they are: it has no --at")
     restore = Restore(
         client=boto3.client("dynamodb"),
+        stores=database(boto3.Session()),
         stage=options.stage,
         suffix=options.suffix,
         source=options.source,

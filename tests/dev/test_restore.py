@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.dynamodb.models import dynamodb_backends
 
+from dev.aws import database
 from dev.restore import NAMES, Restore, RestoreError, main
 from dev.template import Template
 from shared.adapters.dynamodb.access import DynamoDbAccess
@@ -64,7 +65,12 @@ def restored_to(table: str, moment: datetime) -> None:
 
 @pytest.fixture
 def restore(client: Any) -> Restore:
-    return Restore(client=client, stage="test", suffix="-restored-1", sleep=lambda _: None)
+    return a_restore(client, "test")
+
+
+def a_restore(client: Any, stage: str) -> Restore:
+    stores = database(boto3.Session())
+    return Restore(client=client, stores=stores, stage=stage, suffix="-restored-1", sleep=lambda _: None)
 
 
 def a_key(account: str) -> AccessKey:
@@ -117,7 +123,7 @@ class TestRestoring:
 
     def test_a_deployment_that_does_not_exist_is_named(self, client: Any) -> None:
         with pytest.raises(RestoreError, match="ritornello-prod-strategies: TableNotFoundException"):
-            Restore(client=client, stage="prod", suffix="-restored-1").run()
+            a_restore(client, "prod").run()
 
 
 class TestRepeating:

@@ -530,7 +530,9 @@ def restored_tables(deployment: Deployment) -> Restored:
         client.update_continuous_backups(
             TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
         )
-    restore = Restore(client=client, stage="e2e", suffix="-restored-1", sleep=waiting)
+    restore = Restore(
+        client=client, stores=deployment.stores, stage="e2e", suffix="-restored-1", sleep=waiting
+    )
     while True:
         try:
             return restore.run()
