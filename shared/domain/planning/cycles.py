@@ -277,17 +277,20 @@ def outlook(
     """
     cycles = coming_cycles(strategy, instance, coming, now=now)
     dated, passed, latest, last_missed, count = next(cycles, None), list[CycleDate](), None, -1, len(missed)
+    missed_before_last = -1
     while dated is not None:
         if dated.left_out is None:
             rule = None if dated.due >= now else rule_for(dated.due).value
             if rule in (None, OnResume.ALL) or (rule is OnResume.SKIP and latest is not None):
                 break
-            count, last_missed = count + 1, len(passed)
+            count, missed_before_last, last_missed = count + 1, last_missed, len(passed)
             latest = None if rule is OnResume.SKIP else last_missed
         passed.append(dated)
-        if count > MAX_MISSED_DATES:
-            if in_parts:
-                return Outlook(coming=dated, skipped=_range(passed[:-1], missed, rule_for))
+        if in_parts and count > MAX_MISSED_DATES + 1:
+            # A later date has passed, too, so that this one is replaced, also under ``skip``.
+            coming, before = passed[missed_before_last], passed[:missed_before_last]
+            return Outlook(coming=coming, skipped=_range(before, missed, rule_for))
+        if count > MAX_MISSED_DATES and not in_parts:
             raise TooManyMissedError(f"more than {MAX_MISSED_DATES} planned dates were missed")
         if _none_runs(passed, since=last_missed + 1):
             raise TooManyMissedError(f"more than {MAX_MISSED_DATES} planned dates do not run")

@@ -740,10 +740,17 @@ class TestMoreThanAThousandMissedDates:
         assert ranges(of) == skipped
         assert (of.running.date, of.instance.plan.cycle) == (at(now).replace(second=0), skipped[-1][1] + 1)
 
-    def test_the_next_one_is_planned_under_skip(self) -> None:
-        of = self.caught_up(begun(strategy(calendar(MINUTELY), onMissed="skip")), "2026-01-08T00:00:30")
-        assert ranges(of)[-1] == (4001, 4321)
-        assert of.open == [("bill", "2026-01-08T00:01")]
+    @pytest.mark.parametrize("missed", [999, 1000, 1001, 1002, 1003, 2000, 2001, 2002, 2003, 4321])
+    def test_no_missed_date_runs_under_skip(self, missed: int) -> None:
+        now = at("2026-01-05") + timedelta(minutes=missed - 1, seconds=30)
+        of = begun(strategy(calendar(MINUTELY), onMissed="skip"))
+        while of.main.due_at <= now:
+            of.claim(of.main, now)
+            assert of.instance.executing is None
+        assert [cycle for first, last in filter(None, ranges(of)) for cycle in range(first, last + 1)] == [
+            *range(1, missed + 1)
+        ]
+        assert of.main.date == now + timedelta(seconds=30)
 
     @pytest.mark.parametrize("on_missed", ["last", "skip"])
     def test_the_preview_says_what_the_engine_does(self, on_missed: str) -> None:
