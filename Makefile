@@ -158,12 +158,13 @@ $(LIBRARIES).ready: requirements/runtime.txt Makefile $(SAM_READY)
 	find $(LIBRARIES)/holidays/locale -mindepth 1 -maxdepth 1 -type d ! -name en_US -exec rm -rf {} +
 	: > $(LIBRARIES)/holidays/countries/__init__.py
 	find $(LIBRARIES)/botocore/data -mindepth 1 -maxdepth 1 -type d $(AWS_SERVICES:%=! -name %) -exec rm -rf {} +
+	@$(call compile,$(LIBRARIES),/opt/python)
 	touch $@
 
-# The layer with the libraries. Lambda unpacks it into /opt and finds /opt/python.
+# The layer with the libraries. Lambda unpacks it into /opt and finds /opt/python. Several builds may copy at once, so
+# none of them writes to the libraries.
 build-Libraries: $(LIBRARIES).ready
 	@test -n "$(ARTIFACTS_DIR)" || { echo "ARTIFACTS_DIR= must say where to" >&2; exit 1; }
-	@$(call compile,$(LIBRARIES),/opt/python)
 	@mkdir -p "$(ARTIFACTS_DIR)/python"
 	@cp -R $(LIBRARIES)/. "$(ARTIFACTS_DIR)/python"
 

@@ -7,7 +7,7 @@ from shared.domain.instance.due import next_event
 from shared.domain.instance.event import Event, EventKind, EventStatus
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.lifecycle.commands import Resume
-from shared.domain.planning.forecast import ComingRuns, coming_runs
+from shared.domain.planning.forecast import ComingRuns, Forecast, coming_runs
 from tests.lifecycle_factories import ANN, Life, at, succeeded
 
 MAX_RUNS = 3000
@@ -26,9 +26,20 @@ def rows(coming: ComingRuns) -> list[str]:
     ]
 
 
-def ranges(coming: ComingRuns) -> list[tuple[int, int]]:
+def ranges(coming: ComingRuns | Forecast) -> list[tuple[int, int]]:
     """Return the cycles that will not run."""
     return [(skipped.first_cycle, skipped.last_cycle) for skipped in coming.skipped]
+
+
+def joined(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return ranges of cycles, of which those that follow one another are one."""
+    found: list[tuple[int, int]] = []
+    for first, last in pairs:
+        if found and found[-1][1] == first - 1:
+            found[-1] = (found[-1][0], last)
+        else:
+            found.append((first, last))
+    return found
 
 
 def starts_alone(instance: Instance) -> bool:
@@ -54,8 +65,10 @@ def assert_foreseen(life: Life, now: datetime) -> ComingRuns:
     ]
     assert rows_before(until, ran) == rows_before(until, starting)
     closed = [record for record in life.records[earlier:] if record.event.status is EventStatus.CANCELED]
-    skipped = [record.skipped_cycles for record in closed if record.skipped_cycles is not None]
-    assert [pair for pair in skipped if pair in ranges(coming)] == ranges(coming)
+    # The engine skips many dates part by part, and what it skips after the last cycle shown is not foreseen.
+    skipped = joined([record.skipped_cycles for record in closed if record.skipped_cycles is not None])
+    foreseen = joined(ranges(coming))
+    assert [pair for pair in skipped if pair in foreseen] == foreseen
     dropped = {record.event.seq for record in coming.dropped}
     assert dropped <= {record.event.seq for record in closed}
     return coming

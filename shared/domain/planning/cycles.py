@@ -91,10 +91,14 @@ class CycleDate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """How a plan continues. ``coming`` is None if it has ended. ``skipped`` are the cycles before it."""
+    """How a plan continues. ``coming`` is None if it has ended. ``skipped`` are the cycles before it.
+
+    ``is_part`` means that so many dates were missed that ``coming`` will be replaced, too.
+    """
 
     coming: CycleDate | None
     skipped: Skipped | None = None
+    is_part: bool = False
 
 
 def first_cycle(strategy: Strategy, instance: Instance, *, now: datetime) -> CycleDate | None:
@@ -289,7 +293,7 @@ def outlook(
         if in_parts and count > MAX_MISSED_DATES + 1:
             # A later date has passed, too, so that this one is replaced, also under ``skip``.
             coming, before = passed[missed_before_last], passed[:missed_before_last]
-            return Outlook(coming=coming, skipped=_range(before, missed, rule_for))
+            return Outlook(coming=coming, skipped=_range(before, missed, rule_for), is_part=True)
         if count > MAX_MISSED_DATES and not in_parts:
             raise TooManyMissedError(f"more than {MAX_MISSED_DATES} planned dates were missed")
         if _none_runs(passed, since=last_missed + 1):

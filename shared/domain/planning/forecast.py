@@ -26,7 +26,7 @@ from shared.domain.planning.plan import (
     catch_up_wholly,
     cycle_failed,
     overdue_leading_ups,
-    plan_next,
+    plan_next_wholly,
     unbegun_leading_ups,
 )
 from shared.domain.planning.start import NewInstance, blank_instance, first_planned, start_problems
@@ -67,7 +67,7 @@ class Forecast:
     """The coming cycles of an instance.
 
     ``skipped`` are the cycles before and between them that will not run. ``truncated`` says that there are fewer cycles
-    than could be, because the expressions took too much time together.
+    than could be, because the expressions took too much time together, or too many dates were missed.
 
     ``cancellation`` is set if no cycle follows because the instance is canceled then. ``reminders`` are the leading-up
     events that still run before it, although their cycle does not, and ``on_cancel`` the events that follow it.
@@ -214,7 +214,7 @@ class ComingRuns:
     ``runs`` are its unfinished events, each missed date that still runs, the next cycle, and the one after that; if a
     cancellation is scheduled, everything before it, and the on-cancel events after it. An event that waits for an
     operator is among them, with its status. ``dropped`` are unfinished events that close without a run. ``truncated``
-    means that there are too many cycles, or that the expressions took too much time for all of them.
+    means that there are too many cycles or missed dates, or that the expressions took too much time for all of them.
     """
 
     runs: tuple[ComingRun, ...] = ()
@@ -259,6 +259,9 @@ def coming_runs(strategy: Strategy, instance: Instance, *, now: datetime) -> Com
     dropped = (*change.records, *lost, *_dropped(after, barred, now=now))
     after = after.without(frozenset(event.seq for event in barred))
     unfinished = [event for event in after.events if not after.status.is_final or after.lets_run(event)]
+    if planned.is_part:
+        # The cycle with which a part ends does not run.
+        unfinished = [event for event in unfinished if instance.event(event.seq) is not None]
     later = [cycle for cycle in foreseen.cycles if cycle.main not in unfinished]
     on_cancel: tuple[Event, ...] = ()
     if scheduled is not None and _is_open_then(end, unfinished, barred):
@@ -402,7 +405,9 @@ def _foreseen(
     reminders: tuple[Event, ...] = ()
     at, instance, skipped = now, planned.change.instance, [(planned.by_operator, planned.skipped)]
     # Without time, callbacks fail, and the dates that their failure leads to are not those of the plan.
-    while not spent.is_exhausted and (main := instance.main_event) is not None and len(foreseen) < cycles:
+    while not spent.is_exhausted and not planned.is_part and (main := instance.main_event) is not None:
+        if len(foreseen) == cycles:
+            break
         if until is not None and len(foreseen) >= beyond and foreseen[-beyond].main.first_due_at > until:
             break
         leading = tuple(event for event in instance.events if event.kind is EventKind.LEADING_UP)
@@ -413,12 +418,12 @@ def _foreseen(
         foreseen.append(ForeseenCycle(cycle=instance.plan.cycle, main=main, leading_up=leading))
         # A step that waits ends its run later than on its date.
         at = max(at, main.date, main.due_at if main.status is EventStatus.PENDING else at)
-        planned = plan_next(strategy, replace(instance, events=()), now=at)
+        planned = plan_next_wholly(strategy, replace(instance, events=()), now=at)
         instance = planned.change.instance
         skipped.append((planned.by_operator, planned.skipped))
-    truncated = spent.is_exhausted and len(foreseen) < cycles
+    truncated = (spent.is_exhausted or planned.is_part) and len(foreseen) < cycles
     # What is skipped after the last cycle shown belongs to the next ones, unless none is shown before a cancellation.
-    if instance.main_event is not None and (foreseen or cancellation is None):
+    if instance.main_event is not None and not planned.is_part and (foreseen or cancellation is None):
         skipped.pop()
     not_run = tuple(one for pair in skipped for one in pair if one is not None)
     found = Forecast(

@@ -36,20 +36,25 @@ from shared.domain.planning.offset_dates import LeadingUpDate, is_overdue, leadi
 from shared.domain.planning.skipping import next_to_skip
 from shared.domain.strategy.model import Calendar, LeadingUpTask, OnResume, Strategy
 
+MAX_PARTS = 50
+"""The most parts that are looked ahead: fifty thousand missed dates, of a plan by the minute those of a month."""
+
 MAIN_CLOSED = "its main event has closed"
 """Why a leading-up event that has not begun does not run any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replanned:
-    """A continued plan, and the dates that were skipped. ``by_operator`` are cycles before those.
+    """A continued plan, and the dates that were skipped.
 
-    An operator had skipped them.
+    ``by_operator`` are cycles before those, which an operator had skipped. ``is_part`` means that so many dates were
+    missed that the open main event will be replaced, too, before it runs.
     """
 
     change: Change
     skipped: Skipped | None = None
     by_operator: Skipped | None = None
+    is_part: bool = False
 
 
 def open_cycle(strategy: Strategy, instance: Instance, dated: CycleDate, *, now: datetime) -> Change:
@@ -137,7 +142,7 @@ def continue_from(strategy: Strategy, instance: Instance, ahead: Outlook, *, now
     if ahead.skipped is not None:
         change = _record_skipped(instance, ahead.skipped, now=now)
     opened = _opened(strategy, change.instance, ahead.coming, now=now)
-    return Replanned(change=change.then(opened), skipped=ahead.skipped)
+    return Replanned(change=change.then(opened), skipped=ahead.skipped, is_part=ahead.is_part)
 
 
 def catch_up(
@@ -189,19 +194,38 @@ def catch_up(
         cause=ClosedBy.LATE_PLAN,
         why=missed_under(rule_for, [main.date]) if last is None else last.why,
     )
-    return _replace_main(strategy, instance, main, skipped, ahead.coming, now=now, by=by)
+    replanned = _replace_main(strategy, instance, main, skipped, ahead.coming, now=now, by=by)
+    return replace(replanned, is_part=ahead.is_part)
 
 
 def catch_up_wholly(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
-    """Apply ``catch_up`` until it changes nothing, as the claims of a runner do. Raises: CycleError."""
-    planned = catch_up(strategy, instance, now=now)
-    while planned.skipped is not None:
-        more = catch_up(strategy, planned.change.instance, now=now)
-        if more.skipped is None:
+    """Apply ``catch_up`` to every part of the missed dates, as the claims of a runner do, but at most ``MAX_PARTS``.
+
+    Raises: CycleError.
+    """
+    return _with_other_parts(strategy, catch_up(strategy, instance, now=now), now=now)
+
+
+def plan_next_wholly(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned:
+    """Apply ``plan_next``, and ``catch_up`` to the other parts of the missed dates, but at most ``MAX_PARTS``."""
+    planned = plan_next(strategy, instance, now=now)
+    try:
+        return _with_other_parts(strategy, planned, now=now)
+    except CycleError as error:
+        failed = cycle_failed(strategy, planned.change.instance, error, now=now)
+        return replace(planned, change=planned.change.then(failed), is_part=False)
+
+
+def _with_other_parts(strategy: Strategy, planned: Replanned, *, now: datetime) -> Replanned:
+    """Return the plan after the other parts of the missed dates, which are one range together. Raises: CycleError."""
+    for _ in range(MAX_PARTS - 1):
+        if not planned.is_part or planned.skipped is None:
             break
-        first = planned.skipped
-        whole = replace(more.skipped, first_cycle=first.first_cycle, first_at=first.first_at)
-        planned = Replanned(change=planned.change.then(more.change), skipped=whole)
+        first, more = planned.skipped, catch_up(strategy, planned.change.instance, now=now)
+        whole = replace(more.skipped or first, first_cycle=first.first_cycle, first_at=first.first_at)
+        planned = replace(
+            planned, change=planned.change.then(more.change), skipped=whole, is_part=more.is_part
+        )
     return planned
 
 

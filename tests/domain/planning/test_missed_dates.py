@@ -14,7 +14,7 @@ from shared.domain.instance.run import Ending
 from shared.domain.instance.skipped import Skipped
 from shared.domain.instance.verdict import Applied, Refused
 from shared.domain.lifecycle.commands import Block, Execute, Pause, Resume, Unblock
-from shared.domain.planning.forecast import coming_runs, forecast, overdue
+from shared.domain.planning.forecast import overdue
 from shared.domain.strategy.flag import FlagPause
 from shared.domain.strategy.model import Json, OnResume, Strategy
 from tests.lifecycle_factories import (
@@ -713,66 +713,6 @@ class TestAThousandDates:
     def test_a_thousand_missed_dates_are_allowed_at_creation(self) -> None:
         of = life(strategy(calendar(MINUTELY)), new("2026-01-05"), now="2026-01-05T16:40")
         assert of.open == [("bill", "2026-01-05T16:39")]
-
-
-class TestMoreThanAThousandMissedDates:
-    """The engine was down, or a run took days: the dates are skipped by the thousand, and nothing is canceled."""
-
-    @staticmethod
-    def caught_up(of: Life, now: str) -> Life:
-        """Claim the main event until one begins or none is due, as a runner does."""
-        while of.instance.executing is None and of.main.due_at <= at(now):
-            of.claim(of.main, at(now))
-        return of
-
-    @pytest.mark.parametrize(
-        ("now", "skipped"),
-        [
-            ("2026-01-05T16:39:30", [(1, 999)]),
-            ("2026-01-05T16:40:30", [(1, 1000)]),
-            ("2026-01-05T16:41:30", [(1, 1000), (1001, 1001)]),
-            ("2026-01-06T09:21:30", [(1, 1000), (1001, 2000), (2001, 2001)]),
-            ("2026-01-08T00:00:30", [(1, 1000), (1001, 2000), (2001, 3000), (3001, 4000), (4001, 4320)]),
-        ],
-    )
-    def test_the_latest_runs_under_last(self, now: str, skipped: list[tuple[int, int]]) -> None:
-        of = self.caught_up(begun(strategy(calendar(MINUTELY), onMissed="last")), now)
-        assert ranges(of) == skipped
-        assert (of.running.date, of.instance.plan.cycle) == (at(now).replace(second=0), skipped[-1][1] + 1)
-
-    @pytest.mark.parametrize("missed", [999, 1000, 1001, 1002, 1003, 2000, 2001, 2002, 2003, 4321])
-    def test_no_missed_date_runs_under_skip(self, missed: int) -> None:
-        now = at("2026-01-05") + timedelta(minutes=missed - 1, seconds=30)
-        of = begun(strategy(calendar(MINUTELY), onMissed="skip"))
-        while of.main.due_at <= now:
-            of.claim(of.main, now)
-            assert of.instance.executing is None
-        assert [cycle for first, last in filter(None, ranges(of)) for cycle in range(first, last + 1)] == [
-            *range(1, missed + 1)
-        ]
-        assert of.main.date == now + timedelta(seconds=30)
-
-    @pytest.mark.parametrize("on_missed", ["last", "skip"])
-    def test_the_preview_says_what_the_engine_does(self, on_missed: str) -> None:
-        of = begun(strategy(calendar(MINUTELY), onMissed=on_missed))
-        now = "2026-01-08T00:00:30"
-        coming = coming_runs(of.strategy, of.instance, now=at(now))
-        foreseen = forecast(of.strategy, of.instance, cycles=1, now=at(now))
-        self.caught_up(of, now)
-        first = coming.runs[0].event
-        assert (first.date, first.created_cycle) == (of.main.date, of.main.created_cycle)
-        assert foreseen.cycles[0].main.date == of.main.date
-        (skipped,) = coming.skipped
-        assert (skipped.first_cycle, skipped.last_cycle) == (1, of.main.created_cycle - 1)
-
-    def test_under_all_each_runs(self) -> None:
-        of = self.caught_up(begun(strategy(calendar(MINUTELY))), "2026-01-08T00:00:30")
-        assert (ranges(of), of.running.date) == ([], at("2026-01-05"))
-
-    def test_an_operator_is_told_at_a_resume(self) -> None:
-        of = begun(strategy(calendar(MINUTELY)))
-        of.decide(Pause(by=ANN), at("2026-01-02"))
-        assert isinstance(of.decide(Resume(by=ANN), at("2026-01-08")), Refused)
 
 
 class TestEndDate:
