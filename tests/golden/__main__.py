@@ -9,10 +9,12 @@ from shared.expressions import use_evaluator
 from tests.golden.catalogue import WRITTEN
 from tests.golden.documents import DOCUMENTS
 from tests.golden.files import add, names_in, tables, text_of, written
+from tests.moto_bridge import bridge
 
 
 def main() -> None:
     use_evaluator(InProcessEvaluator())
+    bridge()
     known = names_in(SCHEMA)
     with tables() as dynamodb:
         for golden in WRITTEN:
