@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared.domain.instance.model import CancelReason
 from shared.domain.instance.verdict import Refused
 from shared.domain.lifecycle.commands import Execute, Pause, Resume
 from shared.domain.planning.forecast import coming_runs, forecast
@@ -117,11 +118,21 @@ class TestMoreThanAThousandMissedDates:
         assert ranges(coming) == ranges(foreseen) == [skipped]
         assert coming.truncated is foreseen.truncated is (len(runs) == 1)
 
+    def test_a_plan_without_a_calendar_for_a_later_part_is_canceled(self) -> None:
+        """No calendar dates cycle 1500, which two thousand missed dates reach."""
+        every = {"unit": "minutes", "amount": 1}
+        under = strategy(calendar(every, runOnCycleCallback="cycle < 1500"), onMissed="skip")
+        of, now = life(under, new("2026-01-05"), now="2026-01-01"), at("2026-01-06T09:20:30")
+        of.applied(Execute(seq=of.main.seq, by=ANN), now)
+        coming = assert_foreseen(of, now)
+        assert [run.event.created_cycle for run in coming.runs] == [1]
+        assert of.instance.cancel_reason is CancelReason.CREATE_CYCLE_ERROR
+
     def test_under_all_each_runs(self) -> None:
         of = self.caught_up(minutely(), "2026-01-08T00:00:30")
         assert (skipped_in(of), of.running.date) == ([], at("2026-01-05"))
 
-    def test_an_operator_is_told_at_a_resume(self) -> None:
+    def test_a_resume_by_an_operator_is_refused(self) -> None:
         of = minutely()
         of.decide(Pause(by=ANN), at("2026-01-02"))
         assert isinstance(of.decide(Resume(by=ANN), at("2026-01-08")), Refused)
