@@ -180,7 +180,7 @@ EVENT = Event(
     run=3,
     wakeup_seq=4,
     first_date=at(4),
-    move=Move(planned=at(3), why="nextCycleDateCallback of calendar plan"),
+    move=Move(planned=at(3), why="nextCycleDateCallback of calendar plan", spread_seconds=564),
     times=EventTimes(left_onhold_at=at(6), begun_at=at(7), scheduled_at=at(8), executed_at=at(9)),
     claim=LastClaim(fence=9, job="job-9", version=5),
     progress=RunProgress(

@@ -11,6 +11,7 @@ from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, order_sid, sid_of_request
 from shared.domain.instance.model import Instance, Origin
 from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, AuditEntry, audit_entry
+from shared.domain.planning.cycles import without_spread
 from shared.domain.planning.start import NewInstance, start
 from shared.domain.strategy.model import Json, OnResume, Strategy
 
@@ -77,9 +78,12 @@ class StartInstance:
 def preview_start(ports: Ports, strategy: Strategy, request: StartInstance) -> Applied:
     """Return what ``start_instance`` would store. Neither a repeated request nor the reference is looked up.
 
+    Due dates are not spread, because that depends on the sid.
     Raises: InvalidInputError.
     """
-    return start(strategy, _new(ports, InstanceSid("preview"), request), now=ports.clock.now())
+    return start(
+        without_spread(strategy), _new(ports, InstanceSid("preview"), request), now=ports.clock.now()
+    )
 
 
 def start_instance(ports: Ports, strategy: Strategy, request: StartInstance) -> Applied | AlreadyThere:

@@ -301,6 +301,18 @@ class TestTimeDelta:
         assert after.plan == ["bill PENDING 01-01 15:00"]
 
 
+class TestSpreadMinutes:
+    """``spreadMinutes``: each instance is due later by its own part of the time."""
+
+    @pytest.mark.setting("Calendar.spreadMinutes")
+    @pytest.mark.parametrize(("minutes", "latest"), [(1, "12:00"), (10, "12:09"), (1440, "23:59")])
+    def test_a_cycle_is_due_within_the_time(self, minutes: int, latest: str) -> None:
+        before, after = both("/schedule/calendars/0/spreadMinutes", minutes, to="2026-01-02T12:00")
+        assert before.plan == ["bill PENDING 02-01 12:00"]
+        (planned,) = after.plan
+        assert "bill PENDING 02-01 12:00" <= planned <= f"bill PENDING 02-01 {latest}"
+
+
 class TestBusinessDays:
     """``businessDays``: a due date that is no business day moves. 1 February 2026 is a Sunday."""
 

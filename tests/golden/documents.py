@@ -213,6 +213,7 @@ DEFINITIONS = (
     Document(
         name="definitions/business-days", write=lambda: plain(stored_definition(settings.BUSINESS_DAYS))
     ),
+    Document(name="definitions/spread", write=lambda: plain(stored_definition(settings.SPREAD))),
     Document(
         name="definitions/late-reminders", write=lambda: plain(stored_definition(settings.LATE_REMINDERS))
     ),

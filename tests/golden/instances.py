@@ -54,6 +54,7 @@ from tests.golden.runs import (
     PLANNED,
     RETRYING,
     SENT,
+    SPREAD,
 )
 
 MOMENT = Moment(at=at(31), anchor=Anchor(year=2026, month=3, day=31, hour=10, minute=30))
@@ -427,6 +428,7 @@ def _active() -> Sequence[Golden]:
             active(MOVED, plan=Plan(moment=MOMENT, moved_to=at(30))),
             "due:13",
         ),
+        golden("spread-date", active(SPREAD, plan=Plan(moment=MOMENT, moved_to=at(31, 10))), "due:13"),
         golden("cycles-to-skip", active(PLANNED, plan=Plan(moment=MOMENT, to_skip=2)), "due:13"),
         golden(
             "dated-in-another-zone",

@@ -123,6 +123,14 @@ MOVED = replace(
 )
 """An event whose due date is not the date its cycle is planned for."""
 
+SPREAD = replace(
+    PLANNED,
+    date=at(31, 10),
+    due_at=at(31, 10),
+    move=Move(planned=at(31), why="spread over 90 minutes", spread_seconds=3600),
+)
+"""An event that is due later than planned, to spread the load."""
+
 FULL_EVENT = Event(
     seq=7,
     kind=EventKind.ON_CANCEL,

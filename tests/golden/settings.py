@@ -271,6 +271,21 @@ BUSINESS_DAYS: dict[str, Any] = {
 }
 """Settings with business days, each convention and each day of the week."""
 
+SPREAD: dict[str, Any] = {
+    **MINIMAL,
+    "schedule": {
+        "calendars": [
+            {
+                "key": "monthly",
+                "task": "bill",
+                "scheduleAfter": {"unit": "months", "amount": 1},
+                "spreadMinutes": 90,
+            }
+        ]
+    },
+}
+"""Settings with due dates that are spread."""
+
 LATE_REMINDERS: dict[str, Any] = {
     **MINIMAL,
     "schedule": {

@@ -60,6 +60,7 @@ def stored() -> Stored:
         settings.BUSINESS_DAYS,
         settings.LATE_REMINDERS,
         settings.ZONE_OF_CUSTOMER,
+        settings.SPREAD,
         *settings.MISSED_RULES.values(),
     )
     definitions = [stored_definition(each) for each in plain]

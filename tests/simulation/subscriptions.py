@@ -74,6 +74,8 @@ def _settings(rng: random.Random, days: int, dates: dict[str, Any]) -> dict[str,
         # Under ``skip``, a weekly plan on a day of the weekend never runs.
         conventions = ["following", "preceding", "modifiedFollowing", *(["skip"] if days != 7 else [])]
         calendar["businessDays"] = {"convention": rng.choice(conventions), **_days_off(rng)}
+    if rng.random() < 0.3:
+        calendar["spreadMinutes"] = rng.choice([10, 720])
     # A daily plan would run twice on some days.
     if rng.random() < 0.2 and days > 1:
         calendar["nextCycleDateCallback"] = "cycle % 3 == 0 ? date + duration('30h') : date"

@@ -208,7 +208,14 @@ REUSE = Shape(
     },
 )
 
-MOVE = Shape(Move, {"planned": Member("planned", INSTANT), "why": Member("movedBy", TEXT)})
+MOVE = Shape(
+    Move,
+    {
+        "planned": Member("planned", INSTANT),
+        "why": Member("movedBy", TEXT),
+        "spread_seconds": Member("spreadSeconds", WHOLE),
+    },
+)
 
 EVENT_FAILURE = Shape(
     EventFailure,

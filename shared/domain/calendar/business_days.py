@@ -105,7 +105,7 @@ def adjust(
         place, or the date would be outside the years 1 to 9999.
     """
     days = _Days(rule=rule, closed=closed)
-    day = _day_of(moment.at, zone)
+    day = day_of(moment.at, zone)
     cause = days.why_not(day)
     if cause is None:
         return Adjusted(at=moment.at)
@@ -183,7 +183,7 @@ class _Days:
                 continue
             at = _on(moment, candidate, zone)
             # A zone that crosses the date line leaves out a day: the time is then on the day after it.
-            if _day_of(at, zone) == candidate:
+            if day_of(at, zone) == candidate:
                 return at
         return None
 
@@ -203,7 +203,8 @@ def _on(moment: Moment, day: date, zone: ZoneInfo) -> datetime:
     return moment_of(anchor, zone).at
 
 
-def _day_of(at: datetime, zone: ZoneInfo) -> date:
+def day_of(at: datetime, zone: ZoneInfo) -> date:
+    """Return the local day of an instant."""
     local = moment_at(at, zone).anchor
     return date(local.year, local.month, local.day)
 

@@ -205,10 +205,14 @@ class ResultReuse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """A cycle's due date differs from its planned date. ``why`` names what moved it, as text for users."""
+    """A cycle's due date differs from its planned date. ``why`` names what moved it, as text for users.
+
+    ``spread_seconds`` is the part of the difference that only spreads the load. An end date does not count it.
+    """
 
     planned: datetime
     why: str
+    spread_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 
-from shared.domain.calendar.business_days import Convention
+from shared.domain.calendar.business_days import Convention, day_of
 from shared.domain.calendar.cron import Cron, first_fire, next_fire
 from shared.domain.calendar.dates import (
     KEEP_ALL,
@@ -18,11 +18,13 @@ from shared.domain.calendar.dates import (
     later,
     moment_at,
     moment_of,
+    start_of,
     zone_named,
 )
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.errors import DateError, RitornelloError
 from shared.domain.instance.attributes import adjusted, date_attribute
+from shared.domain.instance.due import spread as spread_of
 from shared.domain.instance.event import Move
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import Instance
@@ -85,8 +87,8 @@ class CycleDate:
 
     @property
     def latest(self) -> datetime:
-        """Return the later one of planned and due date, which an end date limits."""
-        return max(self.moment.at, self.due)
+        """Return the later one of planned and due date, which an end date limits, before it is spread."""
+        return max(self.moment.at, before_spread(self.due, self.move))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,11 +124,12 @@ def first_cycle(strategy: Strategy, instance: Instance, *, now: datetime) -> Cyc
     dated = CycleDate(cycle=1, moment=moment, due=moment.at, calendar=calendar, problem=problem)
     on_day, rule = _on_business_day(strategy, instance, dated), calendar.business_days
     if rule is None or on_day.due >= min(moment.at, instance.start_date):
-        return on_day
+        return _spread_out(strategy, instance, on_day)
     # Before the start date it would be missed at once.
     rule = replace(rule, convention=Convention.FOLLOWING)
     dated = replace(dated, calendar=replace(calendar, business_days=rule))
-    return replace(_on_business_day(strategy, instance, dated), calendar=calendar)
+    dated = replace(_on_business_day(strategy, instance, dated), calendar=calendar)
+    return _spread_out(strategy, instance, dated)
 
 
 def following(strategy: Strategy, instance: Instance, *, now: datetime) -> CycleDate | None:
@@ -159,7 +162,7 @@ def following(strategy: Strategy, instance: Instance, *, now: datetime) -> Cycle
         )
     dated = CycleDate(cycle=number, moment=planned, due=planned.at, calendar=calendar, problem=problem)
     dated = _on_business_day(strategy, instance, _moved(strategy, instance, dated, now=now))
-    return _checked(dated, before=before)
+    return _checked(_spread_out(strategy, instance, dated), before=before)
 
 
 def dated_again(
@@ -180,7 +183,19 @@ def dated_again(
     if after is not None and after.from_attribute is not None:
         moment, problem = _dated(strategy, earlier, after, moment, cycle=plan.cycle, now=now)
     dated = CycleDate(cycle=plan.cycle, moment=moment, due=moment.at, calendar=calendar, problem=problem)
-    return _on_business_day(strategy, earlier, _moved(strategy, earlier, dated, now=now))
+    dated = _on_business_day(strategy, earlier, _moved(strategy, earlier, dated, now=now))
+    return _spread_out(strategy, earlier, dated)
+
+
+def before_spread(due: datetime, move: Move | None) -> datetime:
+    """Return the due date that a cycle would have if its calendar did not spread the load."""
+    return due if move is None else due - timedelta(seconds=move.spread_seconds)
+
+
+def without_spread(strategy: Strategy) -> Strategy:
+    """Return a strategy that does not spread due dates, for an instance whose sid is not known yet."""
+    calendars = tuple(replace(one, spread_minutes=None) for one in strategy.definition.calendars)
+    return replace(strategy, definition=replace(strategy.definition, calendars=calendars))
 
 
 def elapses(calendar: Calendar) -> bool:
@@ -384,6 +399,30 @@ def _on_business_day(strategy: Strategy, instance: Instance, dated: CycleDate) -
         return replace(dated, due=day.at, move=None)
     why = day.why if dated.move is None else f"{dated.move.why}; {day.why}"
     return replace(dated, due=day.at, move=Move(planned=dated.moment.at, why=why))
+
+
+def _spread_out(strategy: Strategy, instance: Instance, dated: CycleDate) -> CycleDate:
+    """Return a cycle that is due later by the instance's own part of the spread, on the same local day.
+
+    Raises: CycleError.
+    """
+    minutes = dated.calendar.spread_minutes
+    if minutes is None or dated.left_out is not None:
+        return dated
+    try:
+        zone = zone_of(strategy, instance)
+        left_of_day = start_of(day_of(dated.due, zone) + timedelta(days=1), zone) - dated.due
+    except (DateError, OverflowError) as error:
+        raise CycleError(f"spreadMinutes of cycle {dated.cycle}: {error}") from error
+    # Whole seconds, so that dates are shown as they are. The end of the day is the next day already.
+    window = min(timedelta(minutes=minutes), left_of_day)
+    seconds = int(spread_of(instance.sid) * window.total_seconds())
+    if not seconds:
+        return dated
+    own = f"spread over {minutes} {'minute' if minutes == 1 else 'minutes'}"
+    why = own if dated.move is None else f"{dated.move.why}; {own}"
+    move = Move(planned=dated.moment.at, why=why, spread_seconds=seconds)
+    return replace(dated, due=dated.due + timedelta(seconds=seconds), move=move)
 
 
 def _checked(dated: CycleDate, *, before: datetime) -> CycleDate:

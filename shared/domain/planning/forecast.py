@@ -18,7 +18,7 @@ from shared.domain.instance.model import CancelReason, Instance, Origin, Schedul
 from shared.domain.instance.skipped import Skipped
 from shared.domain.instance.verdict import Actor, Change
 from shared.domain.planning.closing import cancel_instance, close_all, lifecycle_events
-from shared.domain.planning.cycles import MAX_MISSED_DATES, CycleError
+from shared.domain.planning.cycles import MAX_MISSED_DATES, CycleError, without_spread
 from shared.domain.planning.offset_dates import MAIN_OVERDUE
 from shared.domain.planning.plan import (
     MAIN_CLOSED,
@@ -87,7 +87,7 @@ def simulate(
     """Return the first cycles of a fictitious instance, with its start date as now.
 
     A date is missed only if ``initialDelay`` moves cycle 1 before the start date; the rule for missed dates then
-    applies.
+    applies. Due dates are not spread.
     Raises: InvalidInputError: if the attributes are not valid, or the first cycle cannot be dated.
     """
     new = NewInstance(
@@ -97,6 +97,7 @@ def simulate(
         attributes=attributes,
         start_date=start_date,
     )
+    strategy = without_spread(strategy)
     instance = blank_instance(strategy, new, now=start_date)
     problems = start_problems(strategy, instance)
     if problems:

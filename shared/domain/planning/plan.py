@@ -22,6 +22,7 @@ from shared.domain.planning.cycles import (
     CycleDate,
     CycleError,
     Outlook,
+    before_spread,
     counted_in_zone,
     elapses,
     first_cycle,
@@ -293,7 +294,8 @@ def _on_next_business_day(strategy: Strategy, instance: Instance) -> Instance:
     day, _ = adjusted(instance, rule, moment_at(main.date, zone), zone)
     if day.at is None or day.why is None:
         return instance
-    move = None if day.at == moment.at else Move(planned=moment.at, why=day.why)
+    spread = 0 if main.move is None else main.move.spread_seconds
+    move = None if day.at == moment.at else Move(planned=moment.at, why=day.why, spread_seconds=spread)
     main = replace(main, date=day.at, due_at=day.at, move=move)
     plan = instance.plan.at_cycle(instance.plan.cycle, moment, due=day.at)
     return replace(instance.with_event(main), plan=plan)
@@ -321,8 +323,11 @@ def entry_of(calendar: Calendar, main: Event, event: Event) -> LeadingUpTask | N
 def is_past_end(instance: Instance) -> bool:
     """Return whether the open cycle is planned or due after the plan's end date."""
     plan, end = instance.plan, instance.plan.end_date
-    dates = [] if plan.moment is None or plan.due is None else [plan.moment.at, plan.due]
-    return end is not None and any(date > end for date in dates)
+    if plan.moment is None or plan.due is None or end is None:
+        return False
+    main = instance.main_event
+    due = before_spread(plan.due, None if main is None else main.move)
+    return max(plan.moment.at, due) > end
 
 
 def end_before(
@@ -467,5 +472,5 @@ def _shifted(event: Event, by: timedelta, zone: ZoneInfo) -> Event:
     planned = None if event.move is None else shifted(moment_at(event.move.planned, zone), by, zone).at
     move = None
     if event.move is not None and planned is not None:
-        move = Move(planned=planned, why=f"{event.move.why}, before the plan was shifted")
+        move = replace(event.move, planned=planned, why=f"{event.move.why}, before the plan was shifted")
     return replace(event, date=at, due_at=at, move=move, wakeup_seq=event.wakeup_seq + 1)

@@ -17,7 +17,13 @@ from shared.domain.errors import DateError, Problem
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import Instance, Origin
-from shared.domain.planning.cycles import CycleDate, CycleError, calendar_for, coming_cycles
+from shared.domain.planning.cycles import (
+    CycleDate,
+    CycleError,
+    calendar_for,
+    coming_cycles,
+    without_spread,
+)
 from shared.domain.planning.offset_dates import is_overdue
 from shared.domain.planning.start import NewInstance, blank_instance
 from shared.domain.strategy.model import Calendar, Definition, Delta, Strategy
@@ -54,6 +60,7 @@ def calendar_warnings(
         definition=_in_some_zone(definition),
         environment=environment,
     )
+    strategy = without_spread(strategy)
     most = min(MAX_CYCLES, MAX_ALL_CYCLES // max(len(definition.calendars), 1))
     found: list[Problem] = []
     with spending(FORESIGHT_SECONDS) as spent:

@@ -103,8 +103,9 @@ class LeadingUpTask:
 class Calendar:
     """The task of a cycle, and its date: either ``schedule_after`` the previous cycle, or by ``cron``.
 
-    ``business_days`` are the days that the cycle may be due on, None for all. Only its due date moves: the next cycle
-    is counted from the unadjusted date.
+    ``business_days`` are the days that the cycle may be due on, None for all. ``spread_minutes`` is the time over which
+    the due dates of different instances are spread, None for not at all. Only the due date moves: the next cycle is
+    counted from the unadjusted date.
     """
 
     key: str
@@ -115,6 +116,7 @@ class Calendar:
     run_on_cycle_callback: str | None = None
     next_cycle_date_callback: str | None = None
     business_days: BusinessDays | None = None
+    spread_minutes: int | None = None
     leading_up_tasks: tuple[LeadingUpTask, ...] = ()
 
 

@@ -112,6 +112,7 @@ def _calendar(reader: Reader, *, tasks: Container[str], now: datetime | None) ->
         run_on_cycle_callback=callback(reader, "runOnCycleCallback", ResultType.BOOL),
         next_cycle_date_callback=callback(reader, "nextCycleDateCallback", ResultType.TIMESTAMP),
         business_days=reader.part("businessDays", business_days),
+        spread_minutes=reader.optional_whole("spreadMinutes"),
         leading_up_tasks=reader.parts("leadingUpTasks", partial(_leading_up, tasks=tasks)),
     )
 

@@ -41,6 +41,7 @@ MAX_SETTINGS_BYTES = 200 * 1024
 MAX_LIFECYCLE_TASKS = 25
 MAX_LEADING_UP_TASKS = 20
 MAX_CYCLE = 1_000_000_000
+MAX_SPREAD_MINUTES = 24 * 60
 MAX_AMOUNT = 1_000_000
 """The largest amount of a distance in time, in its unit."""
 MAX_RETRIES = 1000
@@ -176,6 +177,12 @@ CALENDAR = shape(
             "a timestamp", "when the cycle is due, instead of its planned `date`."
         ),
         "businessDays": part(BUSINESS_DAYS, "The days that a cycle may be due on."),
+        "spreadMinutes": whole(
+            1,
+            MAX_SPREAD_MINUTES,
+            "Spreads the instances that would be due at once: each is due later by its own part of so many minutes,"
+            " on the same local day.",
+        ),
         "leadingUpTasks": parts(LEADING_UP_TASK, "Tasks that run before it.", high=MAX_LEADING_UP_TASKS),
     },
     any_of=("scheduleAfter", "cron"),

@@ -63,6 +63,8 @@ def any_strategy(rng: random.Random) -> Strategy:
         )
     if rng.random() < 0.4:
         more["businessDays"] = {"convention": rng.choice(["following", "preceding", "modifiedFollowing"])}
+    if rng.random() < 0.3:
+        more["spreadMinutes"] = rng.choice([1, 600, 1440])
     one = reminded(days=rng.choice([0, 1, 3, 40]), late=rng.random() < 0.5, scheduleAfter=every, **more)
     return strategy(
         one,

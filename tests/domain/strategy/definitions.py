@@ -81,6 +81,7 @@ def full() -> dict[str, Any]:
                         "holidays": ["2026-12-24", "2026-12-31"],
                         "closed": "closedOn",
                     },
+                    "spreadMinutes": 90,
                     "leadingUpTasks": [
                         {
                             "task": "bill",

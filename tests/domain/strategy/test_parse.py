@@ -185,6 +185,7 @@ class TestEveryField:
                         holidays=frozenset({date(2026, 12, 24), date(2026, 12, 31)}),
                         closed="closedOn",
                     ),
+                    spread_minutes=90,
                     leading_up_tasks=(
                         LeadingUpTask(
                             task="bill",
