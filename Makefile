@@ -15,6 +15,8 @@ CHECKOV_VENV := .venv-checkov
 OTHER_ENGINE := .venv-ministack
 # And so does the peer that `make bench` compares with.
 PEER := .venv-bench
+RESTATE := build/restate
+RESTATE_SERVER := @restatedev/restate-server@1.7.12
 # Seeds of the simulation: `make sim` runs all of them, `make test` a few.
 SEEDS  ?= 300
 # Each hundred has its own report, so a long run that is ended has said what it found. One run of all slows down.
@@ -94,8 +96,16 @@ sim: $(READY)  ## Simulate crashes, races, lost replies, and lost and doubled wa
 	  first=$$((last + 1)); [ $$first -le $(SEEDS) ] || break; \
 	done; exit $$failed
 
-bench: $(READY) $(PEER)/.ready  ## Measure CPU time beside a peer and a bare client; about four minutes.
-	$(BIN)/python -m dev.bench
+bench: $(READY) $(PEER)/.ready $(RESTATE)/.ready  ## Measure CPU time beside peers and a bare client: ROUNDS= TASKS= PLOT=; about six minutes.
+	$(BIN)/python -m dev.bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(TASKS),--tasks $(TASKS)) $(if $(PLOT),--plot '$(PLOT)')
+
+# Only npm ships the Restate server. Without npm it is not measured.
+$(RESTATE)/.ready:
+	@mkdir -p $(RESTATE)
+	@if command -v npm > /dev/null; then \
+	  npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix $(RESTATE) $(RESTATE_SERVER); \
+	  touch $@; \
+	else echo "Restate is not measured, because there is no npm"; fi
 
 demo: $(READY)  ## Run seventeen months of three strategies and check every date and call.
 	$(BIN)/python -m dev.demo

@@ -1,66 +1,91 @@
 """Measures CPU time side by side and compares the ratios with their budgets: ``python -m dev.bench``.
 
-Times differ between machines and from minute to minute. So the compared programs take turns in one run, and the
-median of each counts. Source: docs/design.md section 12; docs/decisions/0027.
+Times differ between machines and from minute to minute. So the compared programs take turns in one run; each ratio is
+of one round, and the table has its median and its range. Source: docs/design.md section 12; docs/decisions/0027.
 """
 
 import argparse
-from collections.abc import Mapping
+import json
+import statistics
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from dev.bench.cold import BASELINE, ColdStart, cold_starts
-from dev.bench.runs import OURS, PEER, figures_of_all
+from dev.bench.runs import DBOS, OURS, PEERS, Figures, figures_of_all
+from dev.workers import ROOT
 from shared.api.http.pages import PAGES
 
 MAX_OF_THE_PEER = 0.6
 MAX_OF_A_RUNNER = 1.5
 MAX_OF_AN_API = 2.0
 
+PARTS: Mapping[str, Callable[[Figures], float]] = {
+    "without the AWS client": lambda ours: ours["cpu"] - ours["AWS client"],
+    "with the AWS client, without its transport": lambda ours: ours["cpu"] - ours["its transport"],
+    "over real sockets": lambda ours: ours["cpu"],
+    "with the emulator of DynamoDB": lambda ours: ours["cpu"] + ours["emulator"],
+}
+"""What of our CPU time is compared."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
-    """One figure divided by another. ``budget`` is its maximum, or None if it is only reported."""
+    """A figure divided by another, round by round. ``budget`` is its maximum, or None if it is only reported."""
 
     what: str
-    value: float
+    rounds: Sequence[float]
+    is_ours: bool = True
     budget: float | None = None
 
+    @property
+    def median(self) -> float:
+        """Return the median of the rounds."""
+        return statistics.median(self.rounds)
+
     def __str__(self) -> str:
-        """Return the line that is printed."""
+        """Return the line of the table."""
+        line = f"{self.what:<60} {self.median:5.2f}  {min(self.rounds):5.2f} to {max(self.rounds):5.2f}"
         if self.budget is None:
-            return f"{self.what}: {self.value:.2f}"
-        kept = "kept" if self.value <= self.budget else "NOT kept"
-        return f"{self.what}: {self.value:.2f} (budget {self.budget}: {kept})"
+            return line
+        return f"{line}  budget {self.budget}: {'kept' if self.median <= self.budget else 'NOT kept'}"
 
 
-def ratios(starts: Mapping[str, ColdStart], engines: Mapping[str, Mapping[str, float]]) -> list[Ratio]:
-    """Return the ratios that have budgets, and some others to report."""
-    apis = {f"{dialect.title()}Api" for dialect in PAGES}
-    ours, peers = engines[OURS], engines[PEER]["cpu"]
-    cold = [
+def task_ratios(engines: Mapping[str, Sequence[Figures]]) -> list[Ratio]:
+    """Return the CPU time of a task on each engine against that on DBOS."""
+    base = [figures["cpu"] for figures in engines[DBOS]]
+    ours = [
         Ratio(
-            what=f"cold start of {name} against a {BASELINE}, CPU",
-            value=start.ratio,
+            what=f"{OURS}, {part}",
+            rounds=[of(figures) / peer for figures, peer in zip(engines[OURS], base, strict=True)],
+            budget=MAX_OF_THE_PEER if part == "without the AWS client" else None,
+        )
+        for part, of in PARTS.items()
+    ]
+    peers = [
+        Ratio(
+            what=name,
+            rounds=[one["cpu"] / peer for one, peer in zip(figures, base, strict=True)],
+            is_ours=False,
+        )
+        for name, figures in engines.items()
+        if name != OURS
+    ]
+    return ours + peers
+
+
+def start_ratios(starts: Mapping[str, ColdStart]) -> list[Ratio]:
+    """Return the CPU time of each function's cold start against that of a bare client."""
+    apis = {f"{dialect.title()}Api" for dialect in PAGES}
+    return [
+        Ratio(
+            what=name,
+            rounds=start.ratios,
+            is_ours=name != BASELINE,
             budget=MAX_OF_AN_API if name in apis else MAX_OF_A_RUNNER if name == "StepRunner" else None,
         )
         for name, start in starts.items()
-        if name != BASELINE
-    ]
-    return [
-        Ratio(
-            what=f"a task against {PEER}, CPU without the AWS client",
-            value=(ours["cpu"] - ours["AWS client"]) / peers,
-            budget=MAX_OF_THE_PEER,
-        ),
-        Ratio(
-            what="the same with the AWS client, without its transport",
-            value=(ours["cpu"] - ours["its transport"]) / peers,
-        ),
-        Ratio(
-            what="the same over real sockets, with the emulator's CPU",
-            value=(ours["cpu"] + ours["emulator"]) / peers,
-        ),
-        *cold,
     ]
 
 
@@ -69,26 +94,55 @@ def _start_text(start: ColdStart) -> str:
     return f"{start.milliseconds:.0f} ms of CPU to start{left}"
 
 
-def _figure_text(figure: str, value: float) -> str:
-    return f"{value:.1f} {figure}" if figure == "trips" else f"{figure} {value * 1000:.2f} ms"
+def _task_text(figures: Sequence[Figures]) -> str:
+    medians = {name: statistics.median(one[name] for one in figures) for name in figures[0]}
+    return ", ".join(
+        f"{value:.1f} {name}" if name == "trips" else f"{name} {value * 1000:.2f} ms"
+        for name, value in medians.items()
+    )
+
+
+def _plot(panels: Mapping[str, Sequence[Ratio]], path: Path) -> None:
+    """Draw the ratios with the environment of the peers."""
+    bars = {
+        title: [
+            {
+                "name": one.what,
+                "value": one.median,
+                "low": min(one.rounds),
+                "high": max(one.rounds),
+                "ours": one.is_ours,
+            }
+            for one in ratios
+        ]
+        for title, ratios in panels.items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figures = path.with_suffix(".json")
+    figures.write_text(json.dumps(bars))
+    subprocess.run([PEERS, "-m", "dev.bench.plot", str(figures), str(path)], cwd=ROOT, check=True)
 
 
 def main() -> None:
-    """Measure, and print the figures."""
+    """Measure, print the figures and draw the ratios."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--tasks", type=int, default=200)
-    parser.add_argument(
-        "--rounds", type=int, default=3, help="of the workload; cold starts take thrice as many"
-    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--plot", type=Path, default=ROOT / "build" / "bench.png")
     arguments = parser.parse_args()
-    starts = cold_starts(arguments.rounds * 3)
+    starts = cold_starts(arguments.rounds)
     engines = figures_of_all(arguments.rounds, arguments.tasks)
     lines = [f"{name}: {_start_text(start)}" for name, start in starts.items()]
-    lines += [
-        f"{name}: " + ", ".join(_figure_text(*figure) for figure in figures.items()) + " a task"
-        for name, figures in engines.items()
-    ]
-    print("\n".join([*lines, "", *map(str, ratios(starts, engines))]))  # noqa: T201 - the output
+    lines += [f"{name}: {_task_text(figures)} a task" for name, figures in engines.items()]
+    panels = {
+        f"CPU time of a task of three calls, against {DBOS}": task_ratios(engines),
+        f"CPU time of a cold start, against a {BASELINE}": start_ratios(starts),
+    }
+    for title, ratios in panels.items():
+        lines += ["", f"{title}: median, range of {arguments.rounds} rounds", *map(str, ratios)]
+    print("\n".join(lines))  # noqa: T201 - the output
+    _plot(panels, arguments.plot)
+    print(f"drawn: {arguments.plot}")  # noqa: T201 - as above
 
 
 if __name__ == "__main__":

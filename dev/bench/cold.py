@@ -31,13 +31,13 @@ print(process_time() - imported)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColdStart:
-    """CPU milliseconds, and their ratio to those of the bare client. Each is the median of the rounds.
+    """CPU milliseconds, the median of the rounds, and in each round their ratio to those of the bare client.
 
     ``restored`` are the milliseconds that are left after a restore of a snapshot; the bare client has none.
     """
 
     milliseconds: float
-    ratio: float
+    ratios: tuple[float, ...]
     restored: float | None = None
 
 
@@ -82,7 +82,7 @@ def cold_starts(rounds: int) -> dict[str, ColdStart]:
     return {
         name: ColdStart(
             milliseconds=statistics.median(times),
-            ratio=statistics.median(own / bare for own, bare in zip(times, found[BASELINE], strict=True)),
+            ratios=tuple(own / bare for own, bare in zip(times, found[BASELINE], strict=True)),
             restored=statistics.median(restored[name]) if name in functions else None,
         )
         for name, times in found.items()
