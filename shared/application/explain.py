@@ -99,7 +99,8 @@ def _records_around(ports: Ports, instance: Instance, at: datetime) -> tuple[dic
     """
     last = instance.next_seq - 1
     top = last
-    if last > BEFORE + AFTER:
+    # Most questions are about the present, whose position is known.
+    if last > BEFORE + AFTER and _created_at(ports, instance, last - AFTER) > at:
         # Numbers rise with creation, so a binary search finds the position.
         top = min(_created_by(ports, instance, at) + AFTER, last)
     found = all_readable(ports.instances.records_before(instance.sid, top + 1, limit=BEFORE + AFTER))

@@ -1,6 +1,6 @@
 """The ports on moto, metered."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from dev.memory.stores import MemoryWebhooks
 from dev.memory.world import ManualClock, SequentialIds
 from dev.metering.meter import Meter
 from shared.adapters.controllers import NoControllers
+from shared.adapters.dynamodb.attributes import Attributes
 from shared.adapters.wakeups import AwsWakeups, WakeupTargets
 from shared.application.ports import (
     AccessStore,
@@ -143,6 +144,12 @@ class Rig:
                 sum(usage.trips.values()) + self.scheduler.times - schedules + self.invoker.times - invokes,
                 self.scheduler.times - schedules,
             )
+
+
+def put(moto: DynamoDb, table: str, items: Sequence[Attributes]) -> None:
+    """Write items, whatever they are. They are counted as writes of the rig."""
+    for item in items:
+        moto.client.put_item(TableName=table, Item=item)
 
 
 def rig_on(moto: DynamoDb) -> Rig:

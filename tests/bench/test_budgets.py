@@ -5,9 +5,10 @@ DynamoDB is moto with our own meter; calls of Scheduler and Lambda are counted b
 
 import base64
 import json
+import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from dev.gateway import HttpRequest, event_of
 from functions.core_api.handler import lambda_handler as core_api
 from shared import bootstrap
+from shared.adapters.dynamodb.items import instance_item
 from shared.application.audit import Window, from_the_end, page_with_creation
 from shared.application.bulk.select import SelectionScan, next_batch
 from shared.application.bulk.start import BulkRequest, begin_bulk
@@ -30,14 +32,15 @@ from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.access import AccessKey, Role
 from shared.domain.bulk.selection import OfIds, OfStrategy
-from shared.domain.ids import AccountId, OperationSid, event_sid
+from shared.domain.ids import AccountId, InstanceSid, OperationSid, event_sid
 from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import Cancel, CancelAt, Command, Pause, Resume
 from tests.application.sweeps import swept
-from tests.bench.rig import NOON, Rig
+from tests.bench.rig import NOON, Rig, put
 from tests.dialects.core.client import WATER
 from tests.dialects.wire import TEMPLATE, Context
+from tests.engines import DynamoDb
 
 DOC, REST = (Path(__file__).parents[2] / "docs" / "performance.md").read_text().split("## Whatever the size")
 WHATEVER_THE_SIZE, REQUESTS_TEXT = REST.split("## Requests of the core dialect")
@@ -52,6 +55,8 @@ READS, REQUESTS = (
     for text in (WHATEVER_THE_SIZE, REQUESTS_TEXT)
 )
 TABLE = {m["what"]: (int(m["writes"]), int(m["trips"]), int(m["schedules"])) for m in ROW.finditer(DOC)}
+MANY = int(os.environ.get("INSTANCES", "10000"))
+"""How many instances there are in the large tables."""
 ANN = Actor(name="key-1")
 DATE = NOON + timedelta(hours=6)
 PAUSE_UNTIL, CANCEL_AT = Pause(by=ANN, sets_until=True, until=DATE), CancelAt(by=ANN, at=DATE)
@@ -172,16 +177,21 @@ class TestTheTable:
             assert measured() == TABLE[f"{by_runner}, one open event"]
         assert rig.caller.times == 0
 
-    @pytest.mark.parametrize("tenfold", [1, 10])
+    @pytest.mark.parametrize("others", [0, MANY])
     def test_reading_and_commanding_costs_the_same_however_many_there_are(
-        self, rig: Rig, tenfold: int
+        self, rig: Rig, moto: DynamoDb, others: int
     ) -> None:
         strategy = rig.strategies.load(rig.saved(3), 1)
         asked = StartInstance(strategy_id="n", attributes={}, start_date=NOON + timedelta(days=1))
-        sids = [start_instance(rig, strategy, asked).instance.sid for _ in range(30 * tenfold)]
+        sids = [start_instance(rig, strategy, asked).instance.sid for _ in range(30)]
         sid = sids[29]
         instance = rig.instances.load(sid)
         assert instance is not None
+        copies = [
+            replace(instance, sid=InstanceSid(f"copy-{number:06}"), shard=number % 16)
+            for number in range(others)
+        ]
+        put(moto, moto.tables.instances, [instance_item(copy) for copy in copies])
         account = strategy.account_id
         active = ByStrategy(strategy=strategy.sid, statuses=(InstanceStatus.ACTIVE,))
 
