@@ -118,6 +118,19 @@ class TestMoreThanAThousandMissedDates:
         assert ranges(coming) == ranges(foreseen) == [skipped]
         assert coming.truncated is foreseen.truncated is (len(runs) == 1)
 
+    @pytest.mark.parametrize("on_missed", ["last", "skip"])
+    def test_a_preview_of_too_many_parts_shows_no_run(
+        self, on_missed: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also the cycle with which the last part ends will be skipped."""
+        monkeypatch.setattr("shared.domain.planning.plan.MAX_PARTS", 5)
+        of, now = minutely(on_missed), at("2026-01-05T00:00:30") + timedelta(minutes=9000)
+        coming = coming_runs(of.strategy, of.instance, now=now)
+        foreseen = forecast(of.strategy, of.instance, cycles=3, now=now)
+        assert (coming.runs, coming.truncated) == ((), True)
+        assert (foreseen.cycles, foreseen.truncated) == ((), True)
+        assert ranges(coming) == ranges(foreseen) == [(1, 5000)]
+
     def test_a_plan_without_a_calendar_for_a_later_part_is_canceled(self) -> None:
         """No calendar dates cycle 1500, which two thousand missed dates reach."""
         every = {"unit": "minutes", "amount": 1}
