@@ -10,22 +10,28 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta
 from email.message import Message
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http.client import HTTPException
 from typing import NoReturn
 from urllib.parse import urlencode
 
 import requests
-from requests.structures import CaseInsensitiveDict
+from requests.exceptions import InvalidSchema
 from urllib3 import Timeout
 from urllib3.exceptions import DecodeError, HTTPError
 
 from shared.adapters.http.egress import NotSentError, RefusedAddressError
+from shared.adapters.http.guarded_http import GuardedAdapter
 from shared.domain.steps.call import AddressRefused, RetryAfter, TimedOut, Unreachable
 from shared.domain.strategy.model import Json
 
 MAX_BODY_BYTES = 128 * 1024
 """The longest body of a response, as sent and as decompressed."""
 
+_OURS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "Ritornello"}
+"""The headers of each request, unless it has its own."""
+
+_SCHEMES = ("http://", "https://")
 _FORM = "application/x-www-form-urlencoded"
 _FIRST_FINAL_STATUS = 200
 # The framing of a message is decided here, and an action may not ask for compression.
@@ -89,14 +95,14 @@ class Reply:
         return self.must_be_json or not self.media_type.startswith("text/")
 
 
-def exchange(session: requests.Session, sending: Sending) -> Reply | TimedOut | Unreachable | AddressRefused:
+def exchange(adapter: GuardedAdapter, sending: Sending) -> Reply | TimedOut | Unreachable | AddressRefused:
     """Send a request once and return its outcome. Messages contain nothing of the request except its host."""
     try:
-        prepared = _prepared(session, sending)
+        prepared = _prepared(sending)
     except (requests.RequestException, HTTPError, ValueError) as error:
         return Unreachable(why=f"the request cannot be written: {type(error).__name__}")
     try:
-        return _exchanged(session, prepared, sending.seconds)
+        return _exchanged(adapter, prepared, sending.seconds)
     except RefusedAddressError as error:
         return AddressRefused(why=str(error))
     except NotSentError as error:
@@ -115,21 +121,28 @@ def read_json(text: str) -> Json:
     return json.loads(text, parse_constant=_refuse)
 
 
-def _prepared(session: requests.Session, sending: Sending) -> requests.PreparedRequest:
+def _prepared(sending: Sending) -> requests.PreparedRequest:
     """Return the request in its HTTP form. Raises: RequestException, HTTPError, ValueError: if it has none."""
-    given = {
-        name: value.strip(" \t") for name, value in sending.headers.items() if name.lower() not in _NOT_THEIRS
-    }
-    headers = CaseInsensitiveDict(given)
+    # Part by part, because a session would also merge its settings, hooks and cookies into each request.
+    prepared = requests.PreparedRequest()
+    prepared.prepare_method(sending.method)
+    prepared.prepare_url(sending.url, urlencode(sending.params) or None)
+    if not (prepared.url or "").lower().startswith(_SCHEMES):
+        raise InvalidSchema("neither http nor https")
+    prepared.prepare_headers(
+        {
+            name: value.strip(" \t")
+            for name, value in sending.headers.items()
+            if name.lower() not in _NOT_THEIRS
+        }
+    )
+    for name, value in _OURS.items():
+        prepared.headers.setdefault(name, value)
     content: bytes | None = None
     if sending.body is not None:
-        content_type = headers.setdefault("Content-Type", "application/json")
-        content = _encoded(sending.body, content_type)
-    request = requests.Request(
-        sending.method.upper(), sending.url, headers, params=sending.params, data=content
-    )
-    prepared = session.prepare_request(request)
-    session.get_adapter(prepared.url or "")  # refuses a scheme that is not HTTP's
+        content = _encoded(sending.body, prepared.headers.setdefault("Content-Type", "application/json"))
+    prepared.prepare_body(content, None)
+    prepared.prepare_auth(None)  # a URL may have a user and a password
     return prepared
 
 
@@ -153,11 +166,11 @@ def _form_text(value: Json) -> str:
 
 
 def _exchanged(
-    session: requests.Session, prepared: requests.PreparedRequest, seconds: float
+    adapter: GuardedAdapter, prepared: requests.PreparedRequest, seconds: float
 ) -> Reply | TimedOut:
     # As a urllib3 Timeout the seconds are for the whole exchange; a plain number would be for each part.
     timeout = Timeout(total=seconds)
-    response = session.send(prepared, stream=True, allow_redirects=False, timeout=timeout)  # type: ignore[arg-type]
+    response = adapter.send(prepared, stream=True, timeout=timeout)  # type: ignore[arg-type]
     with response:
         if response.status_code < _FIRST_FINAL_STATUS:
             response.raw.close()
@@ -216,6 +229,20 @@ def _content(response: requests.Response) -> bytes | _Unusable:
 
 def _decoded(content: bytes, content_type: str) -> str | _Unusable:
     """Return a body as text, in the charset that its content type names. Without one it is UTF-8."""
+    name = _charset(content_type)
+    if isinstance(name, _Unusable):
+        return name
+    try:
+        # A byte order mark is not part of the text.
+        return content.decode("utf-8-sig" if name == "utf-8" else name)
+    except UnicodeDecodeError:
+        return _Unusable(f"not text in its charset {name}")
+
+
+# Parsing takes longer than decoding, and a service sends the same type again and again.
+@lru_cache(maxsize=32)
+def _charset(content_type: str) -> str | _Unusable:
+    """Return the name of the charset that a content type names."""
     message = Message()
     message["Content-Type"] = content_type
     named = message.get_param("charset", "utf-8")
@@ -223,13 +250,7 @@ def _decoded(content: bytes, content_type: str) -> str | _Unusable:
         name = codecs.lookup(named).name if isinstance(named, str) else ""
     except (LookupError, ValueError):
         name = ""
-    if name not in _CHARSETS:
-        return _Unusable(f"in an unsupported charset: {str(named)[:_SHOWN]!r}")
-    try:
-        # A byte order mark is not part of the text.
-        return content.decode("utf-8-sig" if name == "utf-8" else name)
-    except UnicodeDecodeError:
-        return _Unusable(f"not text in its charset {name}")
+    return name if name in _CHARSETS else _Unusable(f"in an unsupported charset: {str(named)[:_SHOWN]!r}")
 
 
 def _retry_after(value: str) -> RetryAfter | None:
@@ -238,6 +259,8 @@ def _retry_after(value: str) -> RetryAfter | None:
     Source: RFC 9110 sections 5.6.7 and 10.2.3.
     """
     value = value.strip()
+    if not value:
+        return None
     if value.isascii() and value.isdigit():
         digits = value.lstrip("0") or "0"
         # The engine limits the wait further.

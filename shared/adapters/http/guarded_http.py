@@ -8,15 +8,19 @@ import logging
 import math
 import socket
 import ssl
-from functools import cached_property, partial
-from http.cookiejar import DefaultCookiePolicy
+from collections import OrderedDict
+from functools import cached_property
+from threading import Lock
 from typing import Any, cast
+from urllib.parse import urlsplit
 
-import requests
+from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import LocationValueError
 
 from shared.adapters.http.egress import Egress, NotSentError, TimedSocket
 
@@ -27,6 +31,8 @@ MAX_IDLE_SECONDS = 4.0
 """After this idle time a kept connection is not used again: many servers close theirs after 5 s."""
 
 _HOSTS_KEPT = 16
+# A runner makes one call at a time.
+_CONNECTIONS_KEPT = 2
 
 
 class _TimedTlsSocket(TimedSocket, ssl.SSLSocket):
@@ -94,60 +100,86 @@ class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
 
 
-class _Adapter(HTTPAdapter):
-    """The adapter that ``requests`` sends through. It never retries."""
+class GuardedAdapter(HTTPAdapter):
+    """A transport adapter of ``requests`` that connects through ``egress`` only.
 
-    def __init__(self, egress: Egress, ca_file: str | None) -> None:
+    It is used without a session of ``requests``, so it follows no redirect, keeps no cookies, and takes nothing from
+    the environment: no proxies and no ``.netrc``. It never retries. ``ca_file`` holds the trusted certificates; None
+    means certifi's.
+    """
+
+    def __init__(self, egress: Egress, *, ca_file: str | None = None) -> None:
+        # From here on urllib3 logs no URLs in this process, because they may contain secrets.
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
+        logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
         self._egress = egress
         self._ca_file = ca_file
-        super().__init__(pool_connections=_HOSTS_KEPT, max_retries=0)
+        self._lock = Lock()
+        self._pools: OrderedDict[tuple[str, str, int | None], HTTPConnectionPool] = OrderedDict()
+        super().__init__(max_retries=0)
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as requests has it
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {
-            "http": partial(_Pool, egress=self._egress),
-            "https": partial(_TlsPool, egress=self._egress),
-        }
-
-    def build_connection_pool_key_attributes(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as above
-        host, pool = super().build_connection_pool_key_attributes(*args, **kwargs)
-        return host, {**pool, "ssl_context": self._tls} if host["scheme"] == "https" else pool
+    def get_connection_with_tls_context(
+        self,
+        request: PreparedRequest,
+        *_: Any,  # noqa: ANN401 - as requests has it
+        **__: Any,  # noqa: ANN401 - as above
+    ) -> HTTPConnectionPool:
+        """Return the pool of the URL's origin. Raises: LocationValueError, ValueError: it has none."""
+        # The library's own way through settings and pool keys takes longer than the rest of a request.
+        parts = urlsplit(request.url or "")
+        if not parts.hostname:
+            raise LocationValueError("no host")
+        origin = (parts.scheme, parts.hostname, parts.port)
+        with self._lock:
+            pool = self._pools.get(origin) or self._new_pool(*origin)
+            self._pools[origin] = pool
+            # Sorted by last use. The connections of a dropped pool close with its last response.
+            self._pools.move_to_end(origin)
+            if len(self._pools) > _HOSTS_KEPT:
+                self._pools.popitem(last=False)
+            return pool
 
     def cert_verify(self, *args: Any) -> None:  # noqa: ANN401 - as above
         """Do nothing: the TLS context holds the trusted certificates, loaded once instead of per connection."""
+
+    def request_url(self, request: PreparedRequest, *_: Any) -> str:  # noqa: ANN401 - as above
+        """Return path and query, because there is never a proxy."""
+        return request.path_url
+
+    def build_response(self, req: PreparedRequest, resp: Any) -> Response:  # noqa: ANN401 - as above
+        """Return the response with what ``exchange`` reads of it: no cookies, and no guessed encoding."""
+        response = Response()
+        response.status_code = resp.status
+        response.headers = CaseInsensitiveDict(resp.headers)
+        response.raw = resp
+        response.request = req
+        return response
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        with self._lock:
+            pools = list(self._pools.values())
+            self._pools.clear()
+        for pool in pools:
+            pool.close()
+
+    def _new_pool(self, scheme: str, host: str, port: int | None) -> HTTPConnectionPool:
+        if scheme == "https":
+            return _TlsPool(
+                host,
+                port,
+                maxsize=_CONNECTIONS_KEPT,
+                cert_reqs=ssl.CERT_REQUIRED,
+                ssl_context=self._tls,
+                egress=self._egress,
+            )
+        return _Pool(host, port, maxsize=_CONNECTIONS_KEPT, egress=self._egress)
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self._ca_file or DEFAULT_CA_BUNDLE_PATH)
         context.sslsocket_class = _TimedTlsSocket
         return context
-
-
-class _Session(requests.Session):
-    """A session that follows no redirect, and does not read a redirect's body."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - the answer never matters
-        return None
-
-
-def guarded_session(egress: Egress, *, ca_file: str | None = None) -> requests.Session:
-    """Return a session that connects through ``egress`` only and takes nothing from the environment.
-
-    It uses no proxies and no ``.netrc``, and keeps no cookies. ``ca_file`` holds the trusted certificates; None means
-    certifi's.
-    """
-    # From here on urllib3 logs no URLs in this process, because they may contain secrets.
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
-    logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
-    session = _Session()
-    session.trust_env = False
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-    session.headers.clear()
-    session.headers.update({"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "Ritornello"})
-    adapter = _Adapter(egress, ca_file)
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    return session
 
 
 def _message(error: OSError) -> str:

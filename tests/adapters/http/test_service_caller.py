@@ -1,6 +1,7 @@
 import logging
 import socket
-from threading import Event
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Event
 from time import monotonic
 from typing import Any
 
@@ -233,6 +234,40 @@ class TestConnections:
 
             assert service.connections == 2
 
+    def test_a_connection_is_kept_for_the_latest_sixteen_hosts(self, make: Make) -> None:
+        caller = make(resolve=lambda _: ["127.0.0.1"])
+        with serving() as service:
+
+            def connections_after(number: int) -> int:
+                assert isinstance(caller.call(a_request(service.url(host=f"s{number}.test"))), Answered)
+                return service.connections
+
+            assert [connections_after(number) for number in range(17)] == list(range(1, 18))
+            assert [connections_after(number) for number in (16, 1)] == [17, 17]
+            assert connections_after(0) == 18
+            # The host that was called least recently made room for it.
+            assert [connections_after(number) for number in (1, 3, 2)] == [18, 18, 19]
+
+    def test_hosts_that_differ_in_case_share_a_connection(self, make: Make) -> None:
+        caller = make(resolve=lambda _: ["127.0.0.1"])
+        with serving() as service:
+            for host in ("s.test", "S.test"):
+                assert isinstance(caller.call(a_request(service.url(host=host))), Answered)
+
+            assert service.connections == 1
+
+    def test_calls_at_the_same_time_have_connections_of_their_own(self, caller: HttpServiceCaller) -> None:
+        both = Barrier(2, timeout=10)
+
+        def answered_together(connection: socket.socket) -> None:
+            both.wait()
+            connection.sendall(answer([1]))
+
+        with serving(answered_together) as service, ThreadPoolExecutor(2) as threads:
+            requests = [a_request(service.url())] * 2
+            assert list(threads.map(caller.call, requests)) == [Answered(status=200, body=[1])] * 2
+            assert service.connections == 2
+
 
 class TestIsolation:
     """The environment does not affect calls, and no call affects the next."""
@@ -250,6 +285,13 @@ class TestIsolation:
         monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
 
         assert "authorization" not in seen(make()).headers
+
+    def test_the_password_of_a_url_is_its_own(self, make: Make) -> None:
+        with serving() as service:
+            url = service.url(host="user:p%40ss@127.0.0.1")
+            make().call(a_request(url))
+
+            assert service.seen[0].headers["authorization"] == "Basic dXNlcjpwQHNz"
 
     def test_no_cookie_is_kept(self, caller: HttpServiceCaller) -> None:
         with serving(answer(b"", Set_Cookie="a=b; Path=/")) as service:
