@@ -2,35 +2,23 @@
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, Protocol
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
+from weakref import finalize
 
 import certifi
-import urllib3
-from urllib3.exceptions import HTTPError
 
+from shared.adapters.aws.connection import Connection, Patience, Reply, connect
 from shared.adapters.aws.errors import UnansweredError
 
-_SCHEMES = ("http", "https")
+if TYPE_CHECKING:
+    from shared.adapters.aws.proxied import Proxied
 
+__all__ = ["HttpTransport", "Patience", "Reply", "Transport"]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """A whole answer. ``headers`` have lower-case names."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long a request may take: seconds to connect, and between two reads."""
-
-    connect: float
-    read: float
+_PORTS = {"http": 80, "https": 443}
 
 
 class Transport(Protocol):
@@ -46,11 +34,13 @@ class Transport(Protocol):
 @cache
 def _tls(authorities: str) -> ssl.SSLContext:
     """Return the settings of TLS that all connections share: reading the authorities takes some milliseconds."""
-    return ssl.create_default_context(cafile=authorities)
+    context = ssl.create_default_context(cafile=authorities)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 class HttpTransport:
-    """A ``Transport`` on a pool of ``urllib3``. It connects at the first request.
+    """A ``Transport`` that connects at the first request and keeps up to ``connections`` connections.
 
     Certificates are verified, against ``AWS_CA_BUNDLE`` if that is set. Proxies are those of the environment.
     """
@@ -59,51 +49,76 @@ class HttpTransport:
         self, url: str, *, patience: Patience, connections: int, environment: Mapping[str, str]
     ) -> None:
         parts = urlsplit(url)
-        if parts.scheme not in _SCHEMES or not parts.hostname:
+        if parts.scheme not in _PORTS or not parts.hostname:
             raise ValueError(f"not the URL of a service: {url}")
         self.url = f"{parts.scheme}://{parts.netloc}"
+        self._host, self._port = parts.hostname, parts.port or _PORTS[parts.scheme]
         self._patience, self._connections = patience, connections
         is_secure = parts.scheme == "https"
         self._authorities = (environment.get("AWS_CA_BUNDLE") or certifi.where()) if is_secure else None
         self._proxy = _proxy(parts.scheme, parts.hostname, environment)
-        # A proxy is told the whole URL, unless it passes TLS through.
-        self._prefix = "" if self._proxy is None or is_secure else self.url
+        # Threads take one each and put it back, the last one first. Both are atomic.
+        self._kept: list[Connection] = []
+        finalize(self, _close_all, self._kept)
 
     def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        if self._proxy is not None:
+            return self._proxied.send(method, path, headers, body)
+        connection: Connection | None = None
         try:
-            answer = self._pool.urlopen(
-                method,
-                self._prefix + path,
-                body=body,
-                headers=headers,
-                redirect=False,
-                assert_same_host=False,
+            connection = self._kept_connection() or connect(
+                self._host, self._port, tls=self._context, patience=self._patience
             )
-            # A body that ends too early is an error, too.
-            return Reply(
-                status=answer.status,
-                headers={name.lower(): value for name, value in answer.headers.items()},
-                body=answer.data,
-            )
-        except (HTTPError, OSError) as error:
+            return connection.exchange(method, path, headers, body)
+        # A name that cannot be one is a ``UnicodeError``.
+        except (HTTPException, OSError, UnicodeError) as error:
             raise UnansweredError(f"{type(error).__name__}: {error}") from error
+        finally:
+            if connection is not None:
+                self._keep(connection)
 
     def close(self) -> None:
-        self._pool.close()
+        _close_all(self._kept)
+        if "_proxied" in self.__dict__:
+            self._proxied.close()
+
+    def _kept_connection(self) -> Connection | None:
+        """Return a kept connection that the server has not closed, if there is one."""
+        while True:
+            try:
+                connection = self._kept.pop()
+            except IndexError:
+                return None
+            if connection.is_quiet:
+                return connection
+            connection.close()
+
+    def _keep(self, connection: Connection) -> None:
+        if connection.may_be_kept and len(self._kept) < self._connections:
+            self._kept.append(connection)
+        else:
+            connection.close()
+
+    @property
+    def _context(self) -> ssl.SSLContext | None:
+        return None if self._authorities is None else _tls(self._authorities)
 
     @cached_property
-    def _pool(self) -> urllib3.HTTPConnectionPool:
-        options: dict[str, Any] = {
-            "maxsize": self._connections,
-            "timeout": urllib3.Timeout(connect=self._patience.connect, read=self._patience.read),
-            "retries": False,
-        }
-        if self._authorities is not None:
-            options["ssl_context"] = _tls(self._authorities)
-        manager = (
-            urllib3.ProxyManager(self._proxy, **options) if self._proxy else urllib3.PoolManager(**options)
+    def _proxied(self) -> "Proxied":
+        from shared.adapters.aws.proxied import Proxied  # noqa: PLC0415 - imports urllib3, seldom needed
+
+        return Proxied(
+            self.url,
+            self._proxy or "",
+            tls=self._context,
+            patience=self._patience,
+            connections=self._connections,
         )
-        return manager.connection_from_url(self.url)
+
+
+def _close_all(connections: list[Connection]) -> None:
+    while connections:
+        connections.pop().close()
 
 
 def _proxy(scheme: str, host: str, environment: Mapping[str, str]) -> str | None:

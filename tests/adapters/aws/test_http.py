@@ -3,7 +3,8 @@
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -23,6 +24,7 @@ from shared.adapters.aws.http import HttpTransport, Patience
 pytestmark = pytest.mark.enable_socket
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nX-Amzn-RequestId: r-1\r\n\r\n{}"
+CHUNKS = b"3\r\nabc\r\n00A;x=y\r\n0123456789\r\n0\r\nchecksum: 1\r\n\r\n"
 
 
 @dataclass
@@ -36,6 +38,8 @@ class Server:
     requests: list[bytes] = field(default_factory=list)
     connections: int = 0
     port: int = 0
+    before: Callable[[], object] = lambda: None
+    after: Callable[[socket.socket], object] = lambda _: None
 
     def serve(self, listener: socket.socket) -> None:
         while self.replies:
@@ -44,16 +48,21 @@ class Server:
             except OSError:
                 return
             self.connections += 1
-            with connection:
-                connection.settimeout(5)
-                while self.replies and (request := self._request(connection)):
-                    self.requests.append(request)
-                    reply = self.replies.pop(0)
-                    if not reply:
-                        break
-                    connection.sendall(reply)
-                    if b"connection: close" in reply:
-                        break
+            threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
+
+    def _converse(self, connection: socket.socket) -> None:
+        with connection:
+            connection.settimeout(5)
+            while self.replies and (request := self._request(connection)):
+                self.before()
+                self.requests.append(request)
+                reply = self.replies.pop(0)
+                if not reply:
+                    break
+                connection.sendall(reply)
+                self.after(connection)
+                if b"connection: close" in reply:
+                    break
 
     @staticmethod
     def _request(connection: socket.socket) -> bytes:
@@ -133,6 +142,103 @@ class TestConnections:
         assert len(server.requests) == 1
 
 
+class TestAnswers:
+    """An answer ends as its head says, and only then the connection may take another request."""
+
+    def sent_twice(self, server: Server, *replies: bytes) -> tuple[list[bytes], int]:
+        """Return the bodies of two answers and how many connections were opened."""
+        server.replies[:] = replies
+        sender = transport(server.port)
+        bodies = [sender.send("POST", "/", {"host": "h"}, b"{}").body for _ in range(2)]
+        sender.close()
+        return bodies, server.connections
+
+    @pytest.mark.parametrize(
+        ("reply", "body"),
+        [
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", b"abc"),
+            (b"HTTP/1.1 200\r\ncontent-length:3 \r\n\r\nabc", b"abc"),
+            (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
+            (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n", b""),
+            (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", b""),
+            (
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n" + CHUNKS,
+                b"abc0123456789",
+            ),
+        ],
+        ids=["length", "sparse", "no content", "interim", "no chunk", "chunks"],
+    )
+    def test_its_connection_takes_the_next_request(self, server: Server, reply: bytes, body: bytes) -> None:
+        assert self.sent_twice(server, reply, OK) == ([body, b"{}"], 1)
+
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nConnection: Close\r\n\r\n{}",
+            b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+        ],
+        ids=["closes", "HTTP/1.0"],
+    )
+    def test_its_connection_is_not_used_again(self, server: Server, reply: bytes) -> None:
+        assert self.sent_twice(server, reply, OK) == ([b"{}", b"{}"], 2)
+
+    def test_without_a_length_it_ends_with_its_connection(self, server: Server) -> None:
+        reply = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + b"x" * 100_000
+
+        assert self.sent_twice(server, reply, OK) == ([b"x" * 100_000, b"{}"], 2)
+
+    @pytest.mark.parametrize("more", [b"HTTP/1.1 500 X\r\ncontent-length: 0\r\n\r\n", b""])
+    def test_a_connection_on_which_more_or_its_end_has_arrived_is_not_used(
+        self, server: Server, more: bytes
+    ) -> None:
+        server.replies[:] = [OK, OK]
+        has_more = threading.Event()
+
+        def send_more(connection: socket.socket) -> None:
+            if not has_more.is_set():
+                connection.sendall(more)
+                connection.shutdown(socket.SHUT_WR)
+                has_more.set()
+
+        sender = transport(server.port)
+        server.after = send_more
+        assert sender.send("POST", "/", {"host": "h"}, b"{}").status == 200
+        assert has_more.wait(5)
+
+        assert sender.send("POST", "/", {"host": "h"}, b"{}").status == 200
+        assert server.connections == 2
+        sender.close()
+
+    def test_no_more_connections_are_kept_than_wanted(self, server: Server) -> None:
+        """They are as many as threads need, but no more of them stay open."""
+        both = threading.Barrier(3, timeout=5)
+        server.replies[:] = [OK] * 6
+        server.before = both.wait
+        sender = transport(server.port)
+        with ThreadPoolExecutor(3) as threads:
+            for _ in range(2):
+                sent = [threads.submit(sender.send, "POST", "/", {"host": "h"}, b"{}") for _ in range(3)]
+                assert [one.result().status for one in sent] == [200] * 3
+        sender.close()
+
+        assert server.connections == 4
+
+
+class TestRequests:
+    """Each header is one line, and the path is one word."""
+
+    @pytest.mark.parametrize("value", ["a\r\nx: y", "a\n", "\ra"])
+    def test_a_header_with_a_line_break_is_refused(self, server: Server, value: str) -> None:
+        with pytest.raises(ValueError, match="Invalid header value"):
+            transport(server.port).send("POST", "/", {"host": "h", "a": value}, b"{}")
+        assert server.requests == []
+
+    def test_a_path_with_a_line_break_is_not_sent(self, server: Server) -> None:
+        with pytest.raises(UnansweredError, match="control characters"):
+            transport(server.port).send("POST", "/ HTTP/1.1\r\nx: y", {"host": "h"}, b"{}")
+        assert server.requests == []
+
+
 class TestNoAnswer:
     """A request that is not answered whole may have taken effect, and is not repeated here."""
 
@@ -143,8 +249,25 @@ class TestNoAnswer:
             b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\nconnection: close\r\n\r\n{",
             b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{",
             b"nonsense\r\n\r\n",
+            b"HTTP/2 200 OK\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n{}",
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nx\r\n",
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nabc",
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n2\r\nab\r\n",
+            b"HTTP/1.1 200 OK\r\na: " + b"b" * 70_000,
         ],
-        ids=["closed", "cut off", "too late", "no HTTP"],
+        ids=[
+            "closed",
+            "cut off",
+            "too late",
+            "no HTTP",
+            "another HTTP",
+            "length and chunks",
+            "no chunk size",
+            "longer chunk",
+            "no last chunk",
+            "endless head",
+        ],
     )
     def test_a_broken_answer_is_none(self, server: Server, reply: bytes) -> None:
         server.replies[:] = [reply]
@@ -157,7 +280,7 @@ class TestNoAnswer:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
 
-        with pytest.raises(UnansweredError, match="NewConnectionError"):
+        with pytest.raises(UnansweredError, match="ConnectionRefusedError"):
             transport(port).send("POST", "/", {"host": "h"}, b"{}")
 
 
