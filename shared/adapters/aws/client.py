@@ -49,6 +49,7 @@ _THROTTLED = frozenset(
         "TransactionInProgressException",
     }
 )
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # ``dumps`` would make an encoder for each request
 _TIMED_OUT = frozenset({"RequestTimeout", "RequestTimeoutException"})
 
 
@@ -261,6 +262,6 @@ def json_request(target: str, version: str) -> Callable[[Mapping[str, Any]], Req
     headers = {"content-type": f"application/x-amz-json-{version}", "x-amz-target": target}
 
     def build(request: Mapping[str, Any]) -> Request:
-        return Request(body=json.dumps(request, separators=(",", ":")).encode(), headers=headers)
+        return Request(body=_encode(request).encode(), headers=headers)
 
     return build

@@ -53,16 +53,15 @@ class Signer:
             all_headers["x-amz-security-token"] = credentials.token
         names = sorted(all_headers)
         signed_names = ";".join(names)
-        lines = "".join(f"{name}:{' '.join(all_headers[name].split())}\n" for name in names)
+        lines = "".join([f"{name}:{' '.join(all_headers[name].split())}\n" for name in names])
         digest = hashlib.sha256(body).hexdigest()
         # Services other than S3 sign the path encoded once more.
-        canonical = f"{method}\n{quote(path, safe='/-_.~')}\n\n{lines}\n{signed_names}\n{digest}"
+        encoded = path if path == "/" else quote(path, safe="/-_.~")
+        canonical = f"{method}\n{encoded}\n\n{lines}\n{signed_names}\n{digest}"
         scope = f"{day}/{self._region}/{self._service}/aws4_request"
         hashed = hashlib.sha256(canonical.encode()).hexdigest()
         text = f"{_ALGORITHM}\n{instant}\n{scope}\n{hashed}"
-        signature = hmac.new(
-            self._key(credentials.secret_key, day), text.encode(), hashlib.sha256
-        ).hexdigest()
+        signature = hmac.digest(self._key(credentials.secret_key, day), text.encode(), "sha256").hex()
         all_headers["authorization"] = (
             f"{_ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders={signed_names}, "
             f"Signature={signature}"
