@@ -4,6 +4,7 @@ Objects are made at their first use and kept for the life of the container. Impo
 """
 
 import base64
+import gc
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -178,19 +179,21 @@ def forget() -> None:
 
 
 def prepare(*services: AwsService, calls: Callable[[], object] = lambda: None) -> None:
-    """Make what invocations use while Lambda initializes a function whose snapshot it takes (SnapStart).
+    """End the initialization of a function. If Lambda takes its snapshot (SnapStart), make what invocations use.
 
-    Each handler calls this when it is imported. ``services`` are those that it uses besides DynamoDB, and ``calls``
-    makes its caller of services. Without SnapStart, all of this is made at its first use.
+    Each handler calls this when its modules are imported. ``services`` are those that it uses besides DynamoDB, and
+    ``calls`` makes its caller of services. Without SnapStart, all of this is made at its first use.
     The snapshot is restored in many containers, for weeks. So nothing that is made here may be unique, remember a
     time, or hold a connection; the credentials of the clients expire and are fetched again.
     """
-    if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != _SNAP_START:
-        return
-    _database()
-    for service in services:
-        _client(service)
-    calls()
+    if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == _SNAP_START:
+        _database()
+        for service in services:
+            _client(service)
+        calls()
+    # What the imports have made stays, so no collection needs to search it, not even the first one.
+    gc.freeze()
+    gc.enable()
 
 
 @cache
