@@ -18,16 +18,22 @@ from dev.workers import ROOT
 from shared.api.http.pages import PAGES
 
 MAX_OF_THE_PEER = 0.6
-MAX_OF_A_RUNNER = 1.5
-MAX_OF_AN_API = 2.0
+MAX_WITH_THE_EMULATOR = 1.0
+MAX_OF_A_WORKER = 1.2
+MAX_OF_AN_API = 1.6
+WORKERS = ("StepRunner", "Sweeper", "BulkRunner")
+
+SOCKETS, EMULATOR = "over real sockets", "with the emulator of DynamoDB"
 
 PARTS: Mapping[str, Callable[[Figures], float]] = {
     "without the AWS client": lambda ours: ours["cpu"] - ours["AWS client"],
     "with the AWS client, without its transport": lambda ours: ours["cpu"] - ours["its transport"],
-    "over real sockets": lambda ours: ours["cpu"],
-    "with the emulator of DynamoDB": lambda ours: ours["cpu"] + ours["emulator"],
+    SOCKETS: lambda ours: ours["cpu"],
+    EMULATOR: lambda ours: ours["cpu"] + ours["emulator"],
 }
 """What of our CPU time is compared."""
+
+BUDGETS = {SOCKETS: MAX_OF_THE_PEER, EMULATOR: MAX_WITH_THE_EMULATOR}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +65,7 @@ def task_ratios(engines: Mapping[str, Sequence[Figures]]) -> list[Ratio]:
         Ratio(
             what=f"{OURS}, {part}",
             rounds=[of(figures) / peer for figures, peer in zip(engines[OURS], base, strict=True)],
-            budget=MAX_OF_THE_PEER if part == "without the AWS client" else None,
+            budget=BUDGETS.get(part),
         )
         for part, of in PARTS.items()
     ]
@@ -83,7 +89,7 @@ def start_ratios(starts: Mapping[str, ColdStart]) -> list[Ratio]:
             what=name,
             rounds=start.ratios,
             is_ours=name != BASELINE,
-            budget=MAX_OF_AN_API if name in apis else MAX_OF_A_RUNNER if name == "StepRunner" else None,
+            budget=MAX_OF_AN_API if name in apis else MAX_OF_A_WORKER if name in WORKERS else None,
         )
         for name, start in starts.items()
     ]

@@ -28,14 +28,18 @@ def test_each_round_is_compared_with_the_same_round_of_the_peer() -> None:
     assert [one.is_ours for one in found] == [True] * 4 + [False] * 2
 
 
-def test_the_first_ratio_of_a_task_has_a_budget() -> None:
-    assert [one.budget for one in task_ratios({OURS: [TASK], DBOS: [{"cpu": 10.0}]})] == [0.6, *[None] * 4]
+def test_two_ratios_of_a_task_have_budgets() -> None:
+    budgets = {one.what: one.budget for one in task_ratios({OURS: [TASK], DBOS: [{"cpu": 10.0}]})}
+    assert {what: budget for what, budget in budgets.items() if budget} == {
+        "Ritornello, over real sockets": 0.6,
+        "Ritornello, with the emulator of DynamoDB": 1.0,
+    }
 
 
-def test_runner_and_apis_have_budgets_for_their_cold_starts() -> None:
+def test_workers_and_apis_have_budgets_for_their_cold_starts() -> None:
     start = ColdStart(milliseconds=500, ratios=(1.0, 1.2))
-    found = start_ratios(dict.fromkeys([BASELINE, "StepRunner", "CoreApi", "Sweeper"], start))
-    assert [one.budget for one in found] == [None, 1.5, 2.0, None]
+    found = start_ratios(dict.fromkeys([BASELINE, "StepRunner", "CoreApi", "Publisher"], start))
+    assert [one.budget for one in found] == [None, 1.2, 1.6, None]
     assert [one.is_ours for one in found] == [False, True, True, True]
 
 
