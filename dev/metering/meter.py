@@ -6,7 +6,7 @@ them.
 
 All writes to the metered tables must go through watched clients. An item written otherwise counts as absent, and an
 expired item as existing. All indexes must be KEYS_ONLY, as in ``tables.LAYOUTS``. Requests whose cost it cannot
-compute (update expressions, projections, filters) raise UnmeteredError.
+compute (updates of large or indexed items, projections, filters) raise UnmeteredError.
 """
 
 from collections import Counter
@@ -112,6 +112,8 @@ class Meter:
                 return 0, self._put(request, refused)
             case "DeleteItem":
                 return 0, self._deleted(request, refused)
+            case "UpdateItem":
+                return 0, self._updated(request, refused)
             case "TransactWriteItems":
                 return 0, self._transaction(request, refused)
             case "BatchWriteItem":
@@ -146,6 +148,25 @@ class Meter:
             return units if refused == "ConditionalCheckFailedException" else 0
         self._items.pop(key, None)
         return units + _index_units(before, None)
+
+    def _updated(self, update: Mapping[str, Any], refused: str | None) -> int:
+        """Return the unit of an update of a small item of a table without indexes.
+
+        Raises: UnmeteredError: of any other one, because it would need the attributes before.
+        """
+        table = update["TableName"]
+        layout = self._layout(table)
+        key = table, _key(layout, update["Key"])
+        # Both sizes are upper bounds: the expression has the names, and the values include those of conditions.
+        size = item_bytes(update["Key"]) + item_bytes(update.get("ExpressionAttributeValues", {}))
+        size += len(update["UpdateExpression"])
+        before = self._items.get(key)
+        if layout.indexes or write_units(size + (before.size if before else 0)) > 1:
+            raise UnmeteredError(f"the cost of UpdateItem of {table} is unknown")
+        if refused is not None:
+            return 1 if refused == "ConditionalCheckFailedException" else 0
+        self._items[key] = _Shadow(max(size, before.size if before else 0), {})
+        return 1
 
     def _batch(self, request: Mapping[str, Any], answer: Mapping[str, Any], refused: str | None) -> int:
         """Return the units of a batch of deletions. Items that are left undeleted cost nothing in this request."""

@@ -49,6 +49,16 @@ def get(dynamodb: DynamoDb, *, strong: bool, **keys: str) -> None:
     dynamodb.client.get_item(TableName=dynamodb.tables.access, Key=key, ConsistentRead=strong)
 
 
+def update(text: str = "x", **more: Any) -> dict[str, Any]:
+    """Return an update of an item of the table of access."""
+    return {
+        "Key": {"pk": {"S": "a"}, "sk": {"S": "b"}},
+        "UpdateExpression": "SET x = :x",
+        "ExpressionAttributeValues": {":x": {"S": text}},
+        **more,
+    }
+
+
 class TestWrites:
     """A write costs one unit for each kilobyte begun, of the larger of the old and the new item."""
 
@@ -72,6 +82,24 @@ class TestWrites:
         with meter.counting() as usage, pytest.raises(AwsError):
             put(moto, weighing(KB, pk="a", sk="b"), ConditionExpression="attribute_not_exists(pk)")
         assert usage.write_units == 3
+
+    def test_an_update_of_a_small_item_costs_one_unit(self, moto: DynamoDb, meter: Meter) -> None:
+        for text in ("x", "y" * 700, "z"):
+            with meter.counting() as usage:
+                moto.client.update_item(TableName=moto.tables.access, **update(text))
+            assert usage.write_units == 1
+
+    def test_an_update_whose_condition_fails_costs_one_unit(self, moto: DynamoDb, meter: Meter) -> None:
+        with meter.counting() as usage, pytest.raises(AwsError):
+            moto.client.update_item(
+                TableName=moto.tables.access, **update(ConditionExpression="attribute_exists(pk)")
+            )
+        assert usage.write_units == 1
+
+    def test_an_update_that_is_refused_otherwise_costs_nothing(self, moto: DynamoDb, meter: Meter) -> None:
+        with meter.counting() as usage, pytest.raises(AwsError):
+            moto.client.update_item(TableName=moto.tables.access, **update(UpdateExpression="SET"))
+        assert usage.write_units == 0
 
     def test_a_delete_costs_the_size_of_the_item(self, moto: DynamoDb, meter: Meter) -> None:
         put(moto, weighing(3 * KB, pk="a", sk="b"))
@@ -308,7 +336,7 @@ class TestWhatItCannotCount:
     @pytest.mark.parametrize(
         ("operation", "request_"),
         [
-            ("update_item", {"Key": {"pk": {"S": "a"}, "sk": {"S": "b"}}, "UpdateExpression": "REMOVE x"}),
+            ("update_item", update("x" * KB)),
             (
                 "query",
                 {
@@ -325,6 +353,17 @@ class TestWhatItCannotCount:
         assert meter.total.write_units == 0
         with pytest.raises(UnmeteredError):
             getattr(moto.client, operation)(TableName=moto.tables.access, **request_)
+
+    def test_an_update_of_a_large_item_is_refused(self, moto: DynamoDb, meter: Meter) -> None:
+        assert meter.total.write_units == 0
+        put(moto, weighing(KB, pk="a", sk="b"))
+        with pytest.raises(UnmeteredError, match="UpdateItem"):
+            moto.client.update_item(TableName=moto.tables.access, **update())
+
+    def test_an_update_of_an_indexed_item_is_refused(self, moto: DynamoDb, meter: Meter) -> None:
+        assert meter.total.write_units == 0
+        with pytest.raises(UnmeteredError, match="UpdateItem"):
+            moto.client.update_item(TableName=moto.tables.instances, **update(Key={"sid": {"S": "i-1"}}))
 
     def test_an_update_in_a_transaction_is_refused(self, moto: DynamoDb, meter: Meter) -> None:
         assert meter.total.write_units == 0
