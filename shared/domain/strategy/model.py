@@ -173,6 +173,17 @@ class Method:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceLimit:
+    """How much the runners of an account may ask of a service together.
+
+    ``per_second`` is how many calls a second its origin gets at most, None for any number. In any case a
+    ``Retry-After`` of the service slows all of them down.
+    """
+
+    per_second: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """An HTTP API: its URL in each environment, its authorization and its methods."""
 

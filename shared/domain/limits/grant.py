@@ -1,0 +1,214 @@
+"""When a call may be sent under a limit: now, at an instant for which a runner waits, or later, without a runner.
+
+Permits of an origin have instants that are evenly spaced. A runner takes one by moving the instant of the next permit
+on, and sends its call within ``LATEST_USE`` after its own instant. The spacing is a little wider than the limit says,
+by ``LATEST_USE`` and ``CLOCKS_DIFFER``, so that a second never has more calls than ``perSecond``, wherever it begins.
+Source: docs/decisions/0065.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.domain.instance.due import spread
+from shared.domain.limits.state import Bounds, LimitChange, LimitState, Member, instant_of, micros_of
+from shared.domain.strategy.model import ServiceLimit
+
+LATEST_USE: Final = timedelta(milliseconds=80)
+"""How long after its instant a permit may be used. Later it is lost, and the runner takes another one."""
+
+CLOCKS_DIFFER: Final = timedelta(milliseconds=20)
+"""By how much the clocks of two runners may differ, their precision included, for a limit to be exact."""
+
+MAX_PATIENCE: Final = timedelta(seconds=5)
+"""The longest time for which a runner waits for a permit while it has a lease."""
+
+MAX_AHEAD: Final = timedelta(seconds=50)
+"""How far ahead a permit may be. For a later one than ``MAX_PATIENCE`` the invocation waits without a lease."""
+
+CLAIM_EARLY: Final = timedelta(seconds=1)
+"""How much before such a permit the event is due again, so that its claim is done in time."""
+
+STATED_FOR: Final = timedelta(hours=1)
+"""For how long the strictest limit of an origin counts after a call was last made under it."""
+
+MAX_SLOWDOWN: Final = timedelta(minutes=15)
+"""The longest time for which one ``Retry-After`` slows down all runners. The refused call itself may wait longer."""
+
+RETURN_EARLY: Final = timedelta(seconds=2)
+"""How much before its expected permit a call returns that waits without a runner, so that no permit is left unused."""
+
+SHORTEST_WAIT: Final = timedelta(seconds=1)
+"""The shortest wait without a runner."""
+
+SPREAD_OF_UNLIMITED: Final = timedelta(seconds=10)
+"""Over how long the calls return that have waited for the end of a slow-down, if the origin has no rate."""
+
+_SECOND: Final = timedelta(seconds=1)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_EVER: Final = 1 << 62
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permit:
+    """The call may be sent from ``start`` on, and not after ``until``."""
+
+    start: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Later:
+    """No permit is near. The call waits without a runner until ``until``, and then asks again."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """Take a permit by storing ``change``. ``start`` is its instant, None if it is that of the state before."""
+
+    change: LimitChange
+    start: datetime | None
+
+    def taken_from(self, before: LimitState) -> Permit:
+        """Return the permit that was taken by the change of a state."""
+        start = instant_of(before[Member.NEXT_AT]) if self.start is None else self.start
+        return Permit(start=start, until=start + LATEST_USE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Join:
+    """Join the line of calls that wait without a runner, by storing ``change``.
+
+    ``place`` is when a permit is expected, None if it is what the state before says. The call does not return before
+    ``earliest``.
+    """
+
+    change: LimitChange
+    place: datetime | None
+    earliest: datetime
+
+    def wait_after(self, before: LimitState) -> Later:
+        """Return the wait of the place in the line that was taken by the change of a state."""
+        place = instant_of(before[Member.LINE_AT]) if self.place is None else self.place
+        return Later(until=max(place - RETURN_EARLY, self.earliest))
+
+
+Grant = Permit | Later | Take | Join
+"""What is decided on a state: the last two after a change of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """A call that needs a permit under the ``limit`` of its service.
+
+    Its runner can wait until ``leased_until`` under its lease, and its invocation until ``latest``. It cannot use a
+    permit within ``lead`` from now on, because the store is slow to answer. ``key`` spreads calls that would return at
+    the same time.
+    """
+
+    limit: ServiceLimit
+    leased_until: datetime
+    latest: datetime
+    key: str
+    lead: timedelta = timedelta()
+
+
+def spacing_of(per_second: int) -> timedelta:
+    """Return the time between two permits, in whole microseconds, rounded up.
+
+    A second in which calls are sent has the permits of ``LATEST_USE`` before it as well, and of ``CLOCKS_DIFFER``.
+    """
+    return -(-(_SECOND + LATEST_USE + CLOCKS_DIFFER) // (per_second * _MICROSECOND)) * _MICROSECOND
+
+
+def grant(state: LimitState, demand: Demand, *, now: datetime) -> Grant:
+    """Return when the call may be sent, or the change of the state that has to be stored to know it."""
+    rate, latest = _rate_of(state, demand.limit, now=now), max(demand.latest, now)
+    slowed_until = instant_of(state[Member.NOT_BEFORE])
+    if rate is None:
+        leased_until = max(demand.leased_until, now)
+        if slowed_until <= leased_until:
+            return Permit(start=max(now, slowed_until), until=leased_until + LATEST_USE)
+        return Later(until=slowed_until + spread(demand.key) * SPREAD_OF_UNLIMITED)
+    earliest, next_at = max(now + demand.lead, slowed_until), instant_of(state[Member.NEXT_AT])
+    if max(earliest, next_at) > latest:
+        return _join(state, rate, floor=max(latest, next_at, slowed_until), now=now)
+    return _take(rate, earliest, next_at, latest=latest, now=now)
+
+
+def slow_down(retry_at: datetime, *, now: datetime) -> LimitChange | None:
+    """Return the change that makes all runners wait until an instant that a service has named, if it is ahead."""
+    until = micros_of(min(retry_at, now + MAX_SLOWDOWN))
+    if until <= micros_of(now):
+        return None
+    # Many calls are refused together. Only those that move the end by a second or more are worth a write.
+    bounds = Bounds(low=0, high=until - micros_of_duration(_SECOND))
+    return LimitChange(at=micros_of(now), guards={Member.NOT_BEFORE: bounds}, sets={Member.NOT_BEFORE: until})
+
+
+def micros_of_duration(duration: timedelta) -> int:
+    """Return a duration in microseconds."""
+    return duration // _MICROSECOND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rate:
+    """The rate that counts, the guards under which it does, and what stating it stores."""
+
+    per_second: int
+    guards: dict[Member, Bounds]
+    sets: dict[Member, int]
+
+    @property
+    def spacing(self) -> int:
+        return micros_of_duration(spacing_of(self.per_second))
+
+
+def _rate_of(state: LimitState, limit: ServiceLimit, *, now: datetime) -> _Rate | None:
+    """Return the strictest rate that was stated lately, this limit's included, or None if there is none."""
+    stored, own = state[Member.PER_SECOND], limit.per_second
+    is_recent = stored > 0 and instant_of(state[Member.STATED_AT]) + STATED_FOR > now
+    guards = {Member.PER_SECOND: _exactly(stored)}
+    if own is not None and (not is_recent or own <= stored):
+        if stored > 0 and own > stored:
+            # Another strategy may state the stricter limit again at the same time.
+            guards[Member.STATED_AT] = _exactly(state[Member.STATED_AT])
+        stating = {Member.PER_SECOND: own, Member.STATED_AT: micros_of(now)}
+        return _Rate(per_second=own, guards=guards, sets=stating)
+    return _Rate(per_second=stored, guards=guards, sets={}) if is_recent else None
+
+
+def _take(rate: _Rate, earliest: datetime, next_at: datetime, *, latest: datetime, now: datetime) -> Take:
+    """Take the next permit, or one that is free if the next one would be too early."""
+    first = micros_of(earliest)
+    guards = {**rate.guards, Member.NOT_BEFORE: Bounds(low=0, high=first)}
+    if next_at <= earliest:
+        guards[Member.NEXT_AT] = Bounds(low=0, high=first)
+        sets = {**rate.sets, Member.NEXT_AT: first + rate.spacing}
+        return Take(change=LimitChange(at=micros_of(now), guards=guards, sets=sets), start=earliest)
+    guards[Member.NEXT_AT] = Bounds(low=first, high=micros_of(latest))
+    change = LimitChange(
+        at=micros_of(now), guards=guards, sets=rate.sets, adds={Member.NEXT_AT: rate.spacing}
+    )
+    return Take(change=change, start=None)
+
+
+def _join(state: LimitState, rate: _Rate, *, floor: datetime, now: datetime) -> Join:
+    """Join the line, which begins at ``floor`` at the earliest. A stricter limit counts at once, for others too."""
+    first, earliest = micros_of(floor), now + SHORTEST_WAIT
+    if state[Member.LINE_AT] <= first:
+        guards = {**rate.guards, Member.LINE_AT: Bounds(low=0, high=first)}
+        sets = {**rate.sets, Member.LINE_AT: first + rate.spacing}
+        return Join(
+            change=LimitChange(at=micros_of(now), guards=guards, sets=sets), place=floor, earliest=earliest
+        )
+    guards = {**rate.guards, Member.LINE_AT: Bounds(low=first, high=_EVER)}
+    adds = {Member.LINE_AT: rate.spacing}
+    change = LimitChange(at=micros_of(now), guards=guards, sets=rate.sets, adds=adds)
+    return Join(change=change, place=None, earliest=earliest)
+
+
+def _exactly(number: int) -> Bounds:
+    return Bounds(low=number, high=number)

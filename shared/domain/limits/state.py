@@ -1,0 +1,77 @@
+"""The stored state of the limit of one origin in one account, and guarded changes of it.
+
+Source: docs/decisions/0065.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Member(StrEnum):
+    """A number of the state. Instants are in microseconds since 1970. A number that is not stored counts as 0."""
+
+    NEXT_AT = "nextAt"
+    """From when on the next permit may be used."""
+    LINE_AT = "lineAt"
+    """When the next call that has to wait without a runner is expected to get its permit."""
+    NOT_BEFORE = "notBefore"
+    """Until when the service has asked everyone to wait, by ``Retry-After``."""
+    PER_SECOND = "perSecond"
+    """The strictest rate that was stated lately, 0 for none."""
+    STATED_AT = "statedAt"
+    """When that rate was last stated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitState:
+    """The state of a limit. The numbers that all runners share, by ``Member``."""
+
+    values: Mapping[Member, int] = field(default_factory=dict)
+
+    def __getitem__(self, member: Member) -> int:
+        """Return a number of the state."""
+        return self.values.get(member, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Inclusive bounds of a number."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitChange:
+    """A change of a state that is stored only if each guarded number is within its bounds.
+
+    Two changes that only add commute, so writers that take permits at the same time need not repeat their writes.
+    ``at`` is when the change was decided.
+    """
+
+    at: int
+    guards: Mapping[Member, Bounds]
+    sets: Mapping[Member, int] = field(default_factory=dict)
+    adds: Mapping[Member, int] = field(default_factory=dict)
+
+    def applied_to(self, state: LimitState) -> LimitState | None:
+        """Return the state after the change, or None if a guard does not allow it."""
+        if not all(bounds.low <= state[member] <= bounds.high for member, bounds in self.guards.items()):
+            return None
+        added = {member: state[member] + number for member, number in self.adds.items()}
+        return LimitState(values={**state.values, **self.sets, **added})
+
+
+def micros_of(at: datetime) -> int:
+    """Return an instant as a number of a state."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def instant_of(micros: int) -> datetime:
+    """Return the instant that a number of a state stands for."""
+    return _EPOCH + micros * _MICROSECOND
