@@ -26,6 +26,7 @@ from shared.adapters.dynamodb.audit import DynamoDbAudit
 from shared.adapters.dynamodb.client import DynamoDbClient, connect
 from shared.adapters.dynamodb.expiry import DynamoDbExpiry
 from shared.adapters.dynamodb.instances import DynamoDbInstances
+from shared.adapters.dynamodb.limits import DynamoDbLimits
 from shared.adapters.dynamodb.operations import DynamoDbOperations
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.streams import DynamoDbRecords
@@ -88,6 +89,7 @@ class _Wiring:
     audit: DynamoDbAudit
     operations: DynamoDbOperations
     webhooks: DynamoDbWebhooks
+    limits: DynamoDbLimits
     controllers: Controllers
     wakeups: AwsWakeups
     clock: Clock
@@ -378,6 +380,7 @@ def _wired() -> _Wiring:
         audit=DynamoDbAudit(client=database, tables=tables, retention=retention),
         operations=DynamoDbOperations(client=database, tables=tables, retention=retention),
         webhooks=_webhooks(),
+        limits=DynamoDbLimits(client=database, tables=tables, report=_report_slow_down),
         controllers=ModuleControllers(module=chosen.controllers) if chosen.controllers else NoControllers(),
         wakeups=AwsWakeups(
             targets,
@@ -490,6 +493,13 @@ def _report_pepper(error: Exception) -> None:
 def _report(action: str, sid: str, error: Exception) -> None:
     """Log a wakeup that failed. The sweeper will find its instance."""
     Logger(json_serializer=log_line).warning(_FAILED_WAKEUPS[action], extra={"sid": sid, "error": str(error)})
+
+
+def _report_slow_down(origin: str, error: Exception) -> None:
+    """Log a slow-down that was not stored. The next refused call tries again."""
+    Logger(json_serializer=log_line).warning(
+        "slow-down not stored", extra={"origin": origin, "error": str(error)}
+    )
 
 
 def _report_delivery(error: Exception) -> None:

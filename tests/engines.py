@@ -14,6 +14,7 @@ import boto3
 from moto import mock_aws
 
 from dev.aws import TIMING, database
+from dev.memory.limits import MemoryLimits
 from dev.memory.stores import MemoryAccess, MemoryAudit, MemoryInstances, MemoryStrategies, MemoryWebhooks
 from shared.adapters.crypto import AesGcmSealer, LocalDataKey
 from shared.adapters.dynamodb.access import DynamoDbAccess
@@ -21,6 +22,7 @@ from shared.adapters.dynamodb.audit import DynamoDbAudit
 from shared.adapters.dynamodb.client import DynamoDbClient
 from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.adapters.dynamodb.items import audit_of
+from shared.adapters.dynamodb.limits import DynamoDbLimits
 from shared.adapters.dynamodb.operations import DynamoDbOperations
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import Tables, table_definitions
@@ -29,6 +31,7 @@ from shared.application.ports import (
     AccessStore,
     AuditStore,
     InstanceStore,
+    LimitStore,
     OperationStore,
     StrategyStore,
     WebhookStore,
@@ -50,6 +53,7 @@ class Stores:
     access: AccessStore
     operations: OperationStore
     webhooks: WebhookStore
+    limits: LimitStore
     audit: AuditStore
     audits: Callable[[], list[AuditEntry]]
 
@@ -73,6 +77,7 @@ def in_memory() -> Stores:
         access=access,
         operations=access.operations,
         webhooks=webhooks,
+        limits=MemoryLimits(),
         audit=MemoryAudit(
             lists=[instances.audit, strategies.audit, access.audit, access.operations.audit, webhooks.audit]
         ),
@@ -97,6 +102,7 @@ def on_dynamodb(dynamodb: DynamoDb) -> Stores:
         access=DynamoDbAccess(client=client, tables=tables),
         operations=DynamoDbOperations(client=client, tables=tables),
         webhooks=DynamoDbWebhooks(client=client, sealer=a_sealer(), tables=tables),
+        limits=DynamoDbLimits(client=client, tables=tables, report=lambda *_: None),
         audit=DynamoDbAudit(client=client, tables=tables),
         audits=lambda: [audit_of(item) for item in admin.scan(TableName=tables.audit)["Items"]],
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from dev.memory.limits import MemoryLimits
 from dev.memory.stores import (
     MemoryAccess,
     MemoryAudit,
@@ -99,6 +100,7 @@ class MemoryPorts:
     access: MemoryAccess = field(default_factory=MemoryAccess)
     strategies: MemoryStrategies = field(init=False)
     webhooks: MemoryWebhooks = field(default_factory=MemoryWebhooks)
+    limits: MemoryLimits = field(default_factory=MemoryLimits)
     controllers: Controllers = field(default_factory=NoControllers)
     wakeups: MemoryWakeups = field(default_factory=MemoryWakeups)
     ids: SequentialIds = field(default_factory=SequentialIds)

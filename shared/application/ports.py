@@ -21,6 +21,7 @@ from shared.domain.instance.journal import Answer, EventHistory, EventRecord, Jo
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.phase import Phase, PhaseRange
 from shared.domain.instance.verdict import AuditEntry
+from shared.domain.limits.state import LimitChange, LimitState
 from shared.domain.notifications.webhook import Webhook
 from shared.domain.steps.call import CallOutcome, ServiceRequest
 from shared.domain.strategy.flag import Flag
@@ -637,6 +638,33 @@ class OperationStore(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitAttempt:
+    """The result of a guarded change of a limit's state: whether it is stored, and the state before it."""
+
+    is_stored: bool
+    before: LimitState
+
+
+class LimitStore(Protocol):
+    """Store of the limits of services, one state for each account and origin. Only runners use it.
+
+    A state may be lost a day after its last change (``LimitChange.at``).
+    """
+
+    def load(self, account: AccountId, origin: str) -> LimitState:
+        """Return the state of a limit by a strongly consistent read; if there is none, a state of zeros."""
+
+    def change(self, account: AccountId, origin: str, change: LimitChange) -> LimitAttempt:
+        """Store a change if its guards hold. Changes of one state are stored one after another.
+
+        If the reply to a change was lost, the change may be stored a second time.
+        """
+
+    def slow_down(self, account: AccountId, origin: str, change: LimitChange) -> None:
+        """Store the end of a slow-down, best effort: the adapter reports a failure and does not raise it."""
+
+
 class UnknownStrategyError(Exception):
     """There is no such version of a strategy."""
 
@@ -783,6 +811,10 @@ class Ports(Protocol):
     @property
     def webhooks(self) -> WebhookStore:
         """Store of webhooks."""
+
+    @property
+    def limits(self) -> LimitStore:
+        """Store of the limits of services."""
 
     @property
     def caller(self) -> ServiceCaller:

@@ -19,6 +19,7 @@ from shared.application.ports import (
     AuditStore,
     Controllers,
     InstanceStore,
+    LimitStore,
     OperationStore,
     StrategyStore,
 )
@@ -56,6 +57,7 @@ class Rig:
     strategies: StrategyStore
     access: AccessStore
     operations: OperationStore
+    limits: LimitStore
     audit: AuditStore
     meter: Meter
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOON))
@@ -80,8 +82,8 @@ class Rig:
             targets, scheduler=lambda: self.scheduler, invoker=lambda: self.invoker, clock=self.clock
         )
 
-    def saved(self, steps: int) -> StrategySid:
-        """Save a strategy whose task has that number of steps."""
+    def saved(self, steps: int, limit: Mapping[str, int] | None = None) -> StrategySid:
+        """Save a strategy whose task has that number of steps. ``limit`` is that of its service."""
         keys = [f"step-{number}" for number in range(1, steps + 1)]
         settings = {
             "schedule": {
@@ -94,6 +96,7 @@ class Rig:
                     "key": "shop",
                     "baseUrls": [{"environment": "dev", "url": "https://shop.example.test"}],
                     "methods": [{"key": "order", "url": "/orders", "method": "post"}],
+                    "limit": limit,
                 }
             ],
             "actions": [
@@ -122,9 +125,9 @@ class Rig:
         self.strategies.create(head, settings)
         return sid
 
-    def started(self, steps: int, at: datetime) -> InstanceSid:
+    def started(self, steps: int, at: datetime, limit: Mapping[str, int] | None = None) -> InstanceSid:
         """Start an instance of the strategy."""
-        strategy = self.strategies.load(self.saved(steps), 1)
+        strategy = self.strategies.load(self.saved(steps, limit), 1)
         asked = StartInstance(strategy_id=strategy.name, attributes={"customer": "c-1"}, start_date=at)
         return start_instance(self, strategy, asked).instance.sid
 
@@ -162,6 +165,7 @@ def rig_on(moto: DynamoDb) -> Rig:
         strategies=stores.strategies,
         access=stores.access,
         operations=stores.operations,
+        limits=stores.limits,
         audit=stores.audit,
         meter=meter,
     )

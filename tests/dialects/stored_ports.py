@@ -10,6 +10,7 @@ from shared.application.ports import (
     AuditStore,
     Controllers,
     InstanceStore,
+    LimitStore,
     OperationStore,
     ServiceCaller,
     StrategyStore,
@@ -48,6 +49,10 @@ class StoredPorts:
     @property
     def webhooks(self) -> WebhookStore:
         return self.stores.webhooks
+
+    @property
+    def limits(self) -> LimitStore:
+        return self.stores.limits
 
     @property
     def audit(self) -> AuditStore:

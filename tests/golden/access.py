@@ -6,6 +6,7 @@ from shared.application.ports import AuditPosition
 from shared.domain.access import AccessKey, Role, Session
 from shared.domain.ids import OperationSid, event_sid
 from shared.domain.instance.verdict import AuditEntry
+from shared.domain.limits.state import Bounds, LimitChange, LimitState, Member, micros_of
 from shared.domain.notifications.model import NotificationKind
 from shared.domain.notifications.webhook import Webhook
 from shared.domain.strategy.flag import Flag
@@ -39,6 +40,18 @@ WEBHOOK = Webhook(
 )
 
 SECRET = "whsec_Z29sZGVuIHNlY3JldCBvZiAyNCBieXRlcyE="
+
+ORIGIN = "https://billing.example.test"
+
+LIMIT = LimitState(
+    values={
+        Member.NEXT_AT: 1_772_356_200_005_500,
+        Member.LINE_AT: 1_772_356_260_000_000,
+        Member.NOT_BEFORE: 1_772_355_000_000_000,
+        Member.PER_SECOND: 200,
+        Member.STATED_AT: 1_772_356_200_000_000,
+    }
+)
 
 MINIMAL_AUDIT = AuditEntry(account_id=ACCOUNT, target="queue", at=at(9), by="key-1", command="pause")
 
@@ -79,6 +92,24 @@ def _flag(name: str, flag: Flag) -> Golden:
         write=lambda stores: stores.access.set_queue_flag(ACCOUNT, flag),
         read=lambda stores: stores.access.queue_flag(ACCOUNT),
     )
+
+
+def _limit() -> Golden:
+    change = LimitChange(
+        at=micros_of(at(1)),
+        guards={member: Bounds(low=0, high=0) for member in Member},
+        sets=LIMIT.values,
+    )
+    return Golden(
+        name="access/limit",
+        value=LIMIT,
+        write=lambda stores: _change(stores, change),
+        read=lambda stores: stores.limits.load(ACCOUNT, ORIGIN),
+    )
+
+
+def _change(stores: Stores, change: LimitChange) -> None:
+    stores.limits.change(ACCOUNT, ORIGIN, change)
 
 
 def _webhook(name: str, webhook: Webhook) -> Golden:
@@ -126,6 +157,7 @@ ACCESS = (
     _flag("queue-paused-before", Flag(is_paused=True, pauses=PAUSED_HEAD.pauses)),
     _webhook("webhook-for-all", replace(WEBHOOK, kinds=())),
     _webhook("webhook-full", WEBHOOK),
+    _limit(),
     _audit("command", replace(MINIMAL_AUDIT, target=SID, from_state="ACTIVE", to_state="PAUSED")),
     _audit("of-account", MINIMAL_AUDIT),
     _audit("full", AUDIT),

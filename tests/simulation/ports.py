@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
+from dev.memory.limits import MemoryLimits
 from dev.memory.stores import MemoryAccess, MemoryAudit, MemoryOperations, MemoryStrategies, MemoryWebhooks
 from dev.memory.world import SequentialIds
 from shared.adapters.controllers import NoControllers
@@ -14,6 +15,8 @@ from shared.application.ports import (
     Clock,
     Controllers,
     InstanceStore,
+    LimitAttempt,
+    LimitStore,
     Operation,
     ServiceCaller,
     UnavailableError,
@@ -25,6 +28,7 @@ from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.flags import Flags
 from shared.domain.instance.verdict import AuditEntry
+from shared.domain.limits.state import LimitChange, LimitState
 from shared.domain.strategy.flag import Flag
 from shared.domain.strategy.model import Strategy, StrategyHead
 from tests.simulation.index import ExactIndex, LaggingIndex
@@ -35,6 +39,7 @@ class Behind(Protocol):
 
     strategy: Strategy
     now_at: datetime
+    limit_states: MemoryLimits
     versions: dict[int, Strategy]
     broken_versions: dict[tuple[StrategySid, int], Callable[[], Exception]]
     flags: MemoryStrategies
@@ -158,6 +163,28 @@ class Operations(MemoryOperations):
         show_operation(self.world, sid, at)
 
 
+class Limits(MemoryLimits):
+    """The limits of services of a world."""
+
+    def __init__(self, world: Behind) -> None:
+        super().__init__(states=world.limit_states.states)
+        self.world = world
+
+    def load(self, account: AccountId, origin: str) -> LimitState:
+        self.world.io("load_limit")
+        return super().load(account, origin)
+
+    def change(self, account: AccountId, origin: str, change: LimitChange) -> LimitAttempt:
+        self.world.io("change_limit")
+        attempt = super().change(account, origin, change)
+        self.world.written("limit_changed", is_conditional=False)
+        return attempt
+
+    def slow_down(self, account: AccountId, origin: str, change: LimitChange) -> None:
+        with suppress(UnavailableError):  # the adapter reports it; the next refused call tries again
+            self.change(account, origin, change)
+
+
 class Strategies(MemoryStrategies):
     """The strategies of a world."""
 
@@ -255,6 +282,10 @@ class World(Behind, Wakeups, Clock, InstanceStore, ServiceCaller, Protocol):
         """Release jobs and bulk operations."""
 
     @property
+    def limits(self) -> Limits:
+        """The limits of services."""
+
+    @property
     def audit(self) -> MemoryAudit:
         """All audit entries."""
 
@@ -278,6 +309,7 @@ class SweeperPorts:
         self.operations = world.operations
         self.audit = world.audit
         self.webhooks = MemoryWebhooks()
+        self.limits: LimitStore = world.limits
         self.ids = world.names
         self.wakeups = self
         self._world = world

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from dev.memory.limits import MemoryLimits
 from dev.memory.stores import MemoryAudit, MemoryStrategies, MemoryWebhooks
 from dev.memory.world import OneWorker, SequentialIds
 from shared.adapters.controllers import NoControllers
@@ -18,7 +19,7 @@ from shared.domain.strategy.model import Strategy
 from tests.simulation.functions import Function
 from tests.simulation.index import ExactIndex, LaggingIndex
 from tests.simulation.instances import Instances
-from tests.simulation.ports import Access, Operations, Strategies, SweeperPorts
+from tests.simulation.ports import Access, Limits, Operations, Strategies, SweeperPorts
 from tests.simulation.services import Services
 from tests.simulation.stage import Process
 
@@ -43,6 +44,7 @@ class World(Instances, Services):
     controllers: Controllers = field(default_factory=NoControllers)
     names: SequentialIds = field(default_factory=SequentialIds)
     webhooks: MemoryWebhooks = field(default_factory=MemoryWebhooks)
+    limit_states: MemoryLimits = field(default_factory=MemoryLimits)
     schedules: dict[str, tuple[datetime, InstanceSid]] = field(default_factory=dict)
     jobs: int = 0
     wakeup_count: int = 0
@@ -91,6 +93,11 @@ class World(Instances, Services):
     def operations(self) -> "Operations":
         """Release jobs and bulk operations, behind ``io``."""
         return Operations(self)
+
+    @property
+    def limits(self) -> "Limits":
+        """The limits of services, behind ``io``."""
+        return Limits(self)
 
     @property
     def caller(self) -> "World":

@@ -8,6 +8,7 @@ import pytest
 
 from dev.template import Template
 from shared.adapters.dynamodb.strategies import settings_context
+from shared.adapters.dynamodb.tables import LIMIT_KEY, limit_key
 from shared.adapters.dynamodb.webhooks import webhook_context
 from shared.adapters.peppers import hasher_of
 from shared.adapters.secrets import prefix_of
@@ -147,6 +148,18 @@ class TestRoles:
 
         sessions = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["session#*"]}}
         assert writers == {"CoreApi": None, "OrdersApi": sessions}
+
+    def test_only_the_step_runner_changes_limits_and_nothing_else_beside_them(self) -> None:
+        updates = [
+            (owner, statement["Action"], statement.get("Condition"))
+            for owner, statement in statements()
+            if table_arn("access") in resources_of(statement)
+            and "dynamodb:UpdateItem" in as_list(statement["Action"])
+        ]
+
+        limits = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [f"{LIMIT_KEY}*"]}}
+        assert updates == [("StepRunner", "dynamodb:UpdateItem", limits)]
+        assert limit_key(AccountId("acme"), "https://a.example")["pk"].startswith(LIMIT_KEY)
 
 
 SETTINGS, WEBHOOK = '["acme", "0197-s", 3]', '["webhook", "acme"]'

@@ -201,6 +201,14 @@ def webhook_key(account: AccountId) -> dict[str, str]:
     return {"pk": f"account#{account}", "sk": "webhook"}
 
 
+def limit_key(account: AccountId, origin: str) -> dict[str, str]:
+    """Return the key of the state of an origin's limit. Each has a partition of its own, since it is written often."""
+    return {"pk": f"{LIMIT_KEY}{account}#{origin}", "sk": "limit"}
+
+
+LIMIT_KEY = "limit#"
+"""The prefix of the partitions of limits: the only ones of this table that the step runner may write."""
+
 OWNED_KEY = "key#"
 """The prefix of the sort keys under which an account's access keys are listed."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dev.memory.limits import MemoryLimits
 from dev.memory.stores import MemoryWebhooks
 from dev.memory.world import ManualClock, MemoryWakeups, SequentialIds
 from dev.metering.item_size import item_bytes
@@ -84,6 +85,7 @@ class Gym:
     meter: Meter
     sizes: list[int]
     caller: Service = field(default_factory=Service)
+    limits: MemoryLimits = field(default_factory=MemoryLimits)
     wakeups: MemoryWakeups = field(default_factory=MemoryWakeups)
     clock: ManualClock = field(default_factory=lambda: ManualClock(START))
     ids: Ids = field(default_factory=Ids)

@@ -1,0 +1,103 @@
+"""The limits of services on DynamoDB."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from shared.adapters.aws.errors import AwsError
+from shared.adapters.dynamodb.attributes import to_attributes
+from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
+from shared.adapters.dynamodb.documents import SCHEMA
+from shared.adapters.dynamodb.items import expiry_of, read
+from shared.adapters.dynamodb.reading import Item
+from shared.adapters.dynamodb.tables import Tables, limit_key
+from shared.application.ports import LimitAttempt, UnavailableError
+from shared.domain.ids import AccountId
+from shared.domain.limits.state import LimitChange, LimitState, Member, instant_of
+
+KEPT = timedelta(days=1)
+"""How long the state of a limit is kept after its last change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DynamoDbLimits:
+    """A ``LimitStore``. A state is one item of the table of access, and each of its numbers is an attribute.
+
+    A change is one conditional write. If a guard does not hold, DynamoDB returns the item with its refusal, so that no
+    read is needed before the next attempt. ``report`` takes the origin of a slow-down that was not stored.
+    """
+
+    client: DynamoDbClient
+    report: Callable[[str, UnavailableError], None]
+    tables: Tables = field(default_factory=Tables)
+
+    def load(self, account: AccountId, origin: str) -> LimitState:
+        key = to_attributes(limit_key(account, origin))
+        return _state_of(
+            self.client.get_item(TableName=self.tables.access, Key=key, ConsistentRead=True).get("Item")
+        )
+
+    def change(self, account: AccountId, origin: str, change: LimitChange) -> LimitAttempt:
+        try:
+            answer = self.client.update_item(
+                TableName=self.tables.access,
+                Key=to_attributes(limit_key(account, origin)),
+                **_expressions(change),
+                ExpressionAttributeNames={"#schema": "schema"},
+                ExpressionAttributeValues=to_attributes(_values(account, change)),
+                ReturnValues="ALL_OLD",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except AwsError as error:
+            if not any(failed_conditions(error)):
+                raise
+            # An emulator may not return the item, and there may be none.
+            refused_by = error.body.get("Item")
+            before = _state_of(refused_by) if refused_by else self.load(account, origin)
+            return LimitAttempt(is_stored=False, before=before)
+        return LimitAttempt(is_stored=True, before=_state_of(answer.get("Attributes")))
+
+    def slow_down(self, account: AccountId, origin: str, change: LimitChange) -> None:
+        try:
+            self.change(account, origin, change)
+        except UnavailableError as error:
+            self.report(origin, error)
+
+
+def _state_of(item: Item | None) -> LimitState:
+    if not item:
+        return LimitState()
+    found = read(item)
+    return LimitState(values={member: found[member] for member in Member if member in found})
+
+
+def _expressions(change: LimitChange) -> dict[str, str]:
+    changed = [f"{member} = :{member}" for member in change.sets]
+    changed += [f"{member} = if_not_exists({member}, :zero) + :{member}" for member in change.adds]
+    always = ["accountId = :account", "#schema = :schema", "expiresAt = :expiresAt"]
+    return {
+        "UpdateExpression": f"SET {', '.join([*always, *changed])}",
+        "ConditionExpression": " AND ".join(
+            _guard(member, counts_if_absent=bounds.low <= 0) for member, bounds in change.guards.items()
+        ),
+    }
+
+
+def _guard(member: Member, *, counts_if_absent: bool) -> str:
+    within = f"{member} BETWEEN :{member}Low AND :{member}High"
+    return f"(attribute_not_exists({member}) OR {within})" if counts_if_absent else within
+
+
+def _values(account: AccountId, change: LimitChange) -> Mapping[str, Any]:
+    values: dict[str, Any] = {
+        ":account": account,
+        ":schema": SCHEMA,
+        **{
+            f":{name}": seconds for name, seconds in expiry_of("access", instant_of(change.at) + KEPT).items()
+        },
+    }
+    for member, bounds in change.guards.items():
+        values |= {f":{member}Low": bounds.low, f":{member}High": bounds.high}
+    values |= {f":{member}": number for member, number in {**change.sets, **change.adds}.items()}
+    return values | ({":zero": 0} if change.adds else {})
