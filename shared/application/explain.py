@@ -12,6 +12,7 @@ from shared.application.ports import Ports, UnknownStrategyError, all_readable
 from shared.domain.errors import RitornelloError
 from shared.domain.explain.event import needs_audit
 from shared.domain.explain.instance import Evidence, Explanation, explain, has_gap, subjects
+from shared.domain.explain.limits import limit_of_call, next_call
 from shared.domain.explain.moved_dates import A_MINUTE
 from shared.domain.instance.downtime import is_forgotten
 from shared.domain.instance.flags import with_pauses
@@ -57,12 +58,13 @@ def explain_at(ports: Ports, instance: Instance, at: datetime | None = None) -> 
         strategy = with_pauses(strategy, flags)
     except (RitornelloError, UnknownStrategyError) as error:
         unread = f"{type(error).__name__}: {error}"
+    events = _events(ports, instance, records, about)
     ahead = None if strategy is None else _ahead(strategy, instance, at, now=now)
     return explain(
         Evidence(
             instance=instance,
             now=now,
-            events=_events(ports, instance, records, about),
+            events=events,
             ahead=() if ahead is None else ahead.cycles,
             reminders=() if ahead is None else ahead.reminders,
             skipped=() if ahead is None else ahead.skipped,
@@ -70,6 +72,7 @@ def explain_at(ports: Ports, instance: Instance, at: datetime | None = None) -> 
             unread=unread,
             blocked_by=flags.blocked_by,
             audit=_audit(ports, instance, min(at, now), now=now) if needs_entries else (),
+            limits=_limits(ports, instance, events, now=now),
             has_expired=about_the_past and has_gap(instance, _created(instance, records), at, first=first),
         ),
         about,
@@ -90,6 +93,25 @@ def _events(
         )
         found.append(past_event(instance, seq, event_history))
     return tuple(event for event in found if event is not None)
+
+
+def _limits(
+    ports: Ports, instance: Instance, events: tuple[PastEvent, ...], *, now: datetime
+) -> dict[int, str]:
+    """Return the limits of services that events wait for. Settings are only read for events that may wait for one."""
+    limits: dict[int, str] = {}
+    for past in events:
+        call, version = next_call(past, now), past.event.claim.version
+        if call is None or version is None:
+            continue
+        try:
+            strategy = ports.strategies.load(instance.strategy_sid, version)
+        except (RitornelloError, UnknownStrategyError):
+            continue  # why the event does not run is then that its settings cannot be read
+        limit = limit_of_call(strategy, past, call)
+        if limit is not None:
+            limits[past.event.seq] = limit
+    return limits
 
 
 def _records_around(ports: Ports, instance: Instance, at: datetime) -> tuple[dict[int, EventRecord], int]:

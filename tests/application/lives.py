@@ -1,11 +1,12 @@
 """Instances that run under settings with one difference: their calls and their plans."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from dev.memory.limits import MemoryLimits
 from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.answer_event import SentAnswer, answer_event
 from shared.application.control import control
@@ -75,10 +76,11 @@ class Life:
         to: str = "2026-01-01T12:00",
         environment: str = "dev",
         attributes: Mapping[str, Json] = ATTRIBUTES,
+        limits: Callable[[ManualClock], MemoryLimits] = lambda _: MemoryLimits(),
     ) -> None:
         clock = ManualClock(START)
         self.shop = Shop(list(answers), clock)
-        self.ports = MemoryPorts(caller=self.shop, clock=clock, controllers=Graded())
+        self.ports = MemoryPorts(caller=self.shop, clock=clock, controllers=Graded(), limits=limits(clock))
         strategy = Strategy(
             sid=StrategySid("s-1"),
             account_id=AccountId("a-1"),

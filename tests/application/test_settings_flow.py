@@ -4,12 +4,13 @@ Each test runs the same instance under two settings that differ only in the mark
 tests/docs/test_settings_table.py checks that every setting has such a test.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from shared.domain.errors import InvalidInputError
+from shared.domain.steps.call import Answered
 from tests.application.lives import (
     BUSY,
     DAY,
@@ -17,6 +18,7 @@ from tests.application.lives import (
     OK,
     ON,
     SILENT,
+    START,
     Life,
     authorized,
     both,
@@ -116,6 +118,23 @@ class TestServices:
         lives = both(pointer, value, of=authorized())
         credentials = [life.requests[0].credential for life in lives]
         assert [(c.path, c.scheme, c.request.no_cache) for c in credentials if c] == [was, became]
+
+
+class TestLimits:
+    """``services[].limit``: how much all runners may ask of a service together."""
+
+    def test_with_a_limit_a_refusal_slows_other_calls_down(self) -> None:
+        refused = Answered(status=429, retry_after=timedelta(minutes=7))
+        before, after = both("/services/0/limit", {}, refused)
+        origin = ("a-1", "https://billing.example.test")
+        assert before.ports.limits.states == {}
+        assert list(after.ports.limits.states) == [origin]
+
+    @pytest.mark.setting("ServiceLimit.perSecond")
+    def test_calls_are_spread_over_time(self) -> None:
+        before, after = both("/services/0/limit", {"perSecond": 1}, of=two_steps())
+        assert [at - START for at, _ in before.shop.requests] == [timedelta(), timedelta()]
+        assert [at - START for at, _ in after.shop.requests] == [timedelta(), timedelta(seconds=1.1)]
 
 
 class TestMethods:

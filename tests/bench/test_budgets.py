@@ -36,6 +36,7 @@ from shared.domain.ids import AccountId, InstanceSid, OperationSid, event_sid
 from shared.domain.instance.model import InstanceStatus
 from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import Cancel, CancelAt, Command, Pause, Resume
+from shared.domain.limits.state import LimitChange, Member, micros_of
 from tests.application.sweeps import swept
 from tests.bench.rig import NOON, Rig, put
 from tests.dialects.core.client import WATER
@@ -57,6 +58,8 @@ READS, REQUESTS = (
 TABLE = {m["what"]: (int(m["writes"]), int(m["trips"]), int(m["schedules"])) for m in ROW.finditer(DOC)}
 MANY = int(os.environ.get("INSTANCES", "10000"))
 """How many instances there are in the large tables."""
+WAITING = {timedelta(seconds=30): 11, timedelta(minutes=10): 12}
+"""The write units of a run of one step that waits for its permit, by how far ahead that is."""
 ANN = Actor(name="key-1")
 DATE = NOON + timedelta(hours=6)
 PAUSE_UNTIL, CANCEL_AT = Pause(by=ANN, sets_until=True, until=DATE), CancelAt(by=ANN, at=DATE)
@@ -136,6 +139,41 @@ class TestTheTable:
         assert found[0] <= steps + 5
         assert found[1] <= 2 * steps + 5  # 11 for three steps
         assert found[2] <= 1
+
+    @pytest.mark.parametrize(
+        ("limit", "row"),
+        [
+            ({"perSecond": 200}, "the same of 3 steps, if their service has a limit"),
+            ({}, "the same of 3 steps, if its limit has no rate"),
+        ],
+    )
+    def test_running_an_event_under_a_limit(self, rig: Rig, limit: dict[str, int], row: str) -> None:
+        sid = rig.started(3, NOON, limit)
+
+        with rig.measuring() as measured:
+            run_due_events(rig, sid, job="job-1", time_left=lambda: timedelta(seconds=900))
+            found = measured()
+
+        assert rig.caller.times == 3
+        assert found == TABLE[row]
+        # One write for a call at most, and one read.
+        assert found[0] <= 8 + 3
+        assert found[1] <= 10 + 6
+
+    @pytest.mark.parametrize("until", [timedelta(seconds=30), timedelta(minutes=10)])
+    def test_a_call_that_waits_for_its_permit(self, rig: Rig, until: timedelta) -> None:
+        """Within fifty seconds the permit is kept, else a place in the line is one more write."""
+        sid = rig.started(1, NOON, {"perSecond": 200})
+        ahead = LimitChange(at=0, guards={}, sets={Member.NEXT_AT: micros_of(NOON + until)})
+        rig.limits.change(AccountId("a-1"), "https://shop.example.test", ahead)
+
+        with rig.meter.counting() as usage:
+            run_due_events(rig, sid, job="job-1", time_left=lambda: timedelta(seconds=900))
+            rig.clock.at = max(rig.clock.at, NOON + until - timedelta(seconds=2))
+            run_due_events(rig, sid, job="job-2", time_left=lambda: timedelta(seconds=900))
+        assert rig.caller.times == 1
+        # Without a wait it is 7. The wait moves the entry in the due index, and the event is claimed again.
+        assert usage.write_units == WAITING[until]
 
     @pytest.mark.parametrize(
         ("command", "row", "budget"),
@@ -258,7 +296,7 @@ class TestTheTable:
         return operation.sid
 
     def test_every_row_of_the_table_is_measured(self) -> None:
-        assert len(TABLE) == 11
+        assert len(TABLE) == 13
 
 
 class TestRequests:

@@ -220,6 +220,7 @@ DEFINITIONS = (
     Document(
         name="definitions/zone-of-customer", write=lambda: plain(stored_definition(settings.ZONE_OF_CUSTOMER))
     ),
+    Document(name="definitions/limited", write=lambda: plain(stored_definition(settings.LIMITED))),
     Document(
         name="definitions/on-missed-last",
         write=lambda: plain(stored_definition(settings.MISSED_RULES["last"])),

@@ -306,6 +306,15 @@ LATE_REMINDERS: dict[str, Any] = {
 ZONE_OF_CUSTOMER: dict[str, Any] = {**MINIMAL, "config": {"timezone": "{{attributes.timezone}}"}}
 """Settings whose zone is an attribute."""
 
+LIMITED: dict[str, Any] = {
+    **MINIMAL,
+    "services": [
+        {**MINIMAL["services"][0], "limit": {"perSecond": 200}},
+        {**MINIMAL["services"][0], "key": "other", "limit": {}},
+    ],
+}
+"""A service with a limit, and one with a limit that has no rate."""
+
 MISSED_RULES: dict[str, dict[str, Any]] = {
     rule: {**MINIMAL, "config": {"onMissed": rule}} for rule in ("all", "last", "skip")
 }

@@ -61,6 +61,7 @@ def stored() -> Stored:
         settings.LATE_REMINDERS,
         settings.ZONE_OF_CUSTOMER,
         settings.SPREAD,
+        settings.LIMITED,
         *settings.MISSED_RULES.values(),
     )
     definitions = [stored_definition(each) for each in plain]

@@ -6,6 +6,7 @@ that does not exist, or settings under a lost key.
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -14,7 +15,7 @@ from shared.application.ports import SealBrokenError, UnknownStrategyError
 from shared.application.start import StartInstance, start_instance
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
-from shared.domain.strategy.model import Json, Strategy, StrategyHead
+from shared.domain.strategy.model import Definition, Json, Strategy, StrategyHead
 from shared.domain.strategy.parse import read_definition
 from tests.simulation.faults import Faults
 from tests.simulation.watch import OneKeyAtATime, Watch
@@ -82,9 +83,18 @@ ORDERS: Json = {
 }
 
 
+def orders(sid: str, limit: Json = None) -> Strategy:
+    """Return a strategy with an order a day. ``limit`` is that of its service."""
+    return _orders(sid) if limit is None else replace(_orders(sid), definition=_limited(limit))
+
+
+def _limited(limit: Json) -> Definition:
+    (service,) = ORDERS["services"]
+    return read_definition({**ORDERS, "services": [{**service, "limit": limit}]}, environment="dev")
+
+
 @cache
-def orders(sid: str) -> Strategy:
-    """Return a strategy with an order a day."""
+def _orders(sid: str) -> Strategy:
     return Strategy(
         sid=StrategySid(sid),
         account_id=ACCOUNT,
@@ -117,11 +127,13 @@ def town(
     shards: int = 16,
     page: int = 2000,
     watched: bool = True,
+    kind: type[World] = World,
+    limits: Sequence[Json] = (None, None),
 ) -> Town:
-    """Return a town in the evening before its first orders."""
-    world = World(strategy=orders("s-east"), now_at=FOUNDED, faults=faults, shards=shards, largest_page=page)
+    """Return a town in the evening before its first orders. ``limits`` are those of the services of its strategies."""
+    strategies = [orders("s-east", limits[0]), orders("s-west", limits[1])]
+    world = kind(strategy=strategies[0], now_at=FOUNDED, faults=faults, shards=shards, largest_page=page)
     there = Town(world=world, rng=random.Random(faults.rng.random()))
-    strategies = [world.strategy, orders("s-west")]
     for strategy in strategies:
         world.flags.add(strategy)
         world.flags.heads[strategy.sid] = head_of(strategy)

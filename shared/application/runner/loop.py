@@ -16,6 +16,7 @@ from shared.application.commit import (
     with_known_pauses,
 )
 from shared.application.ports import Ports, UnavailableError
+from shared.application.runner.limits import KeptPermits
 from shared.application.runner.patience import CallUnrecordedError, give_back
 from shared.application.runner.progress import Run
 from shared.application.runner.report import (
@@ -98,7 +99,7 @@ def run_due_events(
     something instead, as soon as it has ended. ``report_overdue`` takes each answer that is newly overdue. It is safe
     to call this at any time and any number of times.
     """
-    claims, has_waited = 0, False
+    claims, has_waited, permits = 0, False, KeptPermits()
     instance = ports.instances.load(sid)
     for _ in range(MAX_CHECKS):
         if instance is None:
@@ -110,7 +111,9 @@ def run_due_events(
                 at = _claim(ports, instance, due.event, job=job, time_left=time_left)
                 if isinstance(at, Run):
                     used = has_waited or claims > 0
-                    at = _run_watched(ports, at, Deadline(time_left=time_left, has_executed=used), watch)
+                    at = _run_watched(
+                        ports, at, Deadline(time_left=time_left, has_executed=used, permits=permits), watch
+                    )
                     claims += 1
                 else:
                     watch.ended(RunTally(), at)

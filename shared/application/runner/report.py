@@ -39,7 +39,9 @@ class RunOutcome(StrEnum):
     AWAITS_ANSWER = "awaits-answer"
     """An asynchronous call was sent; the event is PAUSED until its answer."""
     WAITS = "waits"
-    """The next step waits for its ``delay``, or for a service that refused it for now; the event is PENDING."""
+    """The next step waits for its ``delay``, for a service that refused it for now, or for the limit of its service.
+    The event is PENDING.
+    """
     HANDED_OVER = "handed-over"
     """Another invocation continues, because the time of this one is up, or because an answer arrived at the end."""
     PAUSED = "paused"

@@ -10,6 +10,7 @@ from typing import assert_never
 
 from shared.application.commit import execute, save
 from shared.application.ports import Ports
+from shared.application.runner.limits import KeptPermits, await_permit, report_refusal
 from shared.application.runner.patience import record_call
 from shared.application.runner.progress import Run, apply, record_step, refresh, stop_run
 from shared.application.runner.report import LOST, Stopped, call_report, stopped_by
@@ -20,6 +21,7 @@ from shared.domain.instance.verdict import Applied
 from shared.domain.lifecycle.claim import lease_until
 from shared.domain.lifecycle.commands import AwaitAnswer, Conclude, Renew, Stop, Wait
 from shared.domain.lifecycle.decide import decide
+from shared.domain.limits.grant import Later
 from shared.domain.steps.call import Answered, CallNotPossibleError, CallOutcome
 from shared.domain.steps.flow import StepContext, advance
 from shared.domain.steps.in_doubt import AwaitOperator, EndStep, Send, decide_repeat, end_in_doubt
@@ -47,10 +49,14 @@ TimeLeft = Callable[[], timedelta]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadline:
-    """When this invocation must end, and whether it has waited for an event or executed a step already."""
+    """When this invocation must end, and whether it has waited for an event or executed a step already.
+
+    ``permits`` are those for which its events wait.
+    """
 
     time_left: TimeLeft
     has_executed: bool
+    permits: KeptPermits
 
 
 def next_step(  # noqa: PLR0911 - one return for each way a step can go
@@ -94,7 +100,7 @@ def next_step(  # noqa: PLR0911 - one return for each way a step can go
         return _hand_over(ports, run, deadline)
 
     leased = _with_lease(ports, run, intent, needed)
-    return leased if isinstance(leased, Stopped) else _execute(ports, leased, intent)
+    return leased if isinstance(leased, Stopped) else _execute(ports, leased, intent, deadline)
 
 
 def conclude_run(ports: Ports, run: Run, end: RunEnd) -> Stopped:
@@ -145,9 +151,12 @@ def _save_record_first(ports: Ports, verdict: Applied, seq: int) -> bool:
     return save(ports, replace(verdict, records=others))
 
 
-def _execute(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
-    """Make the call of a step, judge its answer, choose what follows, and record it."""
-    started_at = ports.clock.now()
+def _execute(ports: Ports, run: Run, intent: Intent, deadline: Deadline) -> Run | Stopped:
+    """Make the call of a step, judge its answer, choose what follows, and record it.
+
+    If the limit of its service is used up for longer than a runner can wait, the run stops before the call.
+    """
+    started_at, waited = ports.clock.now(), timedelta()
     call, digest, impossible = None, None, None
     try:
         request = request_of(run.context(ports), intent)
@@ -156,10 +165,14 @@ def _execute(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
     if request is not None:
         # ``config.requestDelayTime`` is a pause before each call.
         ports.clock.sleep(run.strategy.definition.request_delay.total_seconds())
+        permit = await_permit(ports, run, intent, deadline.permits, time_left=deadline.time_left() - RESERVE)
+        if isinstance(permit, Later):
+            return stop_run(ports, run, _wait(run, until=permit.until))
+        waited = permit
         call, digest = ports.caller.call(request), digest_of(request)
     context = run.context(ports)
     if call is not None:
-        began_at = started_at + run.strategy.definition.request_delay
+        began_at = started_at + run.strategy.definition.request_delay + waited
         run.tally.calls.append(call_report(context, intent, call, began_at=began_at))
     outcome = impossible or judge_call(context, intent, call, run=ports.controllers.run)
     following = _after_call(context, intent, outcome, call)
@@ -175,7 +188,11 @@ def _execute(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
             ports, run, intent, outcome, then, started_at=started_at, digest=digest, status=status
         )
 
-    return record() if call is None else record_call(ports, run.instance, intent.visit, record)
+    if call is None:
+        return record()
+    recorded = record_call(ports, run.instance, intent.visit, record)
+    report_refusal(ports, run, intent, call)
+    return recorded
 
 
 def _after_call(

@@ -3,7 +3,8 @@
 Source: docs/contracts/core.md section 5 (``explain``); docs/decisions/0021.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import assert_never
 
@@ -34,7 +35,8 @@ class Question:
 
     ``status`` is the status of its instance at that instant. ``blocked_by`` is the flag that is paused now, if any.
     ``unread`` says why the settings of its version cannot be read now, if they cannot. ``audit`` are entries about the
-    instance from before the instant, needed if ``needs_audit`` returns True for a record.
+    instance from before the instant, needed if ``needs_audit`` returns True for a record. ``limits`` are the limits
+    that events wait for now, as text, by event number.
     """
 
     instance: Instance
@@ -44,6 +46,7 @@ class Question:
     blocked_by: BlockedBy | None = None
     unread: str | None = None
     audit: tuple[AuditEntry, ...] = ()
+    limits: Mapping[int, str] = field(default_factory=dict)
 
 
 _SCHEDULED = "cancel-at"
@@ -295,7 +298,7 @@ def _waiting(question: Question, past: PastEvent) -> Finding:
     event = past.event
     if past.record is None and event.updated_at <= question.at:
         if event.due_at > question.at:
-            return Finding(reason=Reason.NOT_YET_DUE, until=event.due_at)
+            return _not_yet_due(question, event)
         # Flags and leases have no history, so they explain only the present.
         if question.at == question.now and question.blocked_by is not None:
             return flag_finding(question.blocked_by)
@@ -306,6 +309,14 @@ def _waiting(question: Question, past: PastEvent) -> Finding:
             return unread_finding(question.unread)
         return Finding(reason=Reason.DUE, since=event.due_at)
     return Finding(reason=Reason.UNKNOWN)
+
+
+def _not_yet_due(question: Question, event: Event) -> Finding:
+    """Return the finding for an event that waits inside its run, or that is planned for later."""
+    limit = question.limits.get(event.seq)
+    if limit is None:
+        return Finding(reason=Reason.NOT_YET_DUE, until=event.due_at)
+    return Finding(reason=Reason.WAITING_FOR_LIMIT, since=event.updated_at, until=event.due_at, why=limit)
 
 
 def _run_ended_at(past: PastEvent, entry: JournalEntry) -> datetime | None:

@@ -5,7 +5,7 @@ Source: docs/contracts/core.md section 5; docs/api/core.md (what ``at`` means); 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.domain.explain.event import (
@@ -51,7 +51,7 @@ class Evidence:
     events that run without their cycle, and ``skipped`` the cycles between that will not run. ``blocked_by`` is the
     flag that is paused now. ``audit`` are entries about the instance from around the instant. ``unread`` says why the
     settings cannot be read now, if they cannot; nothing is forecast then. With ``has_expired``, events from around the
-    instant are no longer kept.
+    instant are no longer kept. ``limits`` are the limits that events wait for now, as text, by event number.
     """
 
     instance: Instance
@@ -65,6 +65,7 @@ class Evidence:
     audit: tuple[AuditEntry, ...] = ()
     unread: str | None = None
     has_expired: bool = False
+    limits: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +172,7 @@ def _explained_events(
             blocked_by=evidence.blocked_by,
             unread=evidence.unread,
             audit=evidence.audit,
+            limits=evidence.limits,
         )
         yield EventExplanation(planned=_planned(past), finding=explain_event(question, past))
 

@@ -3,7 +3,7 @@
 Permits of an origin have instants that are evenly spaced. A runner takes one by moving the instant of the next permit
 on, and sends its call within ``LATEST_USE`` after its own instant. The spacing is a little wider than the limit says,
 by ``LATEST_USE`` and ``CLOCKS_DIFFER``, so that a second never has more calls than ``perSecond``, wherever it begins.
-Source: docs/decisions/0065.
+Source: docs/decisions/0067.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """The stored state of the limit of one origin in one account, and guarded changes of it.
 
-Source: docs/decisions/0065.
+Source: docs/decisions/0067.
 """
 
 from collections.abc import Mapping

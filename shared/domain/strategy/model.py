@@ -185,7 +185,7 @@ class ServiceLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """An HTTP API: its URL in each environment, its authorization and its methods."""
+    """An HTTP API: its URL in each environment, its authorization, its methods, and its limit if it has one."""
 
     key: str
     base_urls: Mapping[str, str]
@@ -193,6 +193,7 @@ class Service:
     authorization: Mapping[str, Authorization] = field(default_factory=dict)
     credential_path: str | None = None
     credential_type: str | None = None
+    limit: ServiceLimit | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,15 @@ from collections.abc import Iterator, Mapping
 from typing import TypedDict
 from urllib.parse import urlsplit
 
-from shared.domain.strategy.model import Action, Authorization, InDoubt, Json, Method, Service
+from shared.domain.strategy.model import (
+    Action,
+    Authorization,
+    InDoubt,
+    Json,
+    Method,
+    Service,
+    ServiceLimit,
+)
 from shared.domain.strategy.parse_schedule import delta
 from shared.domain.strategy.parse_texts import data, request_validation, schema, templates
 from shared.domain.strategy.reader import Reader
@@ -38,6 +46,7 @@ def service(reader: Reader, *, environment: str | None) -> Service:
         credential_path=reader.optional_text("credentialPath"),
         credential_type=reader.optional_text("credentialType"),
         methods={method.key: method for method in reader.parts("methods", _method)},
+        limit=reader.part("limit", _limit),
     )
 
 
@@ -100,6 +109,10 @@ def _authorization(reader: Reader) -> tuple[str, Authorization]:
     _match_parts(reader, authorization.url)
     _check_request(reader)
     return reader.text("environment"), authorization
+
+
+def _limit(reader: Reader) -> ServiceLimit:
+    return ServiceLimit(per_second=reader.optional_whole("perSecond"))
 
 
 def _method(reader: Reader) -> Method:

@@ -50,6 +50,8 @@ MAX_SEARCHABLE = 3
 """How many attributes of a strategy are searchable: there are as many indexes."""
 MAX_REFUSED_HOURS = 7 * 24
 """The longest time that a service may refuse a call for now before that is an error."""
+MAX_PER_SECOND = 500
+"""The highest limit of a service: each call is a write of one item, and DynamoDB takes 1,000 of those a second."""
 MAX_URL_LENGTH = 1000
 MAX_ZONE_LENGTH = 128
 """Room for a template with the longest name of an attribute; zones are shorter."""
@@ -308,6 +310,13 @@ METHOD = shape(
     },
 )
 
+SERVICE_LIMIT = shape(
+    "ServiceLimit",
+    "How much all runners of the account may ask of the service together. The strictest limit counts that a strategy"
+    " states for the same scheme, host and port. `{}` limits nothing, but a `Retry-After` slows everyone down.",
+    {"perSecond": whole(1, MAX_PER_SECOND, "Calls in any second at most.")},
+)
+
 SERVICE = shape(
     "Service",
     "An HTTP API that actions call.",
@@ -319,6 +328,9 @@ SERVICE = shape(
         "authorization": parts(AUTHORIZATION, "How to fetch its token.", unique="environment"),
         "credentialPath": text("Path to the token in the answer, for example `data.token`.", high=200),
         "credentialType": text("The word before the token in the header, for example `Bearer`.", high=50),
+        "limit": part(
+            SERVICE_LIMIT, "The most that its calls may ask of it; without one, none wait for each other."
+        ),
     },
 )
 

@@ -121,6 +121,7 @@ def full() -> dict[str, Any]:
                 ],
                 "credentialPath": "data.token",
                 "credentialType": "Bearer",
+                "limit": {"perSecond": 200},
                 "methods": [
                     {
                         "key": "charge",

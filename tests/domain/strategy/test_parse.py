@@ -26,6 +26,7 @@ from shared.domain.strategy.model import (
     RetryConfig,
     RuleKind,
     Service,
+    ServiceLimit,
     Step,
     Task,
 )
@@ -237,6 +238,7 @@ class TestEveryField:
                     },
                     credential_path="data.token",
                     credential_type="Bearer",
+                    limit=ServiceLimit(per_second=200),
                     methods={
                         "charge": Method(
                             key="charge",

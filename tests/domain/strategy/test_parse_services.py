@@ -8,7 +8,7 @@ import pytest
 from shared.domain.errors import Problem
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.steps.outcome import longest
-from shared.domain.strategy.model import Strategy
+from shared.domain.strategy.model import ServiceLimit, Strategy
 from shared.domain.strategy.parse import read_definition
 from tests.domain.strategy.definitions import (
     CONTROLLERS,
@@ -40,6 +40,51 @@ class TestEnvironment:
     def test_a_missing_authorization_is_allowed(self) -> None:
         settings = changed("/services/0/authorization/0/environment", "prod", of=full())
         assert problems(settings) == []
+
+
+class TestLimits:
+    """A limit is an object with a whole number of calls a second, or empty."""
+
+    @pytest.mark.parametrize(
+        ("limit", "per_second"),
+        [({"perSecond": 1}, 1), ({"perSecond": 200.0}, 200), ({"perSecond": 500}, 500), ({}, None)],
+    )
+    def test_a_limit_is_read(self, limit: Any, per_second: int | None) -> None:
+        settings = changed("/services/0/limit", limit)
+        service = read_definition(settings, environment="dev").services["billing"]
+        assert service.limit == ServiceLimit(per_second=per_second)
+
+    @pytest.mark.parametrize("limit", [None, REMOVED])
+    def test_a_service_without_one_has_none(self, limit: Any) -> None:
+        settings = changed("/services/0/limit", limit, of=full())
+        definition = read_definition(settings, environment="dev", controllers=CONTROLLERS)
+        assert definition.services["billing"].limit is None
+
+    @pytest.mark.parametrize(
+        ("limit", "below", "rule", "message"),
+        [
+            ({"perSecond": 0}, "/perSecond", "range", "must be between 1 and 500"),
+            ({"perSecond": -1}, "/perSecond", "range", "must be between 1 and 500"),
+            ({"perSecond": 501}, "/perSecond", "range", "must be between 1 and 500"),
+            ({"perSecond": 10**30}, "/perSecond", "range", "must be between 1 and 500"),
+            ({"perSecond": 0.5}, "/perSecond", "type", "must be a whole number"),
+            ({"perSecond": 200.5}, "/perSecond", "type", "must be a whole number"),
+            ({"perSecond": "200"}, "/perSecond", "type", "must be a whole number"),
+            ({"perSecond": True}, "/perSecond", "type", "must be a whole number"),
+            ({"perSecond": [200]}, "/perSecond", "type", "must be a whole number"),
+            ({"perSecond": {}}, "/perSecond", "type", "must be a whole number"),
+            ({"perMinute": 9}, "/perMinute", "unknown-field", "is not a known field"),
+            ({"concurrent": 9}, "/concurrent", "unknown-field", "is not a known field"),
+            ({"per_second": 9}, "/per_second", "unknown-field", "is not a known field"),
+            (200, "", "type", "must be an object"),
+            ("200", "", "type", "must be an object"),
+            ([{"perSecond": 200}], "", "type", "must be an object"),
+            (True, "", "type", "must be an object"),
+        ],
+    )
+    def test_any_other_limit_is_reported(self, limit: Any, below: str, rule: str, message: str) -> None:
+        reported = problems(changed("/services/0/limit", limit))
+        assert reported == [Problem(pointer=f"/services/0/limit{below}", rule=rule, message=message)]
 
 
 class TestUrls:

@@ -1,0 +1,79 @@
+"""A burst of events under a limit: the service gets at most the limit in any second, and nothing is lost.
+
+``BURST_EVENTS=5000 BURST_CONTAINERS=300`` simulates a larger burst. Its figures are printed with ``-s``.
+"""
+
+import os
+import random
+from collections import Counter
+from datetime import timedelta
+
+from shared.domain.instance.event import EventStatus
+from tests.simulation.burst import NINE, Burst
+from tests.simulation.test_limits import most_in_a_second
+
+EVENTS = int(os.environ.get("BURST_EVENTS", "300"))
+CONTAINERS = int(os.environ.get("BURST_CONTAINERS", "60"))
+PER_SECOND = int(os.environ.get("BURST_PER_SECOND", "50" if EVENTS < 5000 else "200"))
+
+
+def figures_of(burst: Burst) -> dict[str, float]:
+    """Return the figures of a burst: lateness in seconds, and requests to the store of limits for each call."""
+    late = sorted((at - NINE).total_seconds() for at, _ in burst.calls)
+    return {
+        "calls": len(late),
+        "most in a second": most_in_a_second([at for at, _ in burst.calls]),
+        "p50": late[len(late) // 2],
+        "p99": late[len(late) * 99 // 100],
+        "last": late[-1],
+        "writes a call": burst.requests["writes"] / len(late),
+        "refused writes a call": burst.requests.get("refused", 0) / len(late),
+        "reads a call": burst.requests["reads"] / len(late),
+    }
+
+
+def report(name: str, figures: dict[str, float]) -> None:
+    print(f"{name}: " + ", ".join(f"{what} {figure:.5g}" for what, figure in figures.items()))  # noqa: T201 - see above
+
+
+def assert_nothing_lost(burst: Burst) -> None:
+    """Assert that every event ran once, in its first attempt, without a doubt."""
+    records = list(burst.ports.instances.records.values())
+    assert len(records) == burst.events
+    assert {record.event.status for record in records} == {EventStatus.PROCESSED}
+    assert {(record.event.attempt, record.event.run, record.in_doubt) for record in records} == {
+        (1, 1, False)
+    }
+    assert set(Counter(key for _, key in burst.calls).values()) == {1}
+
+
+class TestABurst:
+    """Many events are due at once."""
+
+    def test_the_limit_is_never_exceeded_and_nothing_is_lost(self) -> None:
+        burst = Burst({"perSecond": PER_SECOND}, EVENTS, CONTAINERS, random.Random(1))
+
+        burst.run(until=timedelta(hours=2))
+
+        figures = figures_of(burst)
+        report(f"{EVENTS} events, {CONTAINERS} containers, {PER_SECOND} a second", figures)
+        assert_nothing_lost(burst)
+        assert figures["most in a second"] <= PER_SECOND
+        # The rate is 1 / 1.1 of the limit. Nearly all of it is used.
+        assert figures["last"] <= 1.1 * EVENTS / PER_SECOND * 1.1 + 5
+
+    def test_lost_replies_only_cost_permits(self) -> None:
+        burst = Burst({"perSecond": 50}, 200, 40, random.Random(2), lost_replies=0.05)
+
+        burst.run(until=timedelta(hours=2))
+
+        assert_nothing_lost(burst)
+        assert figures_of(burst)["most in a second"] <= 50
+
+    def test_clocks_that_differ_by_a_hundredth_of_a_second(self) -> None:
+        burst = Burst({"perSecond": 50}, 200, 40, random.Random(3), skew=timedelta(milliseconds=9))
+
+        burst.run(until=timedelta(hours=2))
+
+        assert_nothing_lost(burst)
+        assert figures_of(burst)["most in a second"] <= 50
