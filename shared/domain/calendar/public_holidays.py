@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from difflib import get_close_matches
 from functools import lru_cache
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from shared.domain.errors import DateError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from holidays import HolidayBase
 
 _EVER = 9999
+
+_one_at_a_time = Lock()
 
 _INCOMPLETE_AFTER = {"IN": 2035}
 """The last year of a country whose holidays are only listed until then, although some go on."""
@@ -40,7 +43,9 @@ def holiday_name(country: str, subdivision: str | None, day: date) -> str | None
     of its own date is a holiday. Two on the same day are joined by "and".
     Raises: DateError: if the data does not have the country or the subdivision.
     """
-    with warnings.catch_warnings():
+    # The package marks a year as computed before it computes it: another thread would find no holidays in it.
+    # Filters of warnings belong to the whole process, too.
+    with _one_at_a_time, warnings.catch_warnings():
         # That a year is beyond the data is said when settings are saved.
         warnings.simplefilter("ignore")
         name = _calendar_of(country, subdivision).get(day)

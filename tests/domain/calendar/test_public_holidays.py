@@ -2,14 +2,16 @@
 
 import subprocess
 import sys
+import time
 import warnings
 from datetime import date
 from importlib.metadata import version
 
 import pytest
-from holidays import country_holidays
+from holidays import HolidayBase, country_holidays
 from holidays.registry import COUNTRIES
 
+from shared.adapters.threads import ThreadWorkers
 from shared.domain.calendar.public_holidays import (
     country_problem,
     holiday_data_version,
@@ -18,6 +20,24 @@ from shared.domain.calendar.public_holidays import (
     subdivision_problem,
 )
 from shared.domain.errors import DateError
+
+
+class TestThreads:
+    """Bulk operations plan dates in several threads."""
+
+    def test_a_year_is_complete_for_every_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        holiday_name("NO", None, date(2046, 12, 25))
+        populate = HolidayBase._populate
+
+        def slowly(calendar: HolidayBase, year: int) -> None:
+            time.sleep(0.02)  # so that all threads come meanwhile
+            populate(calendar, year)
+
+        monkeypatch.setattr(HolidayBase, "_populate", slowly)
+
+        names = ThreadWorkers(8).run(lambda day: holiday_name("NO", None, day), [date(2047, 12, 25)] * 8)
+
+        assert names == ["Christmas Day"] * 8
 
 
 class TestNames:
