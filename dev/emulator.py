@@ -110,8 +110,7 @@ class Emulator:
 
     def cpu_seconds(self) -> float:
         """Return the CPU time it has used. Raises: FileNotFoundError: this machine has no ``/proc``."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds_of(self.pid)
 
     def stop(self) -> None:
         """Stop the emulator."""
@@ -182,6 +181,12 @@ class Emulator:
                 self._on_failure(f"{reason}; {error}")
                 return
             self.restarts += 1
+
+
+def cpu_seconds_of(pid: int) -> float:
+    """Return the CPU time that a process has used. Raises: FileNotFoundError: this machine has no ``/proc``."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def hidden_address() -> tuple[str, int]:

@@ -66,7 +66,8 @@ class Options:
 
     ``database_url`` and ``services_url`` are the addresses of DynamoDB, and of Scheduler and Lambda, for functions if
     there is a proxy between them and the stack. ``invocations`` is a file that gets a line for each start of the step
-    runner. ``containers_at`` is the name or address at which containers reach this machine, None to refuse them.
+    runner. ``bulk_per_second`` is the pace of bulk operations, None for that of the template. ``containers_at`` is the
+    name or address at which containers reach this machine, None to refuse them.
     """
 
     port: int = 8080
@@ -79,6 +80,7 @@ class Options:
     database_url: str | None = None
     services_url: str | None = None
     invocations: Path | None = None
+    bulk_per_second: int | None = None
 
 
 class Stack:
@@ -299,7 +301,7 @@ class Stack:
         )
 
     def _environment(self, logical_id: str) -> dict[str, str]:
-        services = self._options.services_url or self.url
+        services, pace = self._options.services_url or self.url, self._options.bulk_per_second
         lambda_url = f"{services}/by-sweeper" if logical_id == "Sweeper" else services
         return {
             "CLOCK_FILE": str(self.clock.path),
@@ -320,6 +322,7 @@ class Stack:
             "STEP_RUNNER_ARN": self.functions[logical_id].environment["STEP_RUNNER_ARN"].rpartition(":")[0],
             "CHANGE_LOG": str(self.folder / "changes.jsonl"),
             "POWERTOOLS_LOG_LEVEL": "WARNING",
+            **({} if pace is None else {"BULK_PER_SECOND": str(pace)}),
             **_no_proxy(self.emulator.host),
         }
 
@@ -411,6 +414,9 @@ def main() -> int:
         "--containers-at",
         type=_containers_at,
         help="the name or address at which containers reach this machine",
+    )
+    parser.add_argument(
+        "--bulk-per-second", type=int, help="how many instances a bulk operation commands; 0 is no limit"
     )
     parser.add_argument("--database-url", help="where functions reach DynamoDB instead of the emulator")
     parser.add_argument(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from shared.domain.bulk.pace import MAX_PER_SECOND, PER_SECOND, Pace
 from shared.domain.calendar.dates import zone_named
 from shared.domain.errors import DateError
 from shared.domain.instance.retention import MIN_RETENTION, Retention
@@ -61,7 +62,8 @@ class Settings:
     ``connector_timezone`` is the time zone in which the process dialect reads dates if neither request nor strategy
     names one. With ``joc_allow_unscoped``, a command of the orders dialect that names no orders, workflows or folders
     applies to all. With ``joc_force_comments``, each command of the orders dialect must state a reason.
-    ``retention`` is how long records and audit entries are kept.
+    ``retention`` is how long records and audit entries are kept. ``bulk_pace`` is the pace of each bulk operation, and
+    of the release of what a flag had blocked.
     ``metered_services`` are the services of strategies whose calls are counted by themselves. With ``tracing``, the
     step runner sends the runs that Lambda samples to X-Ray. ``tokens`` says which claims of a token of the identity
     provider name the account and the role.
@@ -84,6 +86,7 @@ class Settings:
     allowed_networks: tuple[Network, ...] = ()
     horizon: timedelta | None = None
     retention: Retention = field(default_factory=Retention)
+    bulk_pace: Pace = field(default_factory=Pace)
     controllers: str = ""
     connector_timezone: str = "UTC"
     joc_allow_unscoped: bool = False
@@ -134,6 +137,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             records=_retention("RECORD_RETENTION_DAYS", environment, problems),
             audit=_retention("AUDIT_RETENTION_DAYS", environment, problems),
         ),
+        bulk_pace=_pace(environment.get("BULK_PER_SECOND", str(PER_SECOND)), problems),
         connector_timezone=_zone(environment.get("CONNECTOR_TIMEZONE", "UTC"), problems),
         joc_allow_unscoped=_flag("JOC_ALLOW_UNSCOPED", environment.get("JOC_ALLOW_UNSCOPED", ""), problems),
         tracing=_tracing(environment.get("TRACING", ""), problems),
@@ -159,6 +163,14 @@ def _horizon(days: str, problems: list[str]) -> timedelta | None:
         problems.append(f"HORIZON_DAYS: {days!r} is not a whole number from 0 to {MAX_HORIZON_DAYS}")
         return None
     return timedelta(days=int(days)) or None
+
+
+def _pace(number: str, problems: list[str]) -> Pace:
+    """Return the pace of so many instances a second; 0 is no limit."""
+    if not number.isascii() or not number.isdigit() or int(number) > MAX_PER_SECOND:
+        problems.append(f"BULK_PER_SECOND: {number!r} is not a whole number from 0 to {MAX_PER_SECOND}")
+        return Pace()
+    return Pace(per_second=int(number))
 
 
 def _retention(name: str, environment: Mapping[str, str], problems: list[str]) -> timedelta | None:

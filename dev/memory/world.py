@@ -3,7 +3,6 @@
 Source: shared/application/ports.py.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -17,7 +16,7 @@ from dev.memory.stores import (
     MemoryWebhooks,
 )
 from shared.adapters.controllers import NoControllers
-from shared.application.ports import Controllers, Crash, Item, Result, ServiceCaller
+from shared.application.ports import Controllers, ServiceCaller
 from shared.domain.ids import InstanceSid, OperationSid
 
 
@@ -51,20 +50,6 @@ class MemoryWakeups:
 
     def invoke_operation(self, sid: OperationSid) -> None:
         self.operations.append(sid)
-
-
-class OneWorker:
-    """``Workers`` that are one: it does piece after piece, in order."""
-
-    def run(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result | Crash]:
-        return [_done(work, item) for item in items]
-
-
-def _done(work: Callable[[Item], Result], item: Item) -> Result | Crash:
-    try:
-        return work(item)
-    except Exception as error:  # noqa: BLE001 - any exception is the result of its piece of work
-        return Crash(error)
 
 
 @dataclass(slots=True)

@@ -207,6 +207,20 @@ BUGS = (
         layers=("tests/application/test_sweep.py",),
     ),
     Bug(
+        name="results are those of the first instances of a batch",
+        file="shared/domain/bulk/operation.py",
+        old="left = tuple(sid for sid in bulk.batch_sids if sid not in result_sids)",
+        new="left = bulk.batch_sids[len(result_sids) :]",
+        layers=("tests/application/bulk/test_batch.py", "tests/simulation/test_bulk.py"),
+    ),
+    Bug(
+        name="two threads compute a year of holidays",
+        file="shared/domain/calendar/public_holidays.py",
+        old="with _one_at_a_time, warnings.catch_warnings():",
+        new="with warnings.catch_warnings():",
+        layers=("tests/domain/calendar/test_public_holidays.py",),
+    ),
+    Bug(
         name="the next cycle follows the actual date",
         file="shared/domain/planning/cycles.py",
         old="planned, problem = _next_date(strategy, instance, calendar, base, cycle=number, now=now)",

@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.application.bulk.dispatch import run_operation
 from shared.application.log_lines import log_line
-from shared.bootstrap import ports, prepare
+from shared.bootstrap import ports, prepare, settings, workers
 from shared.domain.ids import OperationSid
 
 logger = Logger(json_serializer=log_line)
@@ -27,7 +27,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     sid = OperationSid(event["sid"])
     progress = run_operation(
         ports(),
+        workers(),
         sid,
+        pace=settings().bulk_pace,
         time_left=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()),
     )
     for instance, why in progress.failed.items():

@@ -1,4 +1,4 @@
-"""Workers and stores whose work takes simulated time, so that a sweep of many thousand entries takes a second."""
+"""Workers and stores whose work takes simulated time, so that thousands of instances take a second."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -6,23 +6,29 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import heapify, heapreplace
 
-from dev.memory.stores import MemoryInstances
-from dev.memory.world import ManualClock, MemoryWakeups, OneWorker
-from shared.application.ports import Crash, Item, Result
-from shared.domain.ids import InstanceSid
+from dev.memory.stores import MemoryInstances, MemoryOperations
+from dev.memory.world import ManualClock, MemoryWakeups
+from shared.application.ports import Crash, Item, Operation, PageKey, Result, Unreadable
+from shared.application.workers import outcome_of
+from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.journal import EventRecord
-from shared.domain.instance.model import Instance
+from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.phase import Phase
 from shared.domain.instance.verdict import AuditEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """How long requests take, and the processor time of one piece of work."""
+    """How long requests take, and the processor time of one piece of work.
+
+    ``transact`` is a write of several items, ``invoke`` an invocation or a schedule.
+    """
 
     get: timedelta
     put: timedelta
     invoke: timedelta
+    transact: timedelta = timedelta()
     processor: timedelta = timedelta()
 
 
@@ -44,7 +50,7 @@ class Lanes:
         for item in items:
             processor_free = max(lanes[0], processor_free) + self.processor
             self.clock.at = processor_free
-            results += OneWorker().run(work, [item])
+            results.append(outcome_of(work, item))
             heapreplace(lanes, self.clock.at)
         self.clock.at = max(lanes)
         return results
@@ -75,8 +81,27 @@ class SlowInstances(MemoryInstances):
         audit: AuditEntry | None = None,
         reopened: EventRecord | None = None,
     ) -> None:
-        self.clock.at += self.latency.put
+        is_alone = audit is None and not records and reopened is None
+        self.clock.at += self.latency.put if is_alone else self.latency.transact
         MemoryInstances.commit(self, instance, records=records, audit=audit, reopened=reopened)
+
+    def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance | Unreadable[InstanceSid]]:
+        self.clock.at += self.latency.get
+        return MemoryInstances.load_many(self, sids)
+
+    def oldest_of_strategy(
+        self,
+        strategy: StrategySid,
+        statuses: Sequence[InstanceStatus | Phase],
+        *,
+        after: PageKey | None,
+        until: datetime,
+        limit: int,
+    ) -> list[PageKey]:
+        self.clock.at += self.latency.get
+        return MemoryInstances.oldest_of_strategy(
+            self, strategy, statuses, after=after, until=until, limit=limit
+        )
 
     def due(self, partition: str, *, until: datetime, limit: int) -> list[DueEntry[InstanceSid]]:
         self.clock.at += self.latency.get
@@ -88,12 +113,28 @@ class SlowInstances(MemoryInstances):
 
 
 @dataclass(slots=True)
+class SlowOperations(MemoryOperations):
+    """A store whose writes take simulated time."""
+
+    clock: ManualClock = field(kw_only=True)
+    latency: Latency = field(kw_only=True)
+
+    def commit(self, operation: Operation, *, audit: AuditEntry | None = None) -> None:
+        self.clock.at += self.latency.put
+        MemoryOperations.commit(self, operation, audit=audit)
+
+
+@dataclass(slots=True)
 class SlowWakeups(MemoryWakeups):
     """Wakeups that take simulated time and reach no runner. ``first`` is the time of each instance's first wakeup."""
 
     clock: ManualClock = field(kw_only=True)
     latency: Latency = field(kw_only=True)
     first: dict[InstanceSid, datetime] = field(default_factory=dict)
+
+    def arm(self, name: str, at: datetime, sid: InstanceSid) -> None:
+        self.clock.at += self.latency.invoke
+        MemoryWakeups.arm(self, name, at, sid)
 
     def invoke(self, sid: InstanceSid) -> None:
         self.clock.at += self.latency.invoke

@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from dev.memory.world import OneWorker
 from shared.application.ports import Ports, Workers
 from shared.application.sweep import SweepReport, TimeLeft, sweep
+from shared.application.workers import OneWorker
 
 A_MINUTE = timedelta(minutes=1)
 PERIOD = A_MINUTE

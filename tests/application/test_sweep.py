@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from dev.memory.stores import MemoryInstances, MemoryOperations, MemoryStrategies
-from dev.memory.world import MemoryPorts, OneWorker
+from dev.memory.world import MemoryPorts
 from shared.application.flags import pause_queue, resume_queue
 from shared.application.ports import KeyRefusedError, OverloadedError, SealBrokenError, UnknownStrategyError
 from shared.application.sweep import BATCH, MAX_ENTRIES, OPERATIONS, RESERVE, Fault, SweepFailure, sweep
+from shared.application.workers import OneWorker
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.due import GRACE, SHARDS

@@ -17,12 +17,12 @@ from dev.gateway import HttpRequest, event_of
 from dev.memory.world import ManualClock
 from shared import bootstrap
 from shared.adapters.crypto import SecretHasher
-from shared.application.bulk.dispatch import run_operation
 from shared.application.runner.loop import run_due_events
 from shared.domain.access import Role
 from shared.domain.ids import AccountId, InstanceSid, OperationSid
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, TimedOut, Unreachable
 from tests import full
+from tests.bulk_runs import run_bulk
 from tests.dialects.automation.client import call, wait
 from tests.dialects.everybody import HANDLERS
 from tests.dialects.stored_ports import StoredPorts
@@ -265,9 +265,9 @@ class Town:
         for sid in (*self.instances, *self.ports.wakeups.invoked):
             run_due_events(self.ports, InstanceSid(sid), job="job-1", time_left=lambda: LEFT)
         for operation in self.ports.wakeups.operations:
-            run_operation(self.ports, OperationSid(operation), time_left=lambda: LEFT)
+            run_bulk(self.ports, OperationSid(operation), time_left=lambda: LEFT)
         for entry in self.ports.operations.due(until=self.ports.clock.now(), limit=20):
-            run_operation(self.ports, entry.sid, time_left=lambda: LEFT)
+            run_bulk(self.ports, entry.sid, time_left=lambda: LEFT)
         self.ports.wakeups.invoked.clear()
         self.ports.wakeups.operations.clear()
 

@@ -1,4 +1,4 @@
-"""Canceling thousands of instances on the local stack, which is killed twice during it.
+"""Canceling thousands of instances on the local stack: as fast as it goes, and while it is killed twice.
 
 ``BULK_INSTANCES=10000`` runs it at full length and waits for the sweeper in real time. By default there are fewer
 instances, and the clock is advanced to the next sweep.
@@ -17,6 +17,7 @@ import boto3
 import pytest
 
 from dev.client import Api, Processes, RefusedError, advance, example
+from dev.emulator import cpu_seconds_of
 from dev.template import REGION
 from shared.adapters.dynamodb.audit import DynamoDbAudit
 from shared.adapters.dynamodb.instances import DynamoDbInstances
@@ -24,7 +25,6 @@ from shared.adapters.dynamodb.items import instance_item
 from shared.adapters.dynamodb.tables import Tables
 from shared.application.audit import from_the_end
 from shared.application.ports import all_readable
-from shared.domain.bulk.operation import BATCH_SIZE
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.due import SHARDS
 from shared.domain.instance.event import EventKind
@@ -35,10 +35,16 @@ from shared.domain.strategy.parse import read_definition
 
 MANY = int(os.environ.get("BULK_INSTANCES", "300"))
 AT_FULL_LENGTH = "BULK_INSTANCES" in os.environ
+PACE = () if AT_FULL_LENGTH else ("--bulk-per-second", "25")
+"""Few instances would all be canceled before the operation can be paused, or its processes killed."""
+NO_PACE = ("--bulk-per-second", "0", "--sweeper", "off")
+"""Without a sweeper, because the emulator reads tens of thousands of entries for each of its 33 queries."""
 DEV = AccountId("dev")
 MEMBER = {"memberId": "m", "email": "m@example.test", "monthlyFee": 29.5, "marketingOptIn": True}
 FAR = datetime(2040, 1, 1, tzinfo=UTC)
 TWO_MINUTES = timedelta(minutes=2)
+WRITTEN_AT_ONCE = 25
+"""As many items as one request to DynamoDB writes."""
 
 pytestmark = pytest.mark.timeout(2400 if AT_FULL_LENGTH else 200)
 
@@ -57,10 +63,10 @@ class Gym:
         """Write ``count`` members into the tables, as the API would store them one by one."""
         now = datetime.now(UTC).replace(microsecond=0)
         sids = [InstanceSid(f"{self.sid[:18]}-{number:06}") for number in range(count)]
-        for begin in range(0, count, BATCH_SIZE):
+        for begin in range(0, count, WRITTEN_AT_ONCE):
             puts = [
                 {"PutRequest": {"Item": instance_item(self._member(sid, now, begin))}}
-                for sid in sids[begin : begin + BATCH_SIZE]
+                for sid in sids[begin : begin + WRITTEN_AT_ONCE]
             ]
             answer = self.database.batch_write_item(RequestItems={self.tables.instances: puts})
             assert answer.get("UnprocessedItems", {}) == {}
@@ -112,12 +118,12 @@ class Gym:
         return start(self.strategy, new, now=now - timedelta(minutes=1)).instance
 
 
-def open_gym(processes: Processes) -> Gym:
+def open_gym(processes: Processes, *options: str) -> Gym:
     """Return a gym whose members are first charged in 2040.
 
     Its on-cancel events are on hold, because the local stack reads each scheduled wakeup twice when it starts.
     """
-    processes.start_stack()
+    processes.start_stack(*options)
     body = example("gym-membership", processes.downstream)
     body["settings"]["onCancelTasks"][0]["manualTrigger"] = True
     saved = processes.stack.call("POST", "/execution-strategy", body)
@@ -152,7 +158,7 @@ def client_of(endpoint: str) -> Any:
 def restarted(processes: Processes, gym: Gym) -> Gym:
     """Kill the whole stack, start it again, and return the gym. Its emulator has a new address."""
     processes.kill_stack()
-    processes.start_stack()
+    processes.start_stack(*PACE)
     database = processes.stack.call("GET", "/_local/database")
     return replace(gym, database=client_of(database["endpoint"]))
 
@@ -191,7 +197,7 @@ class TestCancelingMany:
     """Each instance is canceled, audited, given its on-cancel event and counted exactly once."""
 
     def test_two_operations_cancel_each_instance_once_despite_kills(self, processes: Processes) -> None:
-        gym = open_gym(processes)
+        gym = open_gym(processes, *PACE)
         sids = gym.join(MANY)
         began = time.monotonic()
 
@@ -212,6 +218,38 @@ class TestCancelingMany:
         for member in members:
             assert (member.status, member.stop_note) == ("CANCELED", "the gym closes")
             assert [event.kind for event in member.events] == [EventKind.ON_CANCEL]
+
+
+class TestSpeed:
+    """An operation without a pace cancels each instance once. ``-s`` shows how fast, and what takes the time."""
+
+    def test_one_operation_cancels_all(self, processes: Processes) -> None:
+        gym = open_gym(processes, *NO_PACE)
+        sids = gym.join(MANY)
+        pids = processes.stack.call("GET", "/_local/processes")
+        before = cpu_seconds_of(pids["emulator"])
+        began = time.monotonic()
+
+        sid = gym.begin(name="cancel")
+        await_done(gym, sid, MANY, 1200)
+
+        seconds, emulators = time.monotonic() - began, cpu_seconds_of(pids["emulator"]) - before
+        tell(
+            f"{MANY} canceled in {seconds:.1f} s, {MANY / seconds:.0f} a second; "
+            f"the emulator's processor time is {emulators:.1f} s, {emulators / seconds:.0%} of that"
+        )
+        assert gym.operation(sid)["status"] == "COMPLETED"
+        assert gym.operation(sid)["counts"] == {
+            "matched": MANY,
+            "done": MANY,
+            "changed": MANY,
+            "alreadyThere": 0,
+            "refused": 0,
+            "unknown": 0,
+            "failed": 0,
+        }
+        assert gym.audited(sid) == dict.fromkeys(sids, 1)
+        assert gym.canceled(sids) == MANY
 
 
 def paused_resumed_and_canceled(gym: Gym, sid: str, sids: Sequence[InstanceSid]) -> int:

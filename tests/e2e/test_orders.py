@@ -24,14 +24,13 @@ from shared.adapters.dynamodb.audit import DynamoDbAudit
 from shared.adapters.dynamodb.items import instance_item
 from shared.application.audit import from_the_end
 from shared.application.ports import all_readable
-from shared.domain.bulk.operation import BATCH_SIZE
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import InstanceSid, order_sid
 from shared.domain.instance.due import SHARDS
 from shared.domain.instance.model import Instance, Origin
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.planning.start import NewInstance, start
-from tests.e2e.test_bulk import DEV, FAR, MEMBER, Gym, open_gym, seconds_until, tell
+from tests.e2e.test_bulk import DEV, FAR, MEMBER, WRITTEN_AT_ONCE, Gym, open_gym, seconds_until, tell
 
 MANY = int(os.environ.get("ORDERS", "300"))
 AT_FULL_LENGTH = "ORDERS" in os.environ
@@ -71,8 +70,10 @@ def placed(gym: Gym, count: int) -> list[InstanceSid]:
     now = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
     names = [f"#2040-01-01#T{number:011}-daily" for number in range(count)]
     orders = [an_order(gym, name, number, now) for number, name in enumerate(names)]
-    for begin in range(0, count, BATCH_SIZE):
-        puts = [{"PutRequest": {"Item": instance_item(one)}} for one in orders[begin : begin + BATCH_SIZE]]
+    for begin in range(0, count, WRITTEN_AT_ONCE):
+        puts = [
+            {"PutRequest": {"Item": instance_item(one)}} for one in orders[begin : begin + WRITTEN_AT_ONCE]
+        ]
         answer = gym.database.batch_write_item(RequestItems={gym.tables.instances: puts})
         assert answer.get("UnprocessedItems", {}) == {}
     return [one.sid for one in orders]

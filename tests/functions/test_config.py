@@ -6,6 +6,7 @@ from ipaddress import ip_network
 import pytest
 
 from shared.config import ConfigError, read_settings
+from shared.domain.bulk.pace import Pace
 from shared.domain.tokens import TokenRules
 from tests.functions.environments import environment
 
@@ -37,6 +38,22 @@ class TestSettings:
     def test_an_invalid_horizon_is_refused(self, days: str) -> None:
         with pytest.raises(ConfigError, match="HORIZON_DAYS"):
             read_settings({**environment(), "HORIZON_DAYS": days})
+
+    @pytest.mark.parametrize(("number", "per_second"), [("0", 0), ("1", 1), ("400", 400), ("10000", 10_000)])
+    def test_the_pace_is_in_instances_a_second_and_0_is_no_limit(self, number: str, per_second: int) -> None:
+        settings = read_settings({**environment(), "BULK_PER_SECOND": number})
+        assert settings.bulk_pace == Pace(per_second=per_second)
+
+    def test_the_pace_of_the_template_is_the_default(self) -> None:
+        assert read_settings(environment()).bulk_pace == Pace()
+        without = {name: text for name, text in environment().items() if name != "BULK_PER_SECOND"}
+        assert read_settings(without).bulk_pace == Pace()
+
+    @pytest.mark.parametrize("number", ["-1", "x", "1.5", "10001", "", "٤٠٠"])
+    def test_an_invalid_pace_is_refused(self, number: str) -> None:
+        with pytest.raises(ConfigError) as refused:
+            read_settings({**environment(), "BULK_PER_SECOND": number})
+        assert str(refused.value) == f"BULK_PER_SECOND: {number!r} is not a whole number from 0 to 10000"
 
     @pytest.mark.parametrize(
         ("days", "kept"), [("0", None), ("90", timedelta(days=90)), ("36500", timedelta(36500))]

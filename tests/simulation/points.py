@@ -53,7 +53,7 @@ class Points:
             return
         self.faults.points += 1
         if self.faults.points in self.faults.kill_at or self.faults.happens(self.faults.kill):
-            process.doomed = True
+            process.kill(now=self.now_at)
         if self.faults.pace:
             took = round(self.faults.rng.random() * self.faults.pace * 1000)
             process.wakes_at = self.now_at + timedelta(milliseconds=took)

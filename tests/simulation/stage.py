@@ -27,6 +27,7 @@ def _taken() -> threading.Lock:
 class Process:
     """One invocation. It does nothing before ``wakes_at``, and is killed at ``dies_at``.
 
+    ``together`` are the threads of the same invocation, this one included, which are killed with it.
     ``error`` is the exception that it raised. ``has_failed`` is True if it was killed or its invocation failed.
     ``skew`` is by how much its clock is wrong.
     """
@@ -37,6 +38,7 @@ class Process:
     doomed: bool = False
     dies_at: datetime | None = None
     skew: timedelta = timedelta()
+    together: list["Process"] = field(default_factory=list)
     has_failed: bool = False
     is_over: bool = False
     error: BaseException | None = None
@@ -50,6 +52,12 @@ class Process:
         """When it takes its next turn, or is killed."""
         wakes_at, dies_at = self.wakes_at, self.dies_at
         return wakes_at if dies_at is None or wakes_at <= dies_at else dies_at
+
+    def kill(self, *, now: datetime) -> None:
+        """Kill the process with all threads of its invocation: none of them does anything more."""
+        for process in self.together or [self]:
+            process.doomed = True
+            process.wakes_at = min(process.wakes_at, now)
 
     def run(self) -> None:
         """Run the body to its end."""

@@ -5,23 +5,34 @@ In any case each instance is commanded, audited, given its on-cancel event and c
 
 import random
 from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from itertools import combinations
+from typing import Any
 
 import pytest
 
+import shared.application.bulk.worker
 from shared.application.bulk.start import BulkRequest, OperationOverError, begin_bulk, command_operation
 from shared.application.control import control
 from shared.application.start import Repeatable, StartInstance, start_instance
-from shared.domain.bulk.operation import BulkOperation, BulkStatus, Counts, OperationCommand
+from shared.domain.bulk.operation import (
+    BulkOperation,
+    BulkStatus,
+    Counts,
+    ItemResult,
+    OperationCommand,
+    report_results,
+)
 from shared.domain.bulk.selection import OfStrategy
 from shared.domain.ids import AccountId
 from shared.domain.instance.event import EventKind
-from shared.domain.instance.model import InstanceStatus
+from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import Cancel, CancelTasks, Pause
-from tests.simulation.faults import Faults
+from tests.simulation.faults import BrownOut, Faults
 from tests.simulation.stories import MEMBER, gym_world
 from tests.simulation.world import World
 
@@ -30,6 +41,7 @@ MANY = 27
 """More than one slice."""
 FEW = 4
 PAIRS_OF_A_SEED = 2
+MAX_SEEDS = 30
 HALF_AN_HOUR = timedelta(minutes=30)
 
 
@@ -64,6 +76,15 @@ def begin(world: World, command: Cancel | CancelTasks | Pause | None = None) -> 
     raise AssertionError("the client was never answered")
 
 
+def no_dead_thread_writes(world: World) -> Callable[[Instance], None]:
+    """Return a watcher of commits: when an invocation is killed, none of its threads writes any more."""
+
+    def watch(_: Instance) -> None:
+        assert world.stage.current is None or not world.stage.current.doomed
+
+    return watch
+
+
 def the_operation(world: World) -> BulkOperation:
     (bulk,) = world.flags.access.operations.bulks.values()
     return bulk
@@ -72,6 +93,7 @@ def the_operation(world: World) -> BulkOperation:
 def a_closing(members: int, kill_at: frozenset[int]) -> World:
     """Cancel all members of the gym."""
     world = a_gym(members, Faults(rng=random.Random(1), kill_at=kill_at))
+    world.commit_watchers.append(no_dead_thread_writes(world))
     begin(world)
     world.run_until(world.now_at + HALF_AN_HOUR)
     return world
@@ -118,7 +140,7 @@ def points(members: int) -> int:
 
 POINTS_OF_MANY, POINTS_OF_FEW = points(MANY), points(FEW)
 IN_A_SLICE = range(40, POINTS_OF_MANY - 40)
-"""The points at which instances are commanded one after another, alike, so fewer of them are simulated."""
+"""The points at which instances are commanded, alike, so fewer of them are simulated."""
 TOLD = [point for point in range(1, POINTS_OF_MANY + 1) if point not in IN_A_SLICE or point % 7 == 0]
 
 
@@ -154,6 +176,62 @@ class TestTwoCrashes:
                 assert_closed(a_closing(MANY, frozenset(pair)), MANY)
             except AssertionError as error:
                 raise AssertionError(f"crashes at {pair}: {error}") from error
+
+
+class TestThreads:
+    """The commands of a batch overlap, and a store may be unavailable for any of them."""
+
+    def in_flight(self, world: World) -> Counter[int]:
+        """Return a count of how many instances were being commanded when one was changed."""
+        counts: Counter[int] = Counter()
+
+        def watch(_: Instance) -> None:
+            acting = [process for process in world.stage.processes if process.together and not process.doomed]
+            counts[sum(process.at_point in ("commit", "committed") for process in acting)] += 1
+
+        world.commit_watchers.append(watch)
+        return counts
+
+    def test_several_instances_are_commanded_at_once(self) -> None:
+        world = a_gym(MANY, Faults(rng=random.Random(1)))
+        counts = self.in_flight(world)
+        begin(world)
+        world.run_until(world.now_at + HALF_AN_HOUR)
+
+        assert_closed(world, MANY)
+        assert set(counts) == {1, 2, 3}
+        assert counts[2] + counts[3] > MANY // 2
+
+    def test_results_of_any_part_of_a_batch_are_counted(self, seed: int) -> None:
+        assert_closed(half_available(seed), MANY)
+
+    def test_results_counted_for_the_wrong_instances_are_caught(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def careless(bulk: BulkOperation, results: Sequence[ItemResult], **more: Any) -> BulkOperation:
+            pairs = zip(results, bulk.batch_sids, strict=False)
+            return report_results(bulk, [replace(result, sid=sid) for result, sid in pairs], **more)
+
+        monkeypatch.setattr(shared.application.bulk.worker, "report_results", careless)
+
+        with pytest.raises(AssertionError):
+            assert_all_closed(MAX_SEEDS)
+
+
+def assert_all_closed(seeds: int) -> None:
+    for seed in range(1, seeds + 1):
+        assert_closed(half_available(seed), MANY)
+
+
+def half_available(seed: int) -> World:
+    """Cancel all members of the gym while every other write of an instance fails, or the reply to it is lost."""
+    rng = random.Random(seed)
+    world = a_gym(MANY, Faults(rng=rng, pace=0.05))
+    label = rng.choice(["commit", "committed"])
+    world.brown_out = BrownOut(rng, frozenset({label}), lasts=timedelta(minutes=5), spared=0.5)
+    begin(world)
+    world.run_until(world.now_at + HALF_AN_HOUR)
+    return world
 
 
 class TestStorms:

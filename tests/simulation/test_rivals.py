@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-import shared.application.bulk.worker
+import shared.application.bulk.batch
 import shared.domain.lifecycle.decide
 from shared.application.bulk.item_command import command_for
 from shared.application.commit import execute
@@ -48,6 +48,7 @@ def rivals(seed: int, *, stall: float = 0.003) -> Town:
     there = town(faults, healthy=MEMBERS, watched=False)
     world = there.world
     world.schedules.clear()
+    world.bulk_threads = rng.choice([1, 3, 8])
     world.bulk_runner = Function(rng=rng, concurrency=rng.choice([1, 2, 1000]), drops=0.1)
     if seed % 2:
         world.operations_index = LaggingIndex(rng, timedelta(seconds=rng.choice([1, 60])))
@@ -109,7 +110,7 @@ class TestTwoOperationsAndAnOperator:
             one = command_for(ports, bulk.command, instance)
             return one if isinstance(one, Refused) else execute(ports, instance.sid, one, known=instance)
 
-        monkeypatch.setattr(shared.application.bulk.worker, "_execute", careless)
+        monkeypatch.setattr(shared.application.bulk.batch, "_execute", careless)
         monkeypatch.setattr(shared.domain.lifecycle.decide, "_done_before", lambda *_: False)
 
         assert caught()

@@ -6,22 +6,26 @@ from datetime import datetime, timedelta
 
 from dev.memory.limits import MemoryLimits
 from dev.memory.stores import MemoryAudit, MemoryStrategies, MemoryWebhooks
-from dev.memory.world import OneWorker, SequentialIds
+from dev.memory.world import SequentialIds
 from shared.adapters.controllers import NoControllers
 from shared.adapters.dynamodb.tables import OPERATIONS
 from shared.application.bulk.dispatch import run_operation
 from shared.application.ports import Controllers, UnavailableError, UnknownStrategyError
 from shared.application.runner.loop import run_due_events
 from shared.application.sweep import sweep
+from shared.application.workers import OneWorker
+from shared.domain.bulk.pace import Pace
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid, OperationSid, StrategySid
 from shared.domain.strategy.model import Strategy
+from tests.bulk_runs import PACE
 from tests.simulation.functions import Function
 from tests.simulation.index import ExactIndex, LaggingIndex
 from tests.simulation.instances import Instances
 from tests.simulation.ports import Access, Limits, Operations, Strategies, SweeperPorts
 from tests.simulation.services import Services
 from tests.simulation.stage import Process
+from tests.simulation.threads import Threads
 
 LAMBDA = timedelta(seconds=900)
 SWEEP_PERIOD = timedelta(seconds=60)
@@ -35,7 +39,8 @@ class World(Instances, Services):
     A world is a ``Ports`` itself, and every port goes through ``io``. ``versions`` are further versions of the
     strategy, and ``broken_versions`` those of any strategy that raise an error when they are loaded. ``runner`` and
     ``bulk_runner`` are the functions if they have limits; else every invocation starts at once and fails for good.
-    With ``cuts_off``, an invocation whose time is up is killed.
+    With ``cuts_off``, an invocation whose time is up is killed. ``bulk_threads`` is how many threads an invocation of
+    the bulk runner has.
     """
 
     delivers_wakeups: bool = True
@@ -54,6 +59,8 @@ class World(Instances, Services):
     operations_index: LaggingIndex | None = None
     runner: Function | None = None
     bulk_runner: Function | None = None
+    bulk_threads: int = 3
+    bulk_pace: Pace = PACE
     cuts_off: bool = False
     sweep_watchers: list[Callable[[], None]] = field(default_factory=list)
     failed_invocations: int = 0
@@ -206,7 +213,13 @@ class World(Instances, Services):
         started = self.now_at
         return self._lambda(
             f"bulk {sid}",
-            lambda: run_operation(self, sid, time_left=lambda: started + LAMBDA - self.now_at),
+            lambda: run_operation(
+                self,
+                Threads(self, self.bulk_threads),
+                sid,
+                pace=self.bulk_pace,
+                time_left=lambda: started + LAMBDA - self.now_at,
+            ),
             lasts=LAMBDA,
         )
 
@@ -229,7 +242,8 @@ class World(Instances, Services):
             ready = [process for process in self.stage.processes if process.acts_at <= now]
             if ready:
                 process = self.faults.rng.choice(ready)
-                process.doomed |= process.dies_at is not None and process.dies_at <= self.now_at
+                if process.dies_at is not None and process.dies_at <= self.now_at:
+                    process.kill(now=self.now_at)
                 yield process
                 continue
             at = self._next_instant(functions)

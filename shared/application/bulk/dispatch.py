@@ -7,8 +7,9 @@ from typing import assert_never
 from shared.application.bulk.progress import BatchProgress
 from shared.application.bulk.release import run_release_job
 from shared.application.bulk.worker import run_bulk_operation
-from shared.application.ports import Ports
+from shared.application.ports import Ports, Workers
 from shared.domain.bulk.operation import BulkOperation
+from shared.domain.bulk.pace import Pace
 from shared.domain.bulk.release import ReleaseJob
 from shared.domain.ids import OperationSid
 
@@ -16,8 +17,12 @@ EARLY = timedelta(seconds=5)
 """How long before its date an operation may be continued."""
 
 
-def run_operation(ports: Ports, sid: OperationSid, *, time_left: Callable[[], timedelta]) -> BatchProgress:
+def run_operation(
+    ports: Ports, workers: Workers, sid: OperationSid, *, pace: Pace, time_left: Callable[[], timedelta]
+) -> BatchProgress:
     """Run an operation until it ends or the invocation's time is up. It is safe to call this any number of times.
+
+    ``pace`` is that of all instances of the operation, or of all release jobs of a flag together.
 
     If the operation is unknown or not due, return without doing anything.
     """
@@ -27,8 +32,8 @@ def run_operation(ports: Ports, sid: OperationSid, *, time_left: Callable[[], ti
         return BatchProgress()
     match operation:
         case ReleaseJob():
-            return run_release_job(ports, operation, time_left=time_left)
+            return run_release_job(ports, workers, operation, pace=pace, time_left=time_left)
         case BulkOperation():
-            return run_bulk_operation(ports, operation, time_left=time_left)
+            return run_bulk_operation(ports, workers, operation, pace=pace, time_left=time_left)
         case _:
             assert_never(operation)

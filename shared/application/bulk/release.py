@@ -1,15 +1,25 @@
-"""Release the instances that a resumed flag had blocked, at a fixed rate, with one release job for each partition.
+"""Release the instances that a resumed flag had blocked, at a limited rate, with one release job for each partition.
 
+The instances of a batch are released at once.
 Source: docs/design.md section 3.3.
 """
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import assert_never
 
 from shared.application.bulk.progress import RESERVE, BatchProgress
 from shared.application.commit import ContentionError, execute, schedule_wakeup
-from shared.application.ports import Ports, StaleRevError, UnknownStrategyError
-from shared.domain.bulk.release import FREED_PER_SECOND, SAY_SO, ReleaseJob, after_batch, own_job
+from shared.application.ports import (
+    Crash,
+    Ports,
+    StaleRevError,
+    UnavailableError,
+    UnknownStrategyError,
+    Workers,
+)
+from shared.domain.bulk.pace import Pace
+from shared.domain.bulk.release import SAY_SO, ReleaseJob, after_batch, own_job
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.due import GRACE, SHARDS
@@ -17,17 +27,16 @@ from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.verdict import Applied
 from shared.domain.lifecycle.commands import Unblock
 
-BATCH = 25
-"""How many instances are released between two readings of the clock."""
-
 LAG_SECONDS = 1.0
 """How long the due index may still list an instance that has just been released."""
 
 
 def run_release_job(
-    ports: Ports, release_job: ReleaseJob, *, time_left: Callable[[], timedelta]
+    ports: Ports, workers: Workers, release_job: ReleaseJob, *, pace: Pace, time_left: Callable[[], timedelta]
 ) -> BatchProgress:
     """Run a release job until its partition is empty or the time is up. It is safe to call this any number of times.
+
+    ``pace`` is shared by the jobs of all shards.
 
     If the job was begun again in the meantime, this invocation stops at its next write. An instance that cannot be
     read or decided on stays blocked.
@@ -38,7 +47,9 @@ def run_release_job(
             ports.operations.remove(release_job)
             return progress
         release_job = _take(ports, release_job)
-        release_job, is_empty = _free_batches(ports, release_job, progress, time_left)
+        release_job, is_empty = _free_batches(
+            ports, workers, release_job, progress, pace.shared_by(SHARDS), time_left
+        )
         after = after_batch(release_job, freed=progress.done, is_empty=is_empty, now=ports.clock.now())
         if after is None:
             ports.operations.remove(release_job)
@@ -70,7 +81,12 @@ def _take(ports: Ports, release_job: ReleaseJob) -> ReleaseJob:
 
 
 def _free_batches(
-    ports: Ports, release_job: ReleaseJob, progress: BatchProgress, time_left: Callable[[], timedelta]
+    ports: Ports,
+    workers: Workers,
+    release_job: ReleaseJob,
+    progress: BatchProgress,
+    pace: Pace,
+    time_left: Callable[[], timedelta],
 ) -> tuple[ReleaseJob, bool]:
     """Release batch after batch. Return the job, and whether its partition was empty before the time was up.
 
@@ -90,29 +106,51 @@ def _free_batches(
             # By now the index has caught up. What it still lists was blocked again by a runner that then crashed.
             handled = set()
         # Entries that the lagging index still lists take up places, so more are read.
-        until, most = begun + GRACE, BATCH + len(handled) + len(progress.failed)
+        until, most = begun + GRACE, pace.batch_size + len(handled) + len(progress.failed)
         entries = ports.instances.due(release_job.partition, until=until, limit=most)
         found = [entry.sid for entry in entries]
-        batch = [sid for sid in found if sid not in handled and sid not in progress.failed]
+        fresh = [sid for sid in found if sid not in handled and sid not in progress.failed]
+        batch = fresh[: pace.batch_size]
         # Released instances that are still listed do not count, but their entries must disappear first.
         if not batch and not any(sid in handled for sid in found):
             return release_job, True
         handled = set(batch) or handled
-        for sid in batch:
-            _free(ports, sid, progress)
+        _free_batch(ports, workers, batch, progress)
         passed = (ports.clock.now() - begun).total_seconds()
-        # The rate is shared by the jobs of all shards.
-        ports.clock.sleep(max(len(batch) * SHARDS / FREED_PER_SECOND, 0 if batch else LAG_SECONDS) - passed)
+        ports.clock.sleep(max(pace.seconds(len(batch)), 0 if batch else LAG_SECONDS) - passed)
     return release_job, False
 
 
-def _free(ports: Ports, sid: InstanceSid, progress: BatchProgress) -> None:
-    """Release one instance and schedule its wakeup. If it cannot be read or decided on, the others continue."""
-    try:
-        verdict = execute(ports, sid, Unblock())
-    except (RitornelloError, UnknownStrategyError, ContentionError) as error:
-        progress.failed[sid] = f"{type(error).__name__}: {error}"
-        return
-    if isinstance(verdict, Applied):
-        schedule_wakeup(ports, verdict.instance)
-        progress.done += 1
+def _free_batch(ports: Ports, workers: Workers, batch: list[InstanceSid], progress: BatchProgress) -> None:
+    """Release instances and schedule their wakeups. If one cannot be read or decided on, the others continue.
+
+    An error that is not the instance's own is raised when those that were begun have ended.
+    """
+    is_refused = False
+
+    def free(sid: InstanceSid) -> bool | str:
+        """Return whether the instance was released, or why it could not be."""
+        nonlocal is_refused
+        if is_refused:
+            return False
+        try:
+            verdict = execute(ports, sid, Unblock())
+        except UnavailableError:
+            is_refused = True
+            raise
+        except (RitornelloError, UnknownStrategyError, ContentionError) as error:
+            return f"{type(error).__name__}: {error}"
+        if isinstance(verdict, Applied):
+            schedule_wakeup(ports, verdict.instance)
+        return isinstance(verdict, Applied)
+
+    for sid, freed in zip(batch, workers.run(free, batch), strict=True):
+        match freed:
+            case Crash(error=error):
+                raise error
+            case str():
+                progress.failed[sid] = freed
+            case bool():
+                progress.done += freed
+            case _:
+                assert_never(freed)

@@ -13,8 +13,9 @@ from shared.application.bulk.worker import run_batches
 from shared.application.commit import MAX_RACES, ContentionError
 from shared.application.ports import Ports, StaleRevError
 from shared.application.start import KeyReusedError, Repeatable
+from shared.application.workers import OneWorker
 from shared.domain.bulk.operation import (
-    BATCH_SIZE,
+    MAX_IN_REQUEST,
     BulkCommand,
     BulkOperation,
     BulkStatus,
@@ -24,6 +25,7 @@ from shared.domain.bulk.operation import (
     begin,
     name_of,
 )
+from shared.domain.bulk.pace import Pace
 from shared.domain.bulk.selection import Selection
 from shared.domain.errors import RitornelloError
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, sid_of_request
@@ -70,7 +72,7 @@ class DryRun:
 def dry_run(ports: Ports, request: BulkRequest) -> DryRun:
     """Preview an operation. Nothing is stored."""
     scan = SelectionScan(account=request.account, selection=request.selection, begun_at=ports.clock.now())
-    counted = count(ports, scan, most=BATCH_SIZE)
+    counted = count(ports, scan, most=MAX_IN_REQUEST)
     none = OperationSid("")
     sample = tuple(preview(ports, instance, request.command, none) for instance in counted.first)
     return DryRun(count=counted.count, is_exact=counted.is_exact, sample=sample)
@@ -142,8 +144,8 @@ def _new_operation(
     now = ports.clock.now()
     scan = SelectionScan(account=request.account, selection=request.selection, begun_at=now)
     # One more than a request commands shows if there are more.
-    found = next_batch(ports, scan, size=BATCH_SIZE + 1)
-    is_small = found.batch.at_end and len(found.batch.sids) <= BATCH_SIZE
+    found = next_batch(ports, scan, size=MAX_IN_REQUEST + 1)
+    is_small = found.batch.at_end and len(found.batch.sids) <= MAX_IN_REQUEST
     bulk = BulkOperation(
         sid=sid,
         account_id=request.account,
@@ -165,9 +167,11 @@ def _start_work(ports: Ports, bulk: BulkOperation, loaded: Mapping[InstanceSid, 
         ends = bulk.started_at + IN_REQUEST + RESERVE
         after = run_batches(
             ports,
+            OneWorker(),
             bulk,
             BatchProgress(),
             loaded=loaded,
+            pace=Pace(),
             time_left=lambda: ends - ports.clock.now(),
             wake=lambda instance: _wake(ports, instance),
         )

@@ -2,7 +2,8 @@
 
 A batch is saved before any of its instances is commanded, and its results are saved together with the next batch. If
 a worker crashes, the next worker therefore knows which instances may have been commanded. Each instance remembers the
-operations that changed it (``Instance.operations``), so no command is applied twice and every count is right.
+operations that changed it (``Instance.operations``), so no command is applied twice and every count is right. It does
+not matter in which order the instances of a batch are commanded, or how many at once.
 Source: docs/design.md section 8; docs/decisions/0019-bulk-operations.md.
 """
 
@@ -22,11 +23,8 @@ from shared.domain.instance.verdict import Actor, AlreadyThere, Applied, Refused
 from shared.domain.lifecycle.commands import Cancel, CancelAt, CancelTasks, Dismiss, Pause, Resume, Update
 from shared.domain.lifecycle.takeover import CRASH_WINDOW
 
-BATCH_SIZE = 25
-"""How many instances a batch has, and how many a request may command itself."""
-
-COMMANDED_PER_SECOND = 400
-"""The most instances that an operation commands per second."""
+MAX_IN_REQUEST = 25
+"""How many instances a request may command itself. Their results are kept one by one."""
 
 MAX_IDS = 1000
 """The most instances that can be selected by their ids."""
@@ -203,7 +201,7 @@ class BulkOperation:
 
     ``worker`` is the unique name of the invocation that owns the batch, None if there is none. ``crashes`` counts the
     workers that crashed during the current batch. ``results`` holds the result of every instance, as long as there
-    are at most as many as a batch has. ``problems`` lists the instances that were refused, unknown or failed, and
+    are at most ``MAX_IN_REQUEST``. ``problems`` lists the instances that were refused, unknown or failed, and
     ``left_out`` counts those beyond the limit.
 
     ``rev`` rises with each saved change. ``request_hash`` is the hash of the creating body, if the request may be
@@ -395,8 +393,7 @@ def _with_results(bulk: BulkOperation, results: Sequence[ItemResult]) -> BulkOpe
     return replace(
         bulk,
         counts=counts,
-        # Each result is kept only while all results fit into one batch.
-        results=(*bulk.results, *results) if counts.done <= BATCH_SIZE else (),
+        results=(*bulk.results, *results) if counts.done <= MAX_IN_REQUEST else (),
         problems=(*bulk.problems, *bad[:room]),
         left_out=bulk.left_out + len(bad[room:]),
     )

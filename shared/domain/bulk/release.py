@@ -12,9 +12,6 @@ from shared.domain.instance.due import SHARDS, blocked_partition
 from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.verdict import Actor
 
-FREED_PER_SECOND = 400
-"""How many instances are unblocked per second, by all release jobs of a flag together."""
-
 PAUSE_BETWEEN_LOOKS = timedelta(minutes=1)
 """How long a job waits before it checks an empty partition again."""
 

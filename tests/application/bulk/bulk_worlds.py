@@ -8,7 +8,6 @@ from typing import Any
 
 from dev.memory.stores import MemoryInstances
 from dev.memory.world import ManualClock, MemoryPorts
-from shared.application.bulk.dispatch import run_operation
 from shared.application.bulk.progress import BatchProgress
 from shared.application.bulk.start import BulkRequest, begin_bulk
 from shared.application.ports import Unreadable
@@ -22,6 +21,7 @@ from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import Cancel
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.strategy.model import Strategy, StrategyHead
+from tests.bulk_runs import run_bulk
 from tests.simulation.stories import MEMBER, example
 
 ANN = Actor(name="ann", reason="the gym closes")
@@ -112,7 +112,7 @@ def begun(
 def progress(ports: MemoryPorts, sid: OperationSid, *, lasts: timedelta = A_LIFE) -> BatchProgress:
     """Run the bulk runner once."""
     ends = ports.clock.at + lasts
-    return run_operation(ports, sid, time_left=lambda: ends - ports.clock.at)
+    return run_bulk(ports, sid, time_left=lambda: ends - ports.clock.at)
 
 
 def stored(ports: MemoryPorts, sid: OperationSid) -> BulkOperation:

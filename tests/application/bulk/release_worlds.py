@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 
 from dev.memory.stores import MemoryInstances
 from dev.memory.world import ManualClock, MemoryPorts
-from shared.application.bulk.dispatch import run_operation
 from shared.application.flags import pause_queue
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
@@ -13,6 +12,7 @@ from shared.domain.ids import InstanceSid, OperationSid
 from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.verdict import Actor
 from tests.application.bulk.bulk_worlds import A_LIFE, ACCOUNT, NOON, Shop
+from tests.bulk_runs import run_bulk
 from tests.simulation.stories import example
 
 ANN = Actor(name="ann")
@@ -60,4 +60,4 @@ def blocked_sids(ports: MemoryPorts) -> set[InstanceSid]:
 def progress(ports: MemoryPorts, *, lasts: timedelta = A_LIFE, sid: OperationSid = OURS) -> int:
     """Run the bulk runner once and return how many instances it released."""
     ends = ports.clock.at + lasts
-    return run_operation(ports, sid, time_left=lambda: ends - ports.clock.at).done
+    return run_bulk(ports, sid, time_left=lambda: ends - ports.clock.at).done

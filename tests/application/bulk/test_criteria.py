@@ -12,7 +12,7 @@ from shared.application.bulk.start import BulkRequest, begin_bulk
 from shared.application.control import control
 from shared.application.ports import Unreadable, all_readable
 from shared.application.start import Repeatable, StartInstance, start_instance
-from shared.domain.bulk.operation import BATCH_SIZE, BulkOperation, BulkStatus, RunWaiting
+from shared.domain.bulk.operation import MAX_IN_REQUEST, BulkOperation, BulkStatus, RunWaiting
 from shared.domain.bulk.selection import Filter, OfAny, OfFolder, OfIds, OfStrategy
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import InstanceSid, StrategySid, order_sid
@@ -71,7 +71,7 @@ class TestASieve:
 
     def test_an_instance_that_changed_after_the_scan_is_refused(self) -> None:
         ports = a_world()
-        sids = joined(ports, BATCH_SIZE + 2)
+        sids = joined(ports, MAX_IN_REQUEST + 2)
         pause(ports, *sids)
         bulk = begun(ports, replace(WHOLE_GYM, instance_filter=PAUSED), CANCEL)
         batch_sids = replace(stored(ports, bulk.sid), batch_sids=tuple(sids), at_end=True, rev=bulk.rev + 1)
@@ -80,7 +80,7 @@ class TestASieve:
 
         after = done(ports, batch_sids)
 
-        assert (after.counts.changed, after.counts.refused) == (BATCH_SIZE + 1, 1)
+        assert (after.counts.changed, after.counts.refused) == (MAX_IN_REQUEST + 1, 1)
         assert after.problems[0].why == "the instance no longer matches the selection"
         assert statuses(ports, sids[:1]) == {"ACTIVE"}
 
@@ -154,7 +154,9 @@ class TestSeveralPlaces:
 
     def test_many_instances_of_several_parts_are_commanded_by_runners(self, ports: MemoryPorts) -> None:
         inside = [
-            sid for gym in (GYM, OTHER, StrategySid("s-3")) for sid in joined(ports, BATCH_SIZE + 3, gym=gym)
+            sid
+            for gym in (GYM, OTHER, StrategySid("s-3"))
+            for sid in joined(ports, MAX_IN_REQUEST + 3, gym=gym)
         ]
         outside = joined(ports, 2, gym=StrategySid("s-4"))
 

@@ -13,8 +13,7 @@ from shared.application.bulk.select import MAX_COUNTED
 from shared.application.bulk.start import BulkRequest, OperationOverError, command_operation, dry_run
 from shared.application.start import KeyReusedError, Repeatable
 from shared.domain.bulk.operation import (
-    BATCH_SIZE,
-    COMMANDED_PER_SECOND,
+    MAX_IN_REQUEST,
     BulkCommand,
     BulkStatus,
     Counts,
@@ -22,6 +21,7 @@ from shared.domain.bulk.operation import (
     MigrateTo,
     OperationCommand,
 )
+from shared.domain.bulk.pace import PER_SECOND
 from shared.domain.bulk.selection import OfFolder, OfIds, OfStrategy, Selection
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.event import EventKind
@@ -45,6 +45,7 @@ from tests.application.bulk.bulk_worlds import (
     statuses,
     stored,
 )
+from tests.bulk_runs import BATCH
 
 BEN = Actor(name="ben")
 PAUSE = Pause(by=ANN)
@@ -65,11 +66,11 @@ class TestFewInstances:
 
     def test_the_request_commands_up_to_25_instances(self) -> None:
         ports = a_world()
-        sids = joined(ports, BATCH_SIZE)
+        sids = joined(ports, MAX_IN_REQUEST)
 
         bulk = begun(ports)
 
-        assert (bulk.status, bulk.counts) == (BulkStatus.COMPLETED, Counts(changed=BATCH_SIZE))
+        assert (bulk.status, bulk.counts) == (BulkStatus.COMPLETED, Counts(changed=MAX_IN_REQUEST))
         assert [result.sid for result in bulk.results] == sids
         assert statuses(ports, sids) == {"CANCELED"}
         assert ports.wakeups.operations == []
@@ -133,7 +134,7 @@ class TestManyInstances:
 
     def test_more_than_25_instances_wake_a_runner(self) -> None:
         ports = a_world()
-        sids = joined(ports, BATCH_SIZE + 1)
+        sids = joined(ports, MAX_IN_REQUEST + 1)
 
         bulk = begun(ports)
 
@@ -178,7 +179,7 @@ class TestManyInstances:
 
         progress(ports, bulk.sid)
 
-        paced = timedelta(seconds=(200 - BATCH_SIZE) / COMMANDED_PER_SECOND)
+        paced = timedelta(seconds=(200 - BATCH) / PER_SECOND)
         assert paced <= ports.clock.at - began <= paced + timedelta(seconds=0.1)
 
     def test_a_runner_out_of_time_wakes_another_invocation(self) -> None:
@@ -527,7 +528,7 @@ class TestADryRun:
 
         assert (found.count, found.is_exact) == (40, True)
         assert [(one.sid, one.outcome) for one in found.sample] == [
-            (sid, ItemOutcome.CHANGED) for sid in sids[:BATCH_SIZE]
+            (sid, ItemOutcome.CHANGED) for sid in sids[:MAX_IN_REQUEST]
         ]
         assert ports.instances.instances == before
         assert (ports.operations.bulks, ports.operations.audit, ports.instances.audit) == ({}, [], [])

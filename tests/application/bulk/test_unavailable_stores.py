@@ -17,13 +17,14 @@ from shared.application.ports import (
     PageKey,
     UnavailableError,
 )
-from shared.domain.bulk.operation import BATCH_SIZE, BulkStatus, Counts
+from shared.domain.bulk.operation import BulkStatus, Counts
 from shared.domain.ids import OperationSid, StrategySid
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.phase import Phase
 from shared.domain.instance.verdict import Actor, AuditEntry
 from shared.domain.lifecycle.commands import Pause
 from tests.application.bulk.bulk_worlds import A_LIFE, a_world, begun, joined, progress, stored
+from tests.bulk_runs import BATCH
 
 ANN = Actor(name="ann")
 MEMBERS = 60
@@ -151,7 +152,7 @@ class TestTheListOfAStrategy:
         runners_without_progress(ports, bulk.sid)
 
         now = stored(ports, bulk.sid)
-        assert (now.counts, now.crashes) == (Counts(already_there=BATCH_SIZE), 0)
+        assert (now.counts, now.crashes) == (Counts(already_there=BATCH), 0)
         instances.pages = 0
         ports.clock.at += timedelta(minutes=1)
         progress(ports, bulk.sid)
@@ -206,7 +207,7 @@ class TestOperations:
                 progress(ports, bulk.sid)
 
         left = stored(ports, bulk.sid)
-        assert (len(left.batch_sids), left.counts, left.crashes) == (BATCH_SIZE, Counts(), 0)
+        assert (len(left.batch_sids), left.counts, left.crashes) == (BATCH, Counts(), 0)
         operations.commits = 0
         progress(ports, bulk.sid)
         assert stored(ports, bulk.sid).counts == Counts(already_there=MEMBERS)

@@ -15,7 +15,6 @@ from shared.application.commit import ContentionError
 from shared.application.ports import Operation, StaleRevError
 from shared.application.start import Repeatable
 from shared.domain.bulk.operation import (
-    BATCH_SIZE,
     GIVEN_UP,
     LEASE,
     BulkOperation,
@@ -42,6 +41,7 @@ from tests.application.bulk.bulk_worlds import (
     stored,
 )
 from tests.application.sweeps import swept
+from tests.bulk_runs import BATCH
 
 BEN = Actor(name="ben")
 TWO_MINUTES = timedelta(minutes=2)
@@ -217,7 +217,7 @@ class TestOrdersMeanwhile:
         canceled = [one for one in ports.instances.instances.values() if one.status.value == "CANCELED"]
         assert (bulk.status.value, bulk.batch_sids, bulk.sweep_at) == (status, (), None)
         assert bulk.counts == Counts(changed=len(canceled))
-        assert len(canceled) == BATCH_SIZE
+        assert len(canceled) == BATCH
 
     def test_a_resumed_operation_does_the_rest(self) -> None:
         ports, bulk = self.commanded_meanwhile(OperationCommand.PAUSE)

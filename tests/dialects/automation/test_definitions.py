@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from shared.application.bulk.dispatch import run_operation
 from shared.domain.bulk.operation import BulkStatus
 from shared.domain.instance.model import InstanceStatus
+from tests.bulk_runs import run_bulk
 from tests.dialects.automation.client import Client, branch, call, definition, step, wait
 
 UNKNOWN = "2aa9465e-dec7-4c3e-8fa6-bd168af9eaca"
@@ -259,7 +259,7 @@ class TestDeleting:
         (bulk,) = automation.ports.operations.bulks.values()
         assert bulk.status is BulkStatus.ACTIVE
         assert automation.ports.wakeups.operations == [bulk.sid]
-        run_operation(automation.ports, bulk.sid, time_left=lambda: timedelta(minutes=15))
+        run_bulk(automation.ports, bulk.sid, time_left=lambda: timedelta(minutes=15))
         assert {automation.instance(sid).status for sid in made} == {InstanceStatus.CANCELED}
 
     def test_a_deletion_that_was_cut_off_can_be_repeated(self, automation: Client) -> None:

@@ -5,16 +5,16 @@ from typing import Any, ClassVar
 
 import pytest
 
-from shared.application.bulk.dispatch import run_operation
 from shared.domain.bulk.release import QUIET
 from shared.domain.ids import AccountId
+from tests.bulk_runs import run_bulk
 from tests.dialects.core.client import Client
 
 
 def release_job(client: Client) -> None:
     """Run every release job once."""
     for sid in list(client.ports.operations.release_jobs):
-        run_operation(client.ports, sid, time_left=lambda: timedelta(minutes=15))
+        run_bulk(client.ports, sid, time_left=lambda: timedelta(minutes=15))
 
 
 class TestQueue:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from shared.application.bulk.dispatch import run_operation
-from shared.domain.bulk.operation import BATCH_SIZE
+from shared.domain.bulk.operation import MAX_IN_REQUEST
 from shared.domain.ids import OperationSid
+from tests.bulk_runs import run_bulk
 from tests.dialects.core.client import GYM, WATER, Client
 from tests.dialects.core.test_matrix import stored_items
 
@@ -34,7 +34,7 @@ def bulk(client: Client, selection: Json = OF_WATER, command: Json = CANCEL, **m
 
 def carry_through(client: Client, sid: str) -> Json:
     """Run an operation to its end, and return it."""
-    run_operation(client.ports, OperationSid(sid), time_left=lambda: timedelta(minutes=15))
+    run_bulk(client.ports, OperationSid(sid), time_left=lambda: timedelta(minutes=15))
     found: Json = client("GET", f"/bulk-operation/{sid}")[1]
     return found
 
@@ -138,7 +138,7 @@ class TestManyInstances:
     """If there are more, the answer is 202, and the operation can be read, paused, resumed and canceled."""
 
     def test_an_operation_continues_in_the_background(self, client: Client) -> None:
-        started(client, BATCH_SIZE + 1)
+        started(client, MAX_IN_REQUEST + 1)
 
         status, answer = bulk(client)
         assert (status, answer["status"], answer["counts"]["done"], answer["cursor"]) == (
@@ -149,12 +149,12 @@ class TestManyInstances:
         )
 
         after = carry_through(client, answer["sid"])
-        assert (after["status"], after["counts"]["changed"]) == ("COMPLETED", BATCH_SIZE + 1)
+        assert (after["status"], after["counts"]["changed"]) == ("COMPLETED", MAX_IN_REQUEST + 1)
         assert after["cursor"].endswith(list(client.ports.instances.instances)[-1])
         assert "results" not in after
 
     def test_an_operation_can_be_paused_resumed_and_canceled(self, client: Client) -> None:
-        started(client, BATCH_SIZE + 1)
+        started(client, MAX_IN_REQUEST + 1)
         path = f"/bulk-operation/{bulk(client)[1]['sid']}"
 
         decoded = [
@@ -183,7 +183,7 @@ class TestManyInstances:
 
     def test_the_cursor_of_a_folder_has_name_date_and_sid(self, client: Client) -> None:
         client.saved({**WATER, "folder": "/eu"})
-        for _ in range(BATCH_SIZE + 1):
+        for _ in range(MAX_IN_REQUEST + 1):
             client.started()
         _, answer = bulk(client, {"folder": "/"})
 
@@ -262,7 +262,7 @@ class TestPermissions:
 
     @pytest.mark.parametrize("order", ["pause", "resume", "cancel"])
     def test_an_operation_of_another_account_is_not_found(self, client: Client, order: str) -> None:
-        started(client, BATCH_SIZE + 1)
+        started(client, MAX_IN_REQUEST + 1)
         sid = bulk(client)[1]["sid"]
 
         assert client("POST", f"/bulk-operation/{sid}/{order}", key="stranger.secret")[0] == 404
@@ -308,7 +308,7 @@ class TestRepeating:
         assert len(client.ports.operations.bulks) == 1
 
     def test_a_repeated_request_for_a_running_operation_is_202(self, client: Client) -> None:
-        started(client, BATCH_SIZE + 1)
+        started(client, MAX_IN_REQUEST + 1)
         first = bulk(client, **UNDER_A_KEY)
 
         assert bulk(client, **UNDER_A_KEY) == first
@@ -325,7 +325,7 @@ class TestDryRun:
         status, answer = bulk(client, dryRun=True, **UNDER_A_KEY)
 
         assert (status, answer["count"], answer["countIsExact"]) == (200, 30, True)
-        assert len(answer["sample"]) == BATCH_SIZE
+        assert len(answer["sample"]) == MAX_IN_REQUEST
         assert answer["sample"][0]["outcome"] == "changed"
         assert {one["sid"] for one in answer["sample"]} <= set(sids)
         assert stored_items(client) == before

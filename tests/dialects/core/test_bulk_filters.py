@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from shared.application.bulk.dispatch import run_operation
 from shared.domain.ids import OperationSid
 from shared.domain.steps.call import Answered, TimedOut
+from tests.bulk_runs import run_bulk
 from tests.dialects.automation.client import Services
 from tests.dialects.core.client import WATER, Client
 from tests.domain.strategy.definitions import changed
@@ -134,7 +134,7 @@ class TestSelections:
         status, answer = town.bulk({"reason": "exhausted:http-402"}, {"name": "cancel"})
         assert status == 202
 
-        run_operation(client.ports, OperationSid(answer["sid"]), time_left=lambda: timedelta(minutes=15))
+        run_bulk(client.ports, OperationSid(answer["sid"]), time_left=lambda: timedelta(minutes=15))
 
         after = client("GET", f"/bulk-operation/{answer['sid']}")[1]
         assert after["counts"]["changed"] == len(more) + 4

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from shared.api.core.moment_format import date_format
-from shared.application.bulk.dispatch import run_operation
 from shared.domain.calendar.dates import zone_named
 from shared.domain.errors import InvalidInputError
 from shared.domain.ids import OperationSid
+from tests.bulk_runs import run_bulk
 from tests.dialects.core.client import GYM, MEMBER, WATER, Client
 
 OF_GYM: dict[str, Any] = {"secret": GYM["secret"]}
@@ -190,7 +190,7 @@ class TestPausingAStrategy:
         _, resumed = client("POST", f"/execution-strategy/{strategy}/resume")
         for number in range(16):
             release_job = OperationSid(f"release-strategy-{strategy}-{number}")
-            run_operation(client.ports, release_job, time_left=lambda: timedelta(minutes=15))
+            run_bulk(client.ports, release_job, time_left=lambda: timedelta(minutes=15))
         client.run(sid)
 
         assert (status, paused["status"], held, resumed["status"]) == (200, "paused", "strategy", "active")

@@ -9,13 +9,13 @@ from typing import Any
 from dev.memory.world import MemoryPorts
 from functions.orders_api.handler import lambda_handler
 from shared.adapters.crypto import SecretHasher
-from shared.application.bulk.dispatch import run_operation
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.application.strategies import NewStrategy, create_strategy
 from shared.domain.ids import AccountId, InstanceSid, OperationSid
 from shared.domain.instance.model import Instance
 from shared.domain.strategy.model import Strategy, StrategyHead
+from tests.bulk_runs import run_bulk
 from tests.dialects.core.client import Shop
 from tests.dialects.wire import Wire, admit
 from tests.factories import settings, step, task
@@ -126,7 +126,7 @@ class Joc:
     def carry_through(self) -> None:
         """Run every bulk operation to its end."""
         for sid in list(self.ports.operations.bulks):
-            run_operation(self.ports, OperationSid(sid), time_left=lambda: LIFE)
+            run_bulk(self.ports, OperationSid(sid), time_left=lambda: LIFE)
 
 
 PLAIN = settings(task("charge", step("only")))

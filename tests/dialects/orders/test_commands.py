@@ -12,7 +12,7 @@ import pytest
 from dev.memory.stores import MemoryInstances
 from shared.api.orders.commands import VERDICTS, ItemEffect, Verb
 from shared.application.ports import Unreadable
-from shared.domain.bulk.operation import BATCH_SIZE, ItemOutcome
+from shared.domain.bulk.operation import MAX_IN_REQUEST, ItemOutcome
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import InstanceSid
@@ -353,7 +353,7 @@ class TestManyOrders:
 
     def test_more_than_25_orders_are_cancelled_in_the_background(self, joc: Joc) -> None:
         head = joc.workflow()
-        sids = [joc.order(head, **LATER) for _ in range(2 * BATCH_SIZE + 1)]
+        sids = [joc.order(head, **LATER) for _ in range(2 * MAX_IN_REQUEST + 1)]
 
         assert joc("/orders/cancel", {**REFILL, "auditLog": {"comment": "sold out", "timeSpent": 2}}) == (
             200,
@@ -368,7 +368,7 @@ class TestManyOrders:
 
     def test_an_order_that_changed_meanwhile_is_checked_again(self, joc: Joc) -> None:
         head = joc.workflow()
-        sids = [joc.order(head, **LATER) for _ in range(BATCH_SIZE + 1)]
+        sids = [joc.order(head, **LATER) for _ in range(MAX_IN_REQUEST + 1)]
         joc("/orders/suspend", REFILL)
         joc.carry_through()
         joc("/orders/cancel", {**REFILL, "states": ["SUSPENDED"]})
@@ -381,7 +381,9 @@ class TestManyOrders:
 
     def test_the_operation_keeps_dates_and_places(self, joc: Joc) -> None:
         head, other = joc.workflow(), joc.workflow("other", "/b")
-        soon = [joc.order(head, start_date=NOON + HOUR, schedule=OwnSchedule()) for _ in range(BATCH_SIZE)]
+        soon = [
+            joc.order(head, start_date=NOON + HOUR, schedule=OwnSchedule()) for _ in range(MAX_IN_REQUEST)
+        ]
         late = joc.order(head, **LATER)
         more = [joc.order(other, start_date=NOON + HOUR, schedule=OwnSchedule()) for _ in range(2)]
         third = joc.order(joc.workflow("third", "/c"), start_date=NOON + HOUR, schedule=OwnSchedule())
@@ -395,7 +397,7 @@ class TestManyOrders:
 
     def test_named_orders_can_be_commanded_in_the_background(self, joc: Joc) -> None:
         head = joc.workflow()
-        sids = [joc.order(head, **LATER) for _ in range(BATCH_SIZE + 1)]
+        sids = [joc.order(head, **LATER) for _ in range(MAX_IN_REQUEST + 1)]
 
         assert joc("/orders/suspend", {"orderIds": [*sids, "gone"]})[0] == 200
         joc.carry_through()
@@ -409,13 +411,13 @@ class TestManyOrders:
         self, joc: Joc, path: str, schedule: OwnSchedule | None
     ) -> None:
         head = joc.workflow(config={"manualTrigger": schedule is None})
-        sids = [joc.order(head, schedule=schedule) for _ in range(BATCH_SIZE + 1)]
+        sids = [joc.order(head, schedule=schedule) for _ in range(MAX_IN_REQUEST + 1)]
 
         assert joc(f"/orders/{path}", REFILL)[0] == 200
         joc.carry_through()
 
         assert {joc.instance(sid).events[0].status for sid in sids} == {EventStatus.QUEUED}
-        assert len([e for e in joc.ports.instances.audit if e.command == "execute"]) == BATCH_SIZE + 1
+        assert len([e for e in joc.ports.instances.audit if e.command == "execute"]) == MAX_IN_REQUEST + 1
 
     def test_a_command_is_accepted_if_none_of_the_first_orders_matches(self, joc: Joc) -> None:
         head = joc.workflow()
@@ -457,7 +459,7 @@ class TestManyOrders:
 
     def test_core_shows_the_selection(self, joc: Joc, client: Any) -> None:
         head = joc.workflow()
-        for _ in range(BATCH_SIZE + 1):
+        for _ in range(MAX_IN_REQUEST + 1):
             joc.order(head, **LATER)
         folders = [{"folder": "/", "recursive": False}, {"folder": "/b"}]
         joc("/orders/resume", {"folders": folders})

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from shared.domain.bulk.operation import (
-    BATCH_SIZE,
     GIVEN_UP,
     LEASE,
+    MAX_IN_REQUEST,
     MAX_PROBLEMS,
     MAX_WHY_BYTES,
     ONE_BY_ONE,
@@ -232,10 +232,10 @@ class TestCounting:
         assert after_report(replace(twice, batch_sids=sids(1)), bad[1:2]).left_out == 21
 
     def test_single_results_are_kept_for_one_batch(self) -> None:
-        first = after_report(working(*range(BATCH_SIZE)), changed(*range(BATCH_SIZE)))
+        first = after_report(working(*range(MAX_IN_REQUEST)), changed(*range(MAX_IN_REQUEST)))
         more = after_report(replace(first, batch_sids=sids(99)), changed(99))
 
-        assert (len(first.results), more.results) == (BATCH_SIZE, ())
+        assert (len(first.results), more.results) == (MAX_IN_REQUEST, ())
 
 
 class TestCrashes:
