@@ -1,8 +1,12 @@
 """The engine does the benchmark's workload correctly. The peer has its own environment and no test."""
 
+import subprocess
+import sys
+
 import pytest
 
 from dev.bench.runs import OURS, figures_of, service
+from dev.workers import ROOT
 
 TASKS = 21
 
@@ -15,3 +19,13 @@ def test_the_engine_does_each_task_once() -> None:
     # Ten trips a task (docs/performance.md), and more for a refused call, which needs a second claim.
     assert figures["trips"] > 10 * TASKS
     assert figures["cpu"] > figures["AWS client"] > figures["its transport"] > 0
+
+
+@pytest.mark.parametrize("answerer", ["stub", "emulator"])
+def test_the_bulk_runner_cancels_all_instances(answerer: str) -> None:
+    command = [sys.executable, "-m", "dev.bench.bulk", "--instances=230", f"--on={answerer}"]
+
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - our own program
+
+    # It exits with an error if the operation has not changed each instance once.
+    assert ran.stdout.startswith("230 canceled in ")
