@@ -209,7 +209,7 @@ class TestAnswers:
         assert server.connections == 2
         sender.close()
 
-    def test_no_more_connections_are_kept_than_wanted(self, server: Server) -> None:
+    def test_the_number_of_kept_connections_is_limited(self, server: Server) -> None:
         """They are as many as threads need, but no more of them stay open."""
         both = threading.Barrier(3, timeout=5)
         server.replies[:] = [OK] * 6
