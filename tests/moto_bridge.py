@@ -1,6 +1,7 @@
 """Lets moto answer our own AWS clients in this process, as it answers those of botocore."""
 
 from collections.abc import Mapping
+from threading import Lock
 from typing import Any
 
 from botocore.awsrequest import AWSPreparedRequest
@@ -10,6 +11,7 @@ from moto.core.models import botocore_stubber
 from shared.adapters.aws.http import HttpTransport, Reply
 
 _send = HttpTransport.send
+_one_at_a_time = Lock()
 
 
 def bridge() -> None:
@@ -27,9 +29,11 @@ def _by_moto(url: str, method: str, headers: Mapping[str, str], body: bytes) -> 
     sent: Any = HTTPHeaders()
     for name, value in headers.items():
         sent[name] = value
-    found = botocore_stubber.process_request(
-        AWSPreparedRequest(method=method, url=url, headers=sent, body=body, stream_output=False)
-    )
+    # Moto copies its tables while it reads them, and is not made for threads.
+    with _one_at_a_time:
+        found = botocore_stubber.process_request(
+            AWSPreparedRequest(method=method, url=url, headers=sent, body=body, stream_output=False)
+        )
     if found is None:
         return None
     status, answered, content = found

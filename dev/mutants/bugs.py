@@ -398,7 +398,7 @@ BUGS = (
     Bug(
         name="an end date does not limit the due date",
         file="shared/domain/planning/cycles.py",
-        old="return max(self.moment.at, self.due)",
+        old="return max(self.moment.at, before_spread(self.due, self.move))",
         new="return self.moment.at",
         layers=("tests/domain/planning/test_moved_dates.py",),
     ),

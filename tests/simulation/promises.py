@@ -13,6 +13,7 @@ from shared.domain.ids import event_address
 from shared.domain.instance.event import Event, EventKind, EventStatus
 from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.planning.offset_dates import MAIN_OVERDUE
 
 LATENESS = timedelta(hours=2)
 """How late an event may be because of crashes and lost wakeups."""
@@ -31,7 +32,7 @@ class Claimed:
     @property
     def row(self) -> Row:
         """Return the run as an answer lists it."""
-        return self.event.task, self.event.created_cycle, format_instant(self.event.date)
+        return _row_of(self.event)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +96,17 @@ class Promise:
         """Return the numbers of the events that close without a run."""
         return {seq_of(one["sid"]) for one in self.plan.get("canceledEvents", [])}
 
+    @property
+    def _close_to_main(self) -> set[Row]:
+        """Return the leading-up runs that a lost wakeup may cost, because it makes their main events late as well."""
+        return {
+            _row(run)
+            for run in self.plan["runs"]
+            if not run["main"]
+            and run["cycle"] in self.main_dates
+            and self.main_dates[run["cycle"]] - parse_instant(run["date"]) < LATENESS
+        }
+
     def compare(self, stretch: Stretch) -> int:
         """Compare the plan with a stretch, and return how many runs were compared."""
         begun = {
@@ -119,7 +131,7 @@ class Promise:
             assert (
                 not is_over or stretch.instance.status is not InstanceStatus.PAUSED or (stop and stop.refused)
             )
-        missing = set(self._due(stretch)) - {claim.row for claim in ran}
+        missing = set(self._due(stretch)) - {claim.row for claim in ran} - self._close_to_main
         assert not missing, f"in the plan, but did not run: {sorted(missing)}"
         if self.says_what_closes:
             self._compare_closed(stretch)
@@ -177,7 +189,9 @@ class Promise:
         others = {
             record.event.seq
             for record in closed
-            if record.skipped_cycles is None and record.event.seq < stretch.next_seq
+            if record.skipped_cycles is None
+            and record.event.seq < stretch.next_seq
+            and not (record.why == MAIN_OVERDUE and _row_of(record.event) in self._close_to_main)
         }
         # What waits for a person may wait until the instance is canceled.
         if self.is_canceled_later:
@@ -204,6 +218,10 @@ def seq_of(sid: str) -> int:
     address = event_address(sid)
     assert address is not None
     return address[1]
+
+
+def _row_of(event: Event) -> Row:
+    return event.task, event.created_cycle, format_instant(event.date)
 
 
 def _row(run: dict[str, Any]) -> Row:
