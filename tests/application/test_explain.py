@@ -19,6 +19,7 @@ from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.explain.instance import Explanation
 from shared.domain.ids import InstanceSid
+from shared.domain.instance.event import EventStatus
 from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.lifecycle.commands import AddEvent, Pause, Resume
@@ -98,6 +99,18 @@ class TestALongHistory:
         long_story.why(START + day * DAY)
         assert len(long_story.store.readings) <= 12
         assert sum(long_story.store.readings) <= BEFORE + AFTER + 30
+
+    @pytest.mark.parametrize("day", [0, 60, 97, 98, 99, 100, 101, 138])
+    def test_an_open_event_in_the_middle_has_a_position_too(self, day: int) -> None:
+        story = Story(100)
+        control(story.ports, story.sid, AddEvent(task="part", onhold=True, by=ANN))
+        for later in range(100, 100 + AFTER):
+            story.on(START + later * DAY)
+        waiting = story.instance.event(story.instance.next_seq - 1 - AFTER)
+        assert waiting is not None
+        assert waiting.status is EventStatus.ONHOLD
+        found = story.why(START + day * DAY)
+        assert [answer.planned.cycle for answer in found.events if answer.planned.event.is_main] == [day + 1]
 
     def test_an_event_planned_far_ahead_at_creation_is_found(self, long_story: Story) -> None:
         found = long_story.why(START + 150 * DAY)
