@@ -30,7 +30,7 @@ AT_ONCE = 32
 READY_SECONDS = 60.0
 
 local = threading.local()
-work = restate.Service("work")
+work = restate.Service("tasks")
 
 
 class RefusedError(Exception):
@@ -113,7 +113,7 @@ def started(folder: Path, service_port: int) -> Iterator[tuple[int, list[psutil.
                 )
             until_answered(admin, "GET", "/health")
             until_answered(admin, "POST", "/deployments", {"uri": f"http://127.0.0.1:{handler}"})
-            until_answered(ingress, "POST", "/work/run", -1)
+            until_answered(ingress, "POST", "/tasks/run", -1)
             yield ingress, [psutil.Process(process.pid) for process in processes]
         finally:
             for process in reversed(processes):
@@ -148,7 +148,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, started(Path(folder), arguments.port) as (port, processes):
 
         def do(task: int) -> None:
-            status, answer = exchanged(port, "POST", "/work/run", task)
+            status, answer = exchanged(port, "POST", "/tasks/run", task)
             if status != http.client.OK:
                 raise RuntimeError(f"task {task}: {status} {answer}")
 
