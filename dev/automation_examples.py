@@ -8,9 +8,11 @@ import json
 import sys
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+
+from msgspec.structs import replace
 
 from dev.examples import ACCOUNT, DEPLOYMENT, NOON, ROOT, Ids
 from dev.memory.evaluator import InProcessEvaluator

@@ -7,12 +7,12 @@ import base64
 import gc
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from aws_lambda_powertools import Logger
+from msgspec import Struct
 
 from shared.adapters.aws.client import AwsClient, Timing
 from shared.adapters.aws.http import Patience
@@ -81,8 +81,7 @@ _watchers: list[Callable[[DynamoDbClient], None]] = []
 _making_client = Lock()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wiring:
+class _Wiring(Struct, frozen=True, kw_only=True):
     instances: DynamoDbInstances
     strategies: DynamoDbStrategies
     access: DynamoDbAccess
@@ -100,8 +99,7 @@ class _Wiring:
         return _caller()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Publishing:
+class _Publishing(Struct, frozen=True, kw_only=True):
     records: DynamoDbRecords
     bus: EventBridgeBus
     unreadable: S3Unreadable
@@ -109,15 +107,13 @@ class _Publishing:
     deliveries: SqsDeliveries
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Expiring:
+class _Expiring(Struct, frozen=True, kw_only=True):
     store: DynamoDbExpiry
     clock: Clock
     retention: Retention
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sending:
+class _Sending(Struct, frozen=True, kw_only=True):
     webhooks: DynamoDbWebhooks
     clock: Clock
     deliveries: SqsDeliveries

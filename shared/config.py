@@ -5,9 +5,10 @@ Source: template.yaml sets each of them; docs/deployment.md describes them.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from msgspec import Struct, field
 
 from shared.domain.bulk.pace import MAX_PER_SECOND, PER_SECOND, Pace
 from shared.domain.calendar.dates import zone_named
@@ -34,8 +35,7 @@ class ConfigError(Exception):
     """A setting is missing or invalid. The function must not start."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableNames:
+class TableNames(Struct, frozen=True, kw_only=True):
     """The names of the tables."""
 
     strategies: str
@@ -46,8 +46,7 @@ class TableNames:
     audit: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """The settings of a deployment.
 
     ``stage`` distinguishes deployments in one AWS account. ``environment`` selects base URLs and authorizations of

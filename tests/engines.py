@@ -6,12 +6,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import boto3
 from moto import mock_aws
+from msgspec import Struct
+from msgspec.structs import fields, replace
 
 from dev.aws import TIMING, database
 from dev.memory.limits import MemoryLimits
@@ -44,8 +45,7 @@ PROMPT = replace(TIMING, sleep=lambda _: None)
 """The time of a client that repeats requests without waiting."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stores:
+class Stores(Struct, frozen=True, kw_only=True):
     """The empty stores of one engine. ``audits`` returns all audit entries, in any order."""
 
     instances: InstanceStore
@@ -58,8 +58,7 @@ class Stores:
     audits: Callable[[], list[AuditEntry]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DynamoDb:
+class DynamoDb(Struct, frozen=True, kw_only=True):
     """Empty tables with their own client, so that a test may change it, and boto3's for everything else."""
 
     client: DynamoDbClient

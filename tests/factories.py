@@ -4,9 +4,10 @@
 a company would send them, and ``strategy_from`` parses them like the engine.
 """
 
-from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
+
+from msgspec.structs import fields, replace
 
 from shared.domain.calendar.dates import Unit, moment_at, zone_named
 from shared.domain.ids import AccountId, CallKey, CorrelationId, InstanceSid, StrategySid

@@ -3,9 +3,10 @@
 ``tests/adapters/dynamodb/test_documents.py`` fails if a field is missing here.
 """
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec.structs import replace
 
 from shared.domain.access import AccessKey, Role, Session
 from shared.domain.bulk.operation import (

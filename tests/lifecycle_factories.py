@@ -1,9 +1,11 @@
 """Small strategies, and lives of instances under them, driven by ``decide`` alone."""
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import format_instant, parse_instant
 from shared.domain.ids import AccountId, InstanceSid, StrategySid

@@ -3,8 +3,10 @@
 import random
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from shared.domain.ids import CorrelationId
 from shared.domain.instance.due import next_change, next_event, partition, sweep_at

@@ -5,8 +5,10 @@ Source: shared/application/ports.py; tests/contract.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+
+from msgspec.structs import replace
 
 from shared.adapters.dynamodb.instances import prefix_of
 from shared.adapters.dynamodb.tables import OPERATIONS, phase_order

@@ -12,8 +12,10 @@ compute (updates of large or indexed items, projections, filters) raise Unmetere
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec.structs import fields
 
 from dev.metering.item_size import index_write_units, item_bytes, read_units, total_bytes, write_units
 from shared.adapters.aws.client import Answer, AwsClient, Call

@@ -7,10 +7,12 @@ a mapping (docs/expressions.md). A function returns directives; an exception fai
 import importlib
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
+
+from msgspec import Struct
 
 from shared.domain.calendar.dates import format_instant
 from shared.domain.steps.controllers import ControllerError
@@ -19,11 +21,10 @@ from shared.domain.strategy.model import Json
 Function = Callable[[Mapping[str, Any]], Any]
 
 
-@dataclass(slots=True, kw_only=True)
-class NoControllers:
+class NoControllers(Struct, kw_only=True):
     """``Controllers`` of a deployment that has registered none."""
 
-    names: Collection[str] = field(default=())
+    names: Collection[str] = ()
 
     def run(self, name: str, variables: Mapping[str, Any]) -> Json:  # noqa: ARG002 - of a port
         raise ControllerError(f"controller {name!r} is not registered")

@@ -8,14 +8,15 @@ import hashlib
 import hmac
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import Struct
 
 from shared.adapters.aws.errors import AwsError
 from shared.application.ports import KeyRefusedError, SealBrokenError, SealedSettings
+from shared.domain.redacted import Redacted
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -39,11 +40,12 @@ class KmsClient(Protocol):
         """Decrypt an encrypted data key."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataKey:
+class DataKey(Redacted, Struct, frozen=True, kw_only=True):
     """A key to encrypt with. ``wrapped`` is the key encrypted, to be stored; None if it needs no storing."""
 
-    plain: bytes = field(repr=False)
+    HIDDEN = ("plain",)
+
+    plain: bytes
     wrapped: bytes | None = None
 
 
@@ -60,8 +62,7 @@ class DataKeys(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KmsDataKeys:
+class KmsDataKeys(Struct, frozen=True, kw_only=True):
     """``DataKeys`` of a KMS key: one data key for each encrypted item. Each use costs a request."""
 
     client: KmsClient
@@ -86,11 +87,12 @@ class KmsDataKeys:
             raise
 
 
-@dataclass(frozen=True, slots=True)
-class LocalDataKey:
+class LocalDataKey(Redacted, Struct, frozen=True):
     """``DataKeys`` without KMS: one key of 32 bytes for everything."""
 
-    key: bytes = field(repr=False)
+    HIDDEN = ("key",)
+
+    key: bytes
 
     def __post_init__(self) -> None:
         """Refuse a key of another length before anything is encrypted with it."""
@@ -106,8 +108,7 @@ class LocalDataKey:
         return self.key
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AesGcmSealer:
+class AesGcmSealer(Struct, frozen=True, kw_only=True):
     """A ``Sealer``. The context is associated data: it is not stored, but decryption needs the same."""
 
     keys: DataKeys
@@ -134,16 +135,17 @@ class AesGcmSealer:
             raise SealBrokenError("altered, moved to another item, or encrypted under another key") from error
 
 
-@dataclass(frozen=True, slots=True)
-class SecretHasher:
+class SecretHasher(Redacted, Struct, frozen=True):
     """HMAC-SHA-256, in hex, of secrets that are random or checked elsewhere: those of access keys and strategies.
 
     The pepper is known to the deployment and not stored beside the hashes, so a stolen table cannot be searched for
     the secrets. ``others`` are further peppers whose hashes are accepted while the pepper is being replaced.
     """
 
-    pepper: bytes = field(repr=False)
-    others: tuple[bytes, ...] = field(repr=False, default=())
+    HIDDEN = ("pepper", "others")
+
+    pepper: bytes
+    others: tuple[bytes, ...] = ()
 
     def hash(self, secret: str) -> str:
         """Return the hash of a secret, as it is stored."""

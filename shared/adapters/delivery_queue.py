@@ -5,10 +5,11 @@ Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, Final, Protocol
+
+from msgspec import Struct
 
 from shared.adapters.aws.errors import AwsError
 from shared.application.ports import UnavailableError
@@ -33,8 +34,7 @@ class SqsClient(Protocol):
         """Hide a received message for some seconds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SqsDeliveries:
+class SqsDeliveries(Struct, frozen=True, kw_only=True):
     """A ``DeliveryQueue``.
 
     ``report`` is called with the error if a message could not be hidden. Then it returns when the queue's own time of

@@ -5,8 +5,9 @@ Source: docs/events.md; https://docs.aws.amazon.com/eventbridge/latest/APIRefere
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
+
+from msgspec import Struct
 
 from shared.application.publish import Refusal, StreamRecord
 from shared.domain.notifications.message import message_of
@@ -36,8 +37,7 @@ class S3Client(Protocol):
         """Store an object."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventBridgeBus:
+class EventBridgeBus(Struct, frozen=True, kw_only=True):
     """A ``NotificationBus``."""
 
     client: Callable[[], EventsClient]
@@ -68,8 +68,7 @@ class EventBridgeBus:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class S3Unreadable:
+class S3Unreadable(Struct, frozen=True, kw_only=True):
     """An ``UnreadableStore``: one object for each record, in the form of a batch that can be published again."""
 
     client: Callable[[], S3Client]

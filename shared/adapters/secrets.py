@@ -9,14 +9,16 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any, Final, Protocol, assert_never
 
+from msgspec import Struct
+
 from shared.adapters.aws.errors import AwsError
 from shared.application.ports import Clock, SecretRefusedError, SecretValue
 from shared.domain.ids import AccountId
+from shared.domain.redacted import Redacted
 from shared.domain.strategy.secret_names import SecretKind, SecretReference
 
 MAX_AGE: Final = timedelta(minutes=5)
@@ -52,15 +54,15 @@ class NoSecretError(Exception):
     """A secret could not be read, and will not be until somebody changes something."""
 
 
-@dataclass(slots=True)
-class _Entry:
-    text: str = field(repr=False)
+class _Entry(Redacted, Struct):
+    HIDDEN = ("text",)
+
+    text: str
     read_at: datetime
     unchanged_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
+class _Key(Struct, frozen=True):
     kind: SecretKind
     account_id: AccountId
     name: str

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from shared.application.ports import Crash, Item, Result
 
@@ -10,8 +11,7 @@ MAX_THREADS = 16
 """How many threads work at once, and how many connections to a service they need at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadWorkers:
+class ThreadWorkers(Struct, frozen=True):
     """``Workers`` that are threads for the time of one ``run``.
 
     They spend it waiting for services; Python runs a single one at a time.

@@ -7,9 +7,10 @@ import json
 import re
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
 
 from shared.application.runner.report import CallClass, CallReport, RunOutcome, RunReport
 
@@ -24,8 +25,7 @@ _ERRORS = (RunOutcome.RETRIED, RunOutcome.EXHAUSTED, RunOutcome.IN_DOUBT)
 _TOO_MANY_REQUESTS = 429
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunTracer:
+class RunTracer(Struct, frozen=True, kw_only=True):
     """Sends the runs of traced invocations.
 
     ``environment`` is that of the process: Lambda changes it for each invocation. ``entropy`` returns random bytes.

@@ -6,9 +6,10 @@ in any case. Source: shared/application/ports.py (Wakeups); docs/design.md secti
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from shared.adapters.aws.errors import AwsError
 from shared.application.ports import Clock, UnavailableError
@@ -34,8 +35,7 @@ class LambdaClient(Protocol):
         """Invoke a function asynchronously."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WakeupTargets:
+class WakeupTargets(Struct, frozen=True, kw_only=True):
     """The resources that a wakeup needs.
 
     ``report`` is called for a wakeup that failed, with ``schedule`` or ``send``, the sid, and the error.

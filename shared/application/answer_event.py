@@ -3,7 +3,7 @@
 Source: docs/contracts/core.md section 3.7; docs/design.md section 3.11.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from shared.application.commit import MAX_RACES, ContentionError, try_commit
 from shared.application.ports import Ports
@@ -18,8 +18,7 @@ from shared.domain.lifecycle.commands import TakeAnswer
 from shared.domain.strategy.model import Json
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SentAnswer:
+class SentAnswer(Struct, frozen=True, kw_only=True):
     """An answer as its sender sent it.
 
     ``key`` distinguishes it from other answers to the same call. ``body`` is None if none was sent.

@@ -1,7 +1,9 @@
 """Read the audit trail, latest entries first. Source: docs/design.md section 8; docs/contracts/core.md section 5."""
 
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.application.ports import AuditPosition, Ports, Unreadable
 from shared.domain.errors import RitornelloError
@@ -24,8 +26,7 @@ _LAST_OF_ALL = "\uffff"
 _Placed = tuple[AuditPosition, AuditEntry | Unreadable[AuditPosition]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(Struct, frozen=True, kw_only=True):
     """Which entries to read: those of ``account`` since ``since``, if ``target`` is given only those about it."""
 
     account: AccountId
@@ -33,8 +34,7 @@ class Window:
     target: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditPage:
+class AuditPage(Struct, frozen=True, kw_only=True):
     """Entries, and the position after which the next page begins. ``after`` is None on the last page.
 
     ``unreadable`` are entries among them that cannot be read. With an event as target, they may be about another

@@ -4,7 +4,8 @@ Source: docs/design.md section 8; docs/contracts/core.md section 5; docs/decisio
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from shared.application.commit import decide_loaded, strategy_of
 from shared.application.control import control
@@ -17,8 +18,7 @@ from shared.domain.lifecycle.commands import Command
 from shared.domain.planning.forecast import ComingRuns, coming_runs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commanded:
+class Commanded(Struct, frozen=True, kw_only=True):
     """The verdict on a command, and what will run after it.
 
     ``coming`` is None if the command was refused, or if the settings cannot be read.

@@ -5,35 +5,37 @@ Source: docs/decisions/0052-records-and-audit-expire.md.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, assert_never
+
+from msgspec import Struct
 
 from shared.application.ports import Clock, UnavailableError, Unreadable
 from shared.domain.ids import EventSid, InstanceSid, event_sid
 from shared.domain.instance.model import Instance
 from shared.domain.instance.retention import Retention, Standing, expiry, standing
+from shared.domain.redacted import Redacted
 from shared.domain.strategy.model import Json
 
 RESERVE = timedelta(seconds=10)
 """No further record is begun when less time is left. An event with thousands of steps takes about a second."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExpiredRecord:
+class ExpiredRecord(Redacted, Struct, frozen=True, kw_only=True):
     """A record that was deleted because it had expired. ``item`` is the item as it was stored.
 
     ``position`` identifies it in its stream.
     """
 
+    HIDDEN = ("item",)
+
     position: str
     sid: InstanceSid
     seq: int
-    item: Mapping[str, Json] = field(repr=False)
+    item: Mapping[str, Json]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredEvent:
+class StoredEvent(Struct, frozen=True, kw_only=True):
     """The stored state of an event at one instant: its instance, None if there is none, and whether it has a record."""
 
     instance: Instance | Unreadable[InstanceSid] | None
@@ -75,8 +77,7 @@ class ExpiryPorts(Protocol):
         """How long records are kept."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutBack:
+class PutBack(Struct, frozen=True, kw_only=True):
     """A record that was put back, and why: how its event stands, or why the instance cannot be read."""
 
     event: EventSid
@@ -84,8 +85,7 @@ class PutBack:
     is_expected: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExpiryReport:
+class ExpiryReport(Struct, frozen=True, kw_only=True):
     """The result of a batch.
 
     ``events`` counts the events whose history was deleted, ``items`` its items. ``repeat_from`` is the position from

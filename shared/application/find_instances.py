@@ -4,9 +4,10 @@ Source: docs/contracts/automation.md A.1.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
+
+from msgspec import Struct
 
 from shared.application.ports import PageKey, Ports, Unreadable
 from shared.domain.errors import RitornelloError
@@ -26,16 +27,14 @@ class TooManyScannedError(RitornelloError):
     code = "TOO_MANY_SCANNED"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstancesFound:
+class InstancesFound(Struct, frozen=True, kw_only=True):
     """The instances that match a query, and those it passed that cannot be read."""
 
     instances: tuple[Instance, ...]
     unreadable: tuple[Unreadable[InstanceSid], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceQuery:
+class InstanceQuery(Struct, frozen=True, kw_only=True):
     """Which instances to find. ``version`` is None for any version; both creation dates are included."""
 
     strategy: StrategySid

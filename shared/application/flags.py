@@ -3,8 +3,9 @@
 Source: docs/contracts/core.md, Q1 to Q3 and section 5; docs/design.md section 3.3.
 """
 
-from dataclasses import replace
 from typing import Final, Literal
+
+from msgspec.structs import replace
 
 from shared.application.commit import MAX_RACES, ContentionError
 from shared.application.ports import Ports, StaleRevError

@@ -1,7 +1,8 @@
 """Read pages of an instance's history, newest event first. Source: docs/contracts/core.md section 5."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from shared.application.ports import Ports, Unreadable, all_readable
 from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
@@ -15,8 +16,7 @@ PAGE_SIZES = (10, 40, 150)
 """How many records are read at once when looking for the last run. In most instances it is among the first ten."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryPage:
+class HistoryPage(Struct, frozen=True, kw_only=True):
     """Events, and the number below which the next page begins. ``after`` is None on the last page.
 
     ``unreadable`` are events of the page whose record or journal cannot be read, by their numbers.

@@ -5,10 +5,12 @@ Source: docs/contracts/core.md section 4, row 23, and section 5.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice, zip_longest
 from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.application.ports import (
     FolderEntry,
@@ -38,8 +40,7 @@ _SEPARATOR = "|"
 """Separates the parts of a position in a folder."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreationRange:
+class CreationRange(Struct, frozen=True, kw_only=True):
     """Bounds of the creation date, both inclusive; None for no bound."""
 
     since: datetime | None = None
@@ -58,16 +59,14 @@ EVER = CreationRange()
 """No bounds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ByAccount:
+class ByAccount(Struct, frozen=True, kw_only=True):
     """All instances of the account, youngest first. A page for one status scans a limited number of instances."""
 
     status: InstanceStatus | None = None
     created: CreationRange = EVER
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ByStrategy:
+class ByStrategy(Struct, frozen=True, kw_only=True):
     """Instances of a strategy, youngest first. A status may also be the phase of a stop."""
 
     strategy: StrategySid
@@ -75,8 +74,7 @@ class ByStrategy:
     created: CreationRange = EVER
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ByFolder:
+class ByFolder(Struct, frozen=True, kw_only=True):
     """Instances of all strategies in a folder or below it: by folder and name of the strategy, then youngest first."""
 
     folder: str
@@ -84,22 +82,19 @@ class ByFolder:
     created: CreationRange = EVER
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ByPhase:
+class ByPhase(Struct, frozen=True, kw_only=True):
     """Instances in some phases or stopped for some reasons, by reason and strategy, then youngest first."""
 
     ranges: Sequence[PhaseRange]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ByReference:
+class ByReference(Struct, frozen=True, kw_only=True):
     """Instances with a reference, youngest first."""
 
     reference: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ByAttribute:
+class ByAttribute(Struct, frozen=True, kw_only=True):
     """Instances with a value of a searchable attribute, youngest first. ``text`` is that of ``attribute_text``."""
 
     name: str
@@ -110,8 +105,7 @@ InstanceList = ByAccount | ByStrategy | ByFolder | ByPhase | ByReference | ByAtt
 """A list of instances of an account."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(Struct, frozen=True, kw_only=True):
     """Instances, and the position after which the next page begins. ``after`` is None on the last page.
 
     ``unreadable`` are the instances that would be listed and cannot be read, whatever their state.
@@ -128,8 +122,7 @@ _Keys = Callable[[PageKey | None, int], list[PageKey]]
 _Belongs = Callable[[Instance], bool]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
+class _Entry(Struct, frozen=True, kw_only=True):
     """An instance of a list, as it is now, with its position."""
 
     position: str
@@ -225,8 +218,7 @@ def _with_status(
     return _page(found, None if before is None else page_key_text(before))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
+class _Place(Struct, frozen=True, kw_only=True):
     """A strategy in its folder, and the position in its instances before which a page begins, if it does there."""
 
     entry: FolderEntry

@@ -3,7 +3,8 @@
 Source: docs/design.md section 7; docs/contracts/core.md section 5.
 """
 
-from dataclasses import dataclass, field, replace
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shared.application.commit import MAX_RACES, ContentionError, save, strategy_of
 from shared.application.control import wake_runner
@@ -27,8 +28,7 @@ _CANCELED = (ClosedBy.MIGRATION, ClosedBy.MAIN_EVENT)
 """Why a migration cancels events. It may skip others as it plans the next cycle."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Migrated:
+class Migrated(Struct, frozen=True, kw_only=True):
     """The result of a migration or of its preview.
 
     ``before`` is the version before it. ``canceled`` are events whose task does not exist in the new version.

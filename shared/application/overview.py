@@ -5,8 +5,9 @@ Source: docs/contracts/core.md section 5 (``GET /overview``).
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from shared.application.ports import PageKey, Ports, Unreadable
 from shared.domain.ids import AccountId
@@ -24,24 +25,21 @@ A_MOMENT = timedelta(milliseconds=1)
 STORED_PHASES = (*STOPPED_PHASES, Phase.RETRYING)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoundedCount:
+class BoundedCount(Struct, frozen=True, kw_only=True):
     """A number. With ``is_at_least``, there are more than were counted."""
 
     number: int
     is_at_least: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StrategyCounts:
+class StrategyCounts(Struct, frozen=True, kw_only=True):
     """The instances of a strategy, by ``ACTIVE`` or the phase of their stop."""
 
     head: StrategyHead
     labels: Mapping[str, BoundedCount]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClosedCounts:
+class ClosedCounts(Struct, frozen=True, kw_only=True):
     """The events that closed within a time before now, by status. The time is an hour or a day."""
 
     processed: int
@@ -50,8 +48,7 @@ class ClosedCounts:
     is_at_least: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DueCounts:
+class DueCounts(Struct, frozen=True, kw_only=True):
     """The entries of the due index, over all accounts. Those that are overdue count, too.
 
     ``oldest`` is the oldest date that neither its wakeup nor a sweep has reached.
@@ -62,8 +59,7 @@ class DueCounts:
     oldest: datetime | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overview:
+class Overview(Struct, frozen=True, kw_only=True):
     """How an account stands. ``after`` is the strategy after which the next page of strategies begins."""
 
     phases: Mapping[Phase, BoundedCount]

@@ -1,8 +1,9 @@
 """Read the finished runs of an account, latest first, over all its instances."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+
+from msgspec import Struct
 
 from shared.application.ports import Ports, Unreadable, all_readable
 from shared.domain.ids import AccountId
@@ -17,8 +18,7 @@ PAGE = 100
 """How many records of an instance are read at once."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
+class Past(Struct, frozen=True, kw_only=True):
     """A time range. ``since`` is included, or None for as far back as runs are read; ``until`` is not included."""
 
     account: AccountId

@@ -4,9 +4,10 @@ A method that writes may have written although it raised, if its reply was lost.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
+
+from msgspec import Struct
 
 from shared.domain.access import AccessKey, Session
 from shared.domain.bulk.operation import BulkOperation
@@ -23,6 +24,7 @@ from shared.domain.instance.phase import Phase, PhaseRange
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.limits.state import LimitChange, LimitState
 from shared.domain.notifications.webhook import Webhook
+from shared.domain.redacted import Redacted
 from shared.domain.steps.call import CallOutcome, ServiceRequest
 from shared.domain.strategy.flag import Flag
 from shared.domain.strategy.model import Json, Strategy, StrategyHead, StrategyVersion
@@ -51,8 +53,7 @@ class ConnectionLostError(UnavailableError):
     """A store could not be reached, gave no answer in time, or failed inside."""
 
 
-@dataclass(frozen=True, slots=True, order=True, kw_only=True)
-class PageKey:
+class PageKey(Struct, frozen=True, order=True, kw_only=True):
     """A position in a list that is ordered by creation. It is unique and never changes."""
 
     created_at: datetime
@@ -70,8 +71,7 @@ def page_key_of(text: str) -> PageKey:
     return PageKey(created_at=parse_instant(at), sid=sid)
 
 
-@dataclass(frozen=True, slots=True, order=True, kw_only=True)
-class PhaseEntry:
+class PhaseEntry(Struct, frozen=True, order=True, kw_only=True):
     """An instance in a list by phase.
 
     Lists are ordered by ``order``: by cause, detail and strategy, and among equal ones by age. It ends with the sid.
@@ -81,16 +81,14 @@ class PhaseEntry:
     sid: InstanceSid
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhaseWindow:
+class PhaseWindow(Struct, frozen=True, kw_only=True):
     """Which part of a list by phase is wanted: what follows ``after``, in ascending or descending order."""
 
     after: str | None = None
     is_ascending: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FolderEntry:
+class FolderEntry(Struct, frozen=True, kw_only=True):
     """A strategy in its folder. ``folder_name`` is its position in the list of its account and never changes."""
 
     sid: StrategySid
@@ -100,8 +98,7 @@ class FolderEntry:
 Key_co = TypeVar("Key_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unreadable(Generic[Key_co]):
+class Unreadable(Struct, Generic[Key_co], frozen=True, kw_only=True):
     """An item of a list that is stored and cannot be read, for example because a newer version of the code wrote it.
 
     ``key`` is its key or position in the list. ``why`` is for operators.
@@ -121,8 +118,7 @@ def all_readable(found: Iterable[Result | Unreadable[object]]) -> list[Result]:
     return items
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reservation:
+class Reservation(Struct, frozen=True, kw_only=True):
     """Reserves the reference of a new instance within its strategy.
 
     ``instead_of`` is the instance that may hold it until now, None if no instance may.
@@ -337,8 +333,7 @@ class InstanceStore(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SealedSettings:
+class SealedSettings(Struct, frozen=True, kw_only=True):
     """Encrypted settings, each part in base64.
 
     ``iv`` is the nonce and ``hash`` the SHA-256 of the encrypted text. ``key`` is the encrypted data key, or None if
@@ -373,8 +368,7 @@ class Sealer(Protocol):
         """Decrypt settings. Raises: SealBrokenError."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedSettings:
+class SavedSettings(Struct, frozen=True, kw_only=True):
     """The settings of one version, plain and encrypted, with the facts about the version.
 
     ``source`` is the document they were made from, if a dialect made them from one.
@@ -545,8 +539,7 @@ class AccessStore(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, order=True, kw_only=True)
-class AuditPosition:
+class AuditPosition(Struct, frozen=True, order=True, kw_only=True):
     """A unique position in the audit trail of an account. ``key`` distinguishes entries of the same instant."""
 
     at: datetime
@@ -638,8 +631,7 @@ class OperationStore(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitAttempt:
+class LimitAttempt(Struct, frozen=True, kw_only=True):
     """The result of a guarded change of a limit's state: whether it is stored, and the state before it."""
 
     is_stored: bool
@@ -673,11 +665,12 @@ class SecretRefusedError(Exception):
     """A secret cannot be used: there is none, it may not be read, or it is no text. The message has no value."""
 
 
-@dataclass(frozen=True, slots=True)
-class SecretValue:
+class SecretValue(Redacted, Struct, frozen=True):
     """The value of a secret. ``is_fresh`` is true if it was read now, false if it was cached."""
 
-    text: str = field(repr=False)
+    HIDDEN = ("text",)
+
+    text: str
     is_fresh: bool
 
 
@@ -742,8 +735,7 @@ class Wakeups(Protocol):
         """Wake the bulk runner for an operation now, and return without waiting for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Crash:
+class Crash(Struct, frozen=True):
     """The exception with which a piece of work ended."""
 
     error: Exception

@@ -4,8 +4,9 @@ Source: docs/contracts/core.md section 5 (``GET /problems``).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from shared.application.ports import PageKey, Ports, UnknownStrategyError, Unreadable
 from shared.domain.errors import RitornelloError
@@ -28,8 +29,7 @@ MAX_LATE = 25
 """How many entries of each shard of the due index are looked at for late events that no sweep has reached."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProblemFilter:
+class ProblemFilter(Struct, frozen=True, kw_only=True):
     """Which problems are listed; None for all. ``error_class`` is that of the failure, for example ``http-402``."""
 
     kind: ProblemKind | None = None
@@ -37,8 +37,7 @@ class ProblemFilter:
     error_class: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailedCall:
+class FailedCall(Struct, frozen=True, kw_only=True):
     """The call at which an attempt failed, or that waits for its answer.
 
     ``error`` has the status and the body, if the service answered. ``correlation_id`` is what an answer is sent to.
@@ -51,8 +50,7 @@ class FailedCall:
     correlation_id: CorrelationId | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundProblem:
+class FoundProblem(Struct, frozen=True, kw_only=True):
     """A problem with its instance, and the call that failed or waits, if there is one and its settings can be read."""
 
     instance: Instance
@@ -60,8 +58,7 @@ class FoundProblem:
     call: FailedCall | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProblemPage:
+class ProblemPage(Struct, frozen=True, kw_only=True):
     """Problems, and the position after which the next page begins, None on the last page.
 
     ``unreadable`` are instances with problems that cannot be read.

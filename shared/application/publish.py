@@ -5,8 +5,9 @@ Source: docs/events.md; docs/decisions/0040-changes-leave-through-streams.md.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct
 
 from shared.application.ports import Unreadable
 from shared.application.webhooks import Delivery, WebhookDirectory
@@ -16,23 +17,25 @@ from shared.domain.notifications.decide import notifications_of
 from shared.domain.notifications.instance_changes import closed_events
 from shared.domain.notifications.message import message_of
 from shared.domain.notifications.model import InstanceWrite, Notification, StoredWrite
+from shared.domain.redacted import Redacted
 from shared.domain.strategy.model import Json
 
 EventKey = tuple[InstanceSid, int]
 """An instance and the number of an event."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamRecord:
+class StreamRecord(Redacted, Struct, frozen=True, kw_only=True):
     """One record of a stream.
 
     ``position`` identifies it in its stream. ``write`` is None if it is about an item without notifications.
     ``source`` is the record as it came.
     """
 
+    HIDDEN = ("source",)
+
     position: str
     write: StoredWrite | Unreadable[str] | None
-    source: Mapping[str, Json] = field(repr=False)
+    source: Mapping[str, Json]
 
 
 class RecordReader(Protocol):
@@ -44,8 +47,7 @@ class RecordReader(Protocol):
         """Return the records of those of these events that have one, by strongly consistent reads."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(Struct, frozen=True, kw_only=True):
     """Why a bus or a queue did not accept a notification.
 
     ``code`` is ``<service>:<its error code>``. ``is_final`` says that the content was refused, and would be again.
@@ -106,8 +108,7 @@ class PublisherPorts(Protocol):
         """The queue of the webhook sender."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublishReport:
+class PublishReport(Struct, frozen=True, kw_only=True):
     """The result of publishing a batch.
 
     ``sent`` counts the notifications that were accepted. ``unreadable`` are the records that were set aside.

@@ -6,7 +6,8 @@ Source: docs/contracts/automation.md A.5; docs/design.md section 8.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from shared.application.bulk.start import BulkRequest, begin_bulk
 from shared.application.ports import Ports, StaleRevError

@@ -1,6 +1,6 @@
 """Run a failed event again. Source: docs/contracts/core.md section 5; docs/decisions/0020."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from shared.application.commit import MAX_RACES, ContentionError, strategy_of, try_commit
 from shared.application.control import wake_runner
@@ -11,8 +11,7 @@ from shared.domain.instance.verdict import Actor, Verdict
 from shared.domain.lifecycle.commands import Redrive
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryEvent:
+class RetryEvent(Struct, frozen=True, kw_only=True):
     """Which event to retry. If ``from_step`` is given, it is executed again with all steps after it."""
 
     sid: InstanceSid

@@ -5,8 +5,10 @@ request, so its current role counts, and after its removal the session is worth 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.application.ports import Ports, SecretHasher
 from shared.domain.access import AccessKey, Session
@@ -19,8 +21,7 @@ EXTENDED_EVERY = timedelta(minutes=1)
 """The end of a session in use is moved at most this often, so that not every request costs a write."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expired:
+class Expired(Struct, frozen=True, kw_only=True):
     """A session that was not used for too long. ``key_id`` is its key."""
 
     key_id: str

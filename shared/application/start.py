@@ -1,8 +1,9 @@
 """Start an instance of a strategy. Source: docs/contracts/core.md section 3.3; docs/design.md section 8."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from shared.application.commit import MAX_RACES, ContentionError, schedule_wakeup
 from shared.application.ports import Ports, Reservation, ReservedError, StaleRevError, Unreadable
@@ -35,8 +36,7 @@ class ReferenceTakenError(RitornelloError):
         super().__init__(f"reference is that of the unfinished instance {holder}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repeatable:
+class Repeatable(Struct, frozen=True, kw_only=True):
     """The identity of a creating request that may be sent again: the caller's ``key``, and a hash of the body.
 
     ``other_hashes`` are hashes of the same body under other peppers, which may have been stored.
@@ -51,8 +51,7 @@ class Repeatable:
         return stored == self.body_hash or stored in self.other_hashes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartInstance:
+class StartInstance(Struct, frozen=True, kw_only=True):
     """A request to start an instance.
 
     ``start_date`` is None for now. ``by`` is the id of the caller's access key. The instance's sid is derived from

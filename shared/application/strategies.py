@@ -1,7 +1,9 @@
 """Save, change and delete strategies. Source: docs/contracts/core.md sections 1.1 and 5."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shared.application.ports import Ports, SecretHasher, StaleRevError, Unreadable
 from shared.application.start import KeyReusedError, Repeatable
@@ -27,8 +29,7 @@ class StillInUseError(RitornelloError):
     code = "STILL_IN_USE"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewStrategy:
+class NewStrategy(Struct, frozen=True, kw_only=True):
     """A request to save a strategy.
 
     ``secret`` is plain, or None if the strategy needs none. ``by`` is the id of the caller's key. ``source`` is the
@@ -48,8 +49,7 @@ class NewStrategy:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewVersion:
+class NewVersion(Struct, frozen=True, kw_only=True):
     """A request to save another version.
 
     ``description``, ``secret`` (plain) and ``labels`` stay as they are if None.

@@ -6,10 +6,12 @@ Source: docs/design.md sections 3.2 and 3.3.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
 from typing import TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shared.application.commit import schedule_wakeup, try_commit
 from shared.application.ports import (
@@ -67,16 +69,14 @@ class Fault(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepFailure:
+class SweepFailure(Struct, frozen=True, kw_only=True):
     """Why an entry or a partition could not be checked."""
 
     fault: Fault
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepReport:
+class SweepReport(Struct, frozen=True, kw_only=True):
     """The progress of a sweep since its last report.
 
     ``wakeups`` and ``operations`` are the instances and operations that wakeups were sent or scheduled for.
@@ -92,8 +92,7 @@ class SweepReport:
     failed: Mapping[str, SweepFailure] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _WakeupSent:
+class _WakeupSent(Struct, frozen=True, kw_only=True):
     """A wakeup was sent. ``wait`` is how long the instance has been late, None if the wakeup was scheduled in time."""
 
     wait: timedelta | None

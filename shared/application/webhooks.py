@@ -4,10 +4,11 @@ Source: docs/events.md; docs/decisions/0041-webhooks-are-signed-and-guarded.md.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Final, Protocol, assert_never
+
+from msgspec import Struct, field
 
 from shared.application.commit import MAX_RACES, ContentionError
 from shared.application.ports import Clock, Ports, StaleRevError, WebhookStore
@@ -71,8 +72,7 @@ def remove_webhook(ports: Ports, account: AccountId, *, by: Actor) -> None:
     ports.webhooks.remove(account, audit=audit)
 
 
-@dataclass(slots=True)
-class WebhookDirectory:
+class WebhookDirectory(Struct):
     """The webhooks of the accounts, remembered for a minute."""
 
     store: WebhookStore
@@ -95,26 +95,22 @@ class WebhookDirectory:
         return webhook is not None and webhook.takes(notification.kind)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(Struct, frozen=True, kw_only=True):
     """A notification on its way to a webhook. ``message`` is its JSON form."""
 
     account_id: AccountId
     message: Mapping[str, Json]
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(Struct, frozen=True):
     """The webhook has accepted the message."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(Struct, frozen=True):
     """The account has no webhook any more, or its webhook does not take the message."""
 
 
-@dataclass(frozen=True, slots=True)
-class NotDelivered:
+class NotDelivered(Struct, frozen=True):
     """The webhook has not accepted the message. ``retry_after`` is None if that was the last attempt."""
 
     why: str

@@ -1,8 +1,9 @@
 """Access keys, sessions and roles. Source: docs/design.md section 9."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from shared.domain.ids import AccountId
 
@@ -23,8 +24,7 @@ class Role(StrEnum):
         return order.index(self) >= order.index(other)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class Session(Struct, frozen=True, kw_only=True):
     """A login. Its token has the permissions of the key it was opened with, and expires with that key.
 
     ``token_hash`` is the HMAC-SHA256 of the token under the pepper, in hex. The session expires at ``idle_until``,
@@ -38,8 +38,7 @@ class Session:
     idle_until: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccessKey:
+class AccessKey(Struct, frozen=True, kw_only=True):
     """A key of one account with one role.
 
     ``secret_hash`` is the HMAC-SHA256 of its secret under the pepper, in hex. ``created_by`` is the id of the key that

@@ -5,8 +5,10 @@ The result of a command or a call is a value, not an exception. These exceptions
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 MAX_PROBLEMS: Final = 50
 """The most problems that are kept of one input. The others are only counted."""
@@ -44,8 +46,7 @@ def _bytes_of(text: str) -> int:
     return len(json.dumps(text)) - 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Problem(Struct, frozen=True, kw_only=True):
     """One problem of an input.
 
     ``pointer`` is the RFC 6901 JSON pointer of the offending value, ``""`` for the whole input. ``rule`` is the stable
@@ -62,10 +63,10 @@ class Problem:
     def __post_init__(self) -> None:
         """Cut the parts that are too long, so that no answer and no log grows with the input."""
         # Cut here rather than in answers: problems are also logged, stored, and joined to other messages.
-        object.__setattr__(self, "pointer", shortened(self.pointer, MAX_POINTER_BYTES))
-        object.__setattr__(self, "message", shortened(self.message, MAX_MESSAGE_BYTES))
+        force_setattr(self, "pointer", shortened(self.pointer, MAX_POINTER_BYTES))
+        force_setattr(self, "message", shortened(self.message, MAX_MESSAGE_BYTES))
         if self.caret is not None:
-            object.__setattr__(self, "caret", _around_caret(self.caret))
+            force_setattr(self, "caret", _around_caret(self.caret))
 
     @property
     def sentence(self) -> str:
@@ -84,8 +85,7 @@ def _around_caret(text: str) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MoreProblems(Problem):
+class MoreProblems(Problem, frozen=True, kw_only=True):
     """The last problem of a list that is not complete: how many problems are left out, or at least how many."""
 
     pointer: str = ""
@@ -98,7 +98,7 @@ class MoreProblems(Problem):
         """Write the message."""
         least = "" if self.is_exact else "at least "
         noun = "problem" if self.count == 1 else "problems"
-        object.__setattr__(self, "message", f"and {least}{self.count} more {noun}")
+        force_setattr(self, "message", f"and {least}{self.count} more {noun}")
 
     @property
     def sentence(self) -> str:

@@ -5,7 +5,8 @@ Source: docs/design.md section 9; docs/decisions/0053.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from shared.domain.access import Role
 from shared.domain.ids import AccountId
@@ -16,8 +17,7 @@ _SUBJECT = re.compile(r"[!-~]{1,255}")
 _ARRAY = re.compile(r"\[(.*)\]")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRules:
+class TokenRules(Struct, frozen=True, kw_only=True):
     """Which claims of a token name the account and the role.
 
     The role claim has one value or several, and the values of roles are ``role_prefix`` followed by the role's name.
@@ -29,8 +29,7 @@ class TokenRules:
     role_prefix: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenCaller:
+class TokenCaller(Struct, frozen=True, kw_only=True):
     """The caller of a token. ``name`` is ``token:`` and the subject; no access key has a colon in its id."""
 
     name: str
@@ -38,8 +37,7 @@ class TokenCaller:
     role: Role
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRefused:
+class TokenRefused(Struct, frozen=True):
     """The reason why a token names no caller. It quotes the deployment's rules, and nothing of the token."""
 
     why: str

@@ -9,8 +9,9 @@ Source: docs/expressions.md.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from shared.expressions.digits import MAX_EXACT
 from shared.expressions.host_dates import iso_date
@@ -23,8 +24,7 @@ _MANY_DIGITS = re.compile(r"[0-9]{16}")
 _DIGITS = re.compile(r"-?[0-9]{16,4300}")
 
 
-@dataclass(frozen=True, slots=True)
-class Bindings:
+class Bindings(Struct, frozen=True):
     """The values of variables in the form the library takes, their size as JSON, and whether any is a marker."""
 
     values: dict[str, object]

@@ -5,11 +5,11 @@ Its signatures leave out how it fails: errors are returned as values, an evaluat
 memory runs out at the wrong place, it ends the process.
 """
 
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from cel_expr_python import cel  # type: ignore[import-untyped]
+from msgspec import Struct, field
 
 from shared.expressions.bindings import Bindings
 from shared.expressions.diagnosis import diagnose, plain_message
@@ -59,8 +59,7 @@ _CONFIG = "stdlib:\n  exclude_functions:\n" + "".join(f"    - name: {name}\n" fo
 _VariablesKey = frozenset[tuple[str, VariableType]]
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(Struct, frozen=True):
     """A compiled expression, for any number of evaluations.
 
     ``own_bytes`` is the size of the text it can make without any context. ``factor`` is an upper bound for how often

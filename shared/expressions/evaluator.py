@@ -9,23 +9,22 @@ Source: docs/expressions.md.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from shared.expressions.limits import DECISION_SECONDS, EVALUATION_SECONDS, REQUEST_SECONDS
 from shared.expressions.problems import ExpressionError
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """The reply to a request, and the processor time that it took."""
 
     payload: bytes
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Breach:
+class Breach(Struct, frozen=True):
     """A request that was given up: why, and the processor time that it took."""
 
     why: str

@@ -6,8 +6,9 @@ Source: docs/expressions.md.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from shared.expressions import (
     decimals,
@@ -72,8 +73,7 @@ def _characters(argument: object) -> int:
     return sum(map(_characters, argument)) if isinstance(argument, list) else 0
 
 
-@dataclass(frozen=True, slots=True)
-class HostFunction:
+class HostFunction(Struct, frozen=True):
     """One overload. A name can occur several times, with different parameters."""
 
     name: str

@@ -6,9 +6,10 @@ Source: docs/expressions.md; docs/contracts/core.md section 4, row 24.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+
+from msgspec import Struct
 
 MONTHS = (
     "January",
@@ -29,8 +30,7 @@ MAX_PATTERN_CHARACTERS = 100
 _HALF = 12
 
 
-@dataclass(frozen=True, slots=True)
-class MomentToken:
+class MomentToken(Struct, frozen=True):
     """How a token is written, and the regular expression by which it is read; None if it cannot be read."""
 
     write: Callable[[datetime], str]
@@ -103,8 +103,7 @@ class MomentPatternError(ValueError):
     """A pattern holds an unknown token, or cannot be read by; the text says which."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Struct, frozen=True):
     token: str | None
     text: str
 

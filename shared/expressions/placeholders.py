@@ -10,9 +10,10 @@ Source: docs/expressions.md.
 """
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from shared.expressions.lexer import closing_brace
 from shared.expressions.problems import EvaluationError, ExpressionProblem, caret_at_offset
@@ -24,22 +25,19 @@ _OPENING = re.compile(r"\\?(?:\$\{|\{\{)")
 _PATH = re.compile(r"\s*([^.{}\s]+(?:\.[^.{}\s]+)*)\s*")
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(Struct, frozen=True):
     """Text without placeholders."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Computed:
+class Computed(Struct, frozen=True):
     """The value of a CEL expression."""
 
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(Struct, frozen=True):
     """The value at a path of the context. ``at`` is the position of the placeholder in the string."""
 
     segments: tuple[str, ...]

@@ -1,6 +1,6 @@
 """The problems of expressions, and how they are shown to a user."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from shared.expressions.limits import MAX_SOURCE_BYTES
 
@@ -11,8 +11,7 @@ MAX_REASON = 1_000
 """How many characters of the reason of an ``EvaluationError`` are kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExpressionProblem:
+class ExpressionProblem(Struct, frozen=True):
     """One problem of an expression or a template, found before anything runs.
 
     ``rule`` is the stable name of the broken rule: ``syntax``, ``undeclared``, ``type``, ``javascript``, ``too-long``,

@@ -7,7 +7,7 @@
 Source: docs/expressions.md.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from shared.expressions.bindings import marker
 from shared.expressions.digits import MAX_EXACT
@@ -20,8 +20,7 @@ _METHODS = frozenset({"matches"})
 _ENDS_OPERAND = frozenset({"name", "text", "number"})
 
 
-@dataclass(frozen=True, slots=True)
-class Rewritten:
+class Rewritten(Struct, frozen=True):
     """A source for the compiler, and the values of the variables that stand for its large integers."""
 
     source: str

@@ -5,9 +5,10 @@ Source: docs/expressions.md.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+
+from msgspec import Struct
 
 from shared.expressions.bindings import Bindings, decode_context
 from shared.expressions.engine import compile_expression
@@ -17,8 +18,7 @@ from shared.expressions.problems import EvaluationError, ExpressionSyntaxError
 from shared.expressions.values import Meter, converted
 
 
-@dataclass(frozen=True, slots=True)
-class _Expression:
+class _Expression(Struct, frozen=True):
     source: str
     returns: ResultType
     variables: dict[str, VariableType]

@@ -6,8 +6,9 @@ Source: docs/expressions.md.
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias, TypeGuard
+
+from msgspec import Struct, field
 
 from shared.expressions.evaluation import check, evaluate_all
 from shared.expressions.kinds import JsonValue, ResultType, Value, Variables
@@ -22,8 +23,7 @@ Place: TypeAlias = tuple[str | int, ...]
 """The names and indexes that lead from a JSON value to a value in it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
+class Reference(Struct, frozen=True, kw_only=True):
     """A placeholder of a reserved path. It is ``text[start:end]`` of the string at ``place`` of the rendered value."""
 
     place: Place
@@ -99,8 +99,7 @@ def render_with_references(
     return rendered, tuple(rendering.references)
 
 
-@dataclass(slots=True)
-class _Rendering:
+class _Rendering(Struct):
     """One rendering. ``values`` are those of the expressions, in the order of the placeholders."""
 
     context: Mapping[str, object]

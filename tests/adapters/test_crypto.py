@@ -3,11 +3,11 @@
 import hashlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from dataclasses import replace
 
 import boto3
 import pytest
 from moto import mock_aws
+from msgspec.structs import replace
 
 from dev.aws import session_of
 from shared.adapters.aws.errors import AwsError, UnansweredError

@@ -3,10 +3,11 @@
 import json
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.adapters.tracing import MAX_CALLS, RunTracer
 from shared.application.runner.report import RunOutcome, RunReport

@@ -1,7 +1,8 @@
 """Pages of the audit trail. Source: docs/design.md section 8."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+from msgspec.structs import replace
 
 from dev.memory.world import MemoryPorts
 from shared.application.audit import MAX_READS, Window, audit_page, from_the_end, page_with_creation

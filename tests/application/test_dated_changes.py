@@ -3,10 +3,10 @@
 Source: docs/decisions/0061-a-pause-that-ends-and-a-cancellation-at-a-date.md.
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.commit import schedule_wakeup

@@ -4,8 +4,9 @@ Source: docs/decisions/0052-records-and-audit-expire.md.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from dev.memory.expiry import MemoryExpiry
 from dev.memory.stores import MemoryInstances

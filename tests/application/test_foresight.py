@@ -1,12 +1,12 @@
 """Simulation, forecast and run have the same dates. Source: docs/design.md section 4."""
 
 import random
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.answer_event import SentAnswer, answer_event

@@ -1,10 +1,11 @@
 """Pages of an instance's history. Source: docs/contracts/core.md section 5 and section 4, row 23."""
 
-from dataclasses import replace
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.history import MAX_STEPS, HistoryPage, history_page, last_outcome
@@ -125,7 +126,7 @@ class TestPages:
                 reads.append(more["limit"])
                 return read(*args, **more)
 
-        counted = replace(ports, instances=Counting())  # type: ignore[arg-type]
+        counted = dataclasses.replace(ports, instances=Counting())  # type: ignore[arg-type]
         history_page(counted, instance, before=None, limit=4)
         assert reads == [4]
 

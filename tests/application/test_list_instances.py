@@ -1,10 +1,10 @@
 """Pages of instances that are filtered by status. Source: docs/contracts/core.md section 4, row 23."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.stores import MemoryInstances
 from shared.application.list_instances import ByAccount, ByStrategy, page_of

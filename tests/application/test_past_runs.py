@@ -1,9 +1,9 @@
 """The finished runs of an account. Source: docs/contracts/orders.md B.1, history."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.past_runs import PAGE, Past, past_runs, runs_of
@@ -35,7 +35,7 @@ def ended(ports: MemoryPorts, seq: int, at: datetime, *, began: bool = True, mai
 
 
 def seqs(ports: MemoryPorts, *, most: int = 100, **window: datetime | None) -> list[int]:
-    past = replace(Past(account=ACCOUNT, since=None, until=NOON), **window)  # type: ignore[arg-type]
+    past = replace(Past(account=ACCOUNT, since=None, until=NOON), **window)
     return [record.event.seq for record in all_readable(past_runs(ports, past, most=most))]
 
 

@@ -1,10 +1,11 @@
 """Listing problems, where the dialect cannot reach. Source: docs/contracts/core.md section 5."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.stores import MemoryInstances
 from dev.memory.world import MemoryPorts

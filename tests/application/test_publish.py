@@ -1,8 +1,7 @@
 """Publishing a batch of stored writes. Source: docs/events.md; docs/decisions/0040-changes-leave-through-streams.md."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.publishing import THROTTLED, MemoryBus, MemoryPublishing
 from shared.application.ports import Unreadable

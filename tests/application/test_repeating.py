@@ -1,10 +1,10 @@
 """Repeated requests, changes of strategies during lost races, and lost replies. Source: docs/design.md section 8."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.stores import MemoryInstances, MemoryStrategies
 from dev.memory.world import ManualClock, MemoryPorts

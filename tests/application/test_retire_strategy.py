@@ -1,9 +1,9 @@
 """Deleting strategies and versions with their instances. Source: docs/contracts/automation.md A.5."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.stores import MemoryStrategies
 from dev.memory.world import MemoryPorts

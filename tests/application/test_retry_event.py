@@ -1,9 +1,9 @@
 """Retrying a failed event. Source: docs/decisions/0020."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.stores import MemoryInstances
 from dev.memory.world import ManualClock, MemoryPorts

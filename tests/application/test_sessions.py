@@ -1,9 +1,9 @@
 """Sessions. Source: docs/design.md section 9."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.world import ManualClock, MemoryPorts
 from shared.adapters.crypto import SecretHasher

@@ -4,10 +4,11 @@ Source: docs/design.md section 3.2.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.stores import MemoryInstances, MemoryOperations, MemoryStrategies
 from dev.memory.world import MemoryPorts

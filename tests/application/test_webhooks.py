@@ -1,11 +1,12 @@
 """Setting an account's webhook, and delivering to it. Source: docs/events.md."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.publishing import THROTTLED, MemoryBus, MemoryDeliveries, MemoryPublishing
 from dev.memory.stores import MemoryWebhooks

@@ -8,12 +8,13 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dev.gateway import HttpRequest, event_of
 from functions.core_api.handler import lambda_handler as core_api

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from shared.adapters.dynamodb.items import instance_item
 from shared.application.list_instances import (
@@ -78,7 +78,7 @@ def instances(count: int) -> list[Instance]:
             attributes={"customerId": f"c-{number // 40}"},
             searchable=("customerId",),
             origin=replace(an_instance().origin, reference=f"o-{number // 40}"),
-            **KINDS[number // 16 % 10],  # type: ignore[arg-type]
+            **KINDS[number // 16 % 10],
         )
         for number in range(count)
     ]

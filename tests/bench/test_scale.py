@@ -1,9 +1,10 @@
 """An instance costs the same in its ten thousandth cycle as in its tenth. Source: docs/performance.md."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
+
+from msgspec.structs import replace
 
 from shared.adapters.dynamodb.items import instance_item, record_item
 from shared.application.control import control

@@ -1,8 +1,9 @@
 """Instances, events, records and journal entries for the contract tests."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.due import swept_partition

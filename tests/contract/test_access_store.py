@@ -1,8 +1,7 @@
 """The contract of an ``AccessStore``, on every engine."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.access import Role
 from shared.domain.ids import AccountId

@@ -1,7 +1,8 @@
 """The contract of an ``AuditStore``, on every engine."""
 
-from dataclasses import replace
 from datetime import date, datetime, timedelta
+
+from msgspec.structs import replace
 
 from shared.application.audit import from_the_end
 from shared.application.ports import AuditPosition, all_readable

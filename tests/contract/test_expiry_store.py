@@ -1,10 +1,11 @@
 """The contract of an ``ExpiryStore``, on every engine."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.expiry import MemoryExpiry
 from dev.memory.stores import MemoryInstances

@@ -1,9 +1,9 @@
 """The contract of the sparse lists of instances, on every engine: by reference, attribute, phase and problem."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from shared.application.ports import (
     PageKey,

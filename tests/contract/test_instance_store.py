@@ -1,10 +1,10 @@
 """The contract of an ``InstanceStore``, on every engine."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
+from msgspec.structs import replace
 
 from shared.application.ports import StaleRevError, all_readable
 from shared.domain.ids import AccountId, InstanceSid

@@ -1,8 +1,7 @@
 """The contract of a ``LimitStore``, on every engine."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from shared.adapters.aws.errors import AwsError
 from shared.adapters.dynamodb.limits import DynamoDbLimits

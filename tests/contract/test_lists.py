@@ -1,10 +1,10 @@
 """The contract of lists, on every engine: sorted by age, and stable while items are added."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.application.ports import PageKey, all_readable
 from shared.domain.ids import AccountId, InstanceSid, StrategySid

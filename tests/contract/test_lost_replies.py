@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.adapters.aws.client import MAX_ATTEMPTS
 from shared.adapters.aws.errors import UnansweredError

@@ -1,9 +1,9 @@
 """The contract of an ``OperationStore``, on every engine."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from shared.application.ports import PageKey, StaleRevError, all_readable
 from shared.domain.bulk.operation import BulkOperation

@@ -1,9 +1,9 @@
 """The contract of a ``StrategyStore``, on every engine."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.application.ports import NameTakenError, StaleRevError, UnknownStrategyError, all_readable
 from shared.domain.ids import AccountId, StrategySid

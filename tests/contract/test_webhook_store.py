@@ -1,8 +1,7 @@
 """The contract of a ``WebhookStore``, on every engine."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from shared.application.ports import StaleRevError
 from shared.domain.ids import AccountId

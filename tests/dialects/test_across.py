@@ -1,10 +1,10 @@
 """One instance in all four dialects, made in each of them. Source: docs/contracts/mapping.md."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dev.examples import Ids
 from shared.domain.ids import AccountId, InstanceSid, StrategySid

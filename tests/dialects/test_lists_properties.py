@@ -3,11 +3,12 @@
 import base64
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dev.gateway import HttpRequest, event_of
 from dev.memory.world import ManualClock

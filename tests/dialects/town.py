@@ -7,11 +7,12 @@ import base64
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dev.gateway import HttpRequest, event_of
 from dev.memory.world import ManualClock

@@ -3,9 +3,10 @@
 import random
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from shared.domain.instance.event import Event, Resolution
 from shared.domain.instance.journal import Answer, EventHistory

@@ -1,10 +1,10 @@
 """Expired records as DynamoDB deletes them, for the expirer on emulated stores."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import boto3
+from msgspec.structs import replace
 
 from dev.stream_records import record_of
 from functions.expirer.handler import lambda_handler

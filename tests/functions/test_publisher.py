@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
+from msgspec.structs import force_setattr
 
 from dev.stream_records import record_of
 from functions.publisher.handler import lambda_handler
@@ -69,7 +70,7 @@ class TestBatches:
 
         # The only place at which a client of AWS can be given to the real adapters.
         bus = bootstrap.publisher().bus
-        object.__setattr__(bus, "client", Refusing)
+        force_setattr(bus, "client", Refusing)  # type: ignore[arg-type]
 
         answer = published(created(1), created(2), created(3))
 
@@ -123,7 +124,7 @@ class TestBatches:
             def put_events(self, _: Sequence[Mapping[str, Any]]) -> Any:
                 raise Down
 
-        object.__setattr__(bootstrap.publisher().bus, "client", Broken)
+        force_setattr(bootstrap.publisher().bus, "client", Broken)  # type: ignore[arg-type]
 
         with pytest.raises(Down):
             published(created(1))

@@ -7,11 +7,11 @@ instances.
 import base64
 import importlib
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.world import ManualClock
 from functions.process_api.handler import lambda_handler as process_api

@@ -16,6 +16,7 @@ from typing import Any
 
 import boto3
 import pytest
+from msgspec.structs import force_setattr
 
 from dev.memory.world import ManualClock
 from dev.secrets_file import FileSecrets
@@ -329,7 +330,7 @@ def published() -> list[str]:
             return {"Entries": [{"EventId": "e"} for _ in entries], "FailedEntryCount": 0}
 
     # The only place at which a client of AWS can be given to the real adapters.
-    object.__setattr__(bootstrap.publisher().bus, "client", Events)
+    force_setattr(bootstrap.publisher().bus, "client", Events)  # type: ignore[arg-type]
     client, number = boto3.client("dynamodb"), 0
     names = bootstrap.settings().tables
     keys = {names.instances: ("sid",), names.strategies: ("sid", "sk")}

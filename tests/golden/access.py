@@ -1,6 +1,6 @@
 """Golden access keys, sessions, flags, webhooks and audit entries."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from shared.application.ports import AuditPosition
 from shared.domain.access import AccessKey, Role, Session

@@ -5,10 +5,12 @@ Schedules wait for years, messages for days. Stored settings must not change the
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from datetime import date, time, timedelta
 from enum import Enum
 from typing import Any
+
+from msgspec import NODEFAULT, Struct, field
+from msgspec.structs import fields
 
 from dev.memory.world import ManualClock
 from dev.stream_records import record_of
@@ -35,8 +37,7 @@ from tests.golden.operations import BULK_SID
 PAUSED = "instances/paused-by-operator"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class Document(Struct, frozen=True, kw_only=True):
     """A document under the name of its file. ``write`` returns the document that today's code writes."""
 
     name: str
@@ -54,7 +55,7 @@ def plain(value: object) -> Json:
         return sorted(members) if isinstance(value, frozenset) else members
     return (
         {each.name: plain(getattr(value, each.name)) for each in fields(value)}
-        if is_dataclass(value)
+        if isinstance(value, Struct)
         else value
     )
 
@@ -94,8 +95,7 @@ def loaded_definition(dynamodb: DynamoDb, version: int) -> Definition:
     return strategies.load(STRATEGY, version).definition
 
 
-@dataclass(frozen=True, slots=True)
-class Recorder:
+class Recorder(Struct, frozen=True):
     """A client of Scheduler, Lambda and SQS that keeps its requests."""
 
     requests: list[dict[str, Any]] = field(default_factory=list)
@@ -198,7 +198,7 @@ def absent_members() -> Json:
         return {
             member: stored(usual) if same_as is None else f"as {names.get(same_as, same_as)}"
             for _, member, _, usual, same_as in shape._rows
-            if same_as is not None or usual is not MISSING
+            if same_as is not None or usual is not NODEFAULT
         }
 
     return {name: absent(shape) for name, shape in shapes().items()}

@@ -1,7 +1,8 @@
 """Golden journal entries, answers and records of events."""
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from shared.domain.ids import CorrelationId
 from shared.domain.instance.event import EventKind, EventStatus

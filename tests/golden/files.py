@@ -3,10 +3,11 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import fields
 
 from shared.adapters.dynamodb.tables import LAYOUTS, Tables
 from tests.engines import DynamoDb, a_session, moto_dynamodb

@@ -1,8 +1,10 @@
 """A golden: a value of the domain, how a store writes it, and how a store reads it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.adapters.crypto import AesGcmSealer, KmsDataKeys, LocalDataKey
 from shared.adapters.dynamodb.access import DynamoDbAccess
@@ -21,8 +23,7 @@ DATA_KEY = bytes(range(32))
 KMS_KEY = "arn:aws:kms:eu-central-1:123456789012:key/golden"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Golden:
+class Golden(Struct, frozen=True, kw_only=True):
     """A value under the name of its files, without their schema number.
 
     ``write`` stores it in empty tables, and ``read`` returns ``value`` from the stores.

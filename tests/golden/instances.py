@@ -1,8 +1,10 @@
 """Golden instances, in each state that the engine leaves them in."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.application.ports import PageKey, PhaseWindow, Reservation
 from shared.domain.calendar.dates import Anchor, Moment
@@ -213,8 +215,7 @@ CANCELED, PAUSED = InstanceStatus.CANCELED, InstanceStatus.PAUSED
 WIN_BACK = replace(PLANNED, seq=2, kind=EventKind.ON_CANCEL, task="win-back", after_cancellation=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """An instance, and the lists and queries that it is found by."""
 
     instance: Instance | None

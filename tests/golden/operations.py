@@ -1,8 +1,9 @@
 """Golden bulk operations and release jobs."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from shared.application.ports import Operation
 from shared.domain.bulk.operation import (

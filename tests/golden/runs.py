@@ -1,6 +1,6 @@
 """The parts of runs that golden instances and events hold. They are frozen, because the files hold these values."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from shared.domain.ids import CallKey, CorrelationId
 from shared.domain.instance.event import (

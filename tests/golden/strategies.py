@@ -1,7 +1,9 @@
 """Golden strategies: heads, versions with encrypted settings, and reserved names and references."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.application.ports import PageKey, Reservation, ReservedError
 from shared.domain.ids import InstanceSid
@@ -40,8 +42,7 @@ PAUSED_HEAD = replace(FULL_HEAD, pauses=(FlagPause(since=at(1), until=at(2)), Fl
 AUDIT = AuditEntry(account_id=ACCOUNT, target=STRATEGY, at=at(2), by="key-1", command="update")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class Kept(Struct, frozen=True, kw_only=True):
     """A strategy as the store returns it."""
 
     head: StrategyHead | None

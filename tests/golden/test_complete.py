@@ -3,11 +3,12 @@
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
 import pytest
+from msgspec import NODEFAULT, Struct
+from msgspec.structs import FieldInfo, fields
 
 from shared.adapters.dynamodb.documents import SCHEMA
 from shared.adapters.dynamodb.forms import from_text
@@ -39,8 +40,7 @@ ALWAYS_STORED = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class Stored(Struct, frozen=True, kw_only=True):
     """The values of the domain, and the stored documents, of all goldens."""
 
     values: tuple[object, ...]
@@ -80,21 +80,21 @@ def shapes() -> dict[type, Shape[Any]]:
 
 
 def within(value: object) -> Iterator[object]:
-    """Yield the dataclasses in a value, at any depth."""
+    """Yield the structs in a value, at any depth."""
     if isinstance(value, Mapping):
         for member in value.values():
             yield from within(member)
     elif isinstance(value, list | tuple | frozenset):
         for member in value:
             yield from within(member)
-    elif is_dataclass(value):
+    elif isinstance(value, Struct) and not isinstance(value, Cron):
         yield value
         for each in fields(value):
             yield from within(getattr(value, each.name))
 
 
-def default(each: "Field[Any]") -> object:
-    return each.default if each.default_factory is MISSING else each.default_factory()
+def default(each: FieldInfo) -> object:
+    return each.default if each.default_factory is NODEFAULT else each.default_factory()
 
 
 def features_of(value: Any) -> Iterator[tuple[type, str, object]]:
@@ -121,13 +121,13 @@ def required_of(kind: type) -> Iterator[tuple[type, str, object]]:
     """Yield the possible features of a class: every field with and without its default, each enum value and class."""
     hints = typing.get_type_hints(kind)
     for each in fields(kind):
-        if default(each) is not MISSING:
+        if default(each) is not NODEFAULT:
             yield kind, each.name, "default"
         yield kind, each.name, "filled"
         for admitted in types_in(hints[each.name]):
             if issubclass(admitted, Enum):
                 yield from ((kind, each.name, member) for member in admitted)
-            elif is_dataclass(admitted):
+            elif issubclass(admitted, Struct):
                 yield kind, each.name, admitted
 
 
@@ -143,7 +143,7 @@ def kinds_from(kind: type, known: set[type]) -> set[type]:
 
 
 def _classes(annotation: Any) -> Iterator[type]:
-    if isinstance(annotation, type) and is_dataclass(annotation):
+    if isinstance(annotation, type) and issubclass(annotation, Struct):
         yield annotation
     for argument in typing.get_args(annotation):
         yield from _classes(argument)
@@ -211,13 +211,11 @@ class TestAttributes:
         assert {type(from_text(text)) for text in texts} == {dict}
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     text: str
 
 
-@dataclass(frozen=True)
-class Snoozed:
+class Snoozed(Struct, frozen=True):
     """A class as the next release may have it."""
 
     cause: Cause

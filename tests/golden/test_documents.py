@@ -4,10 +4,10 @@ Source: docs/decisions/0051-what-is-stored-outlives-a-release.md.
 """
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.adapters.delivery_queue import delivery_of
 from shared.adapters.dynamodb.documents import READABLE, SCHEMA

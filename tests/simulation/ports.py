@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from dev.memory.limits import MemoryLimits
 from dev.memory.stores import MemoryAccess, MemoryAudit, MemoryOperations, MemoryStrategies, MemoryWebhooks

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from msgspec import Struct
+
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, TimedOut, Unreachable
 from tests.simulation.faults import GARBLED, GATEWAY_ERRORS, NOT_SENT, REFUSALS
 from tests.simulation.points import Points
@@ -12,8 +14,7 @@ AFTER = (None, timedelta(seconds=1), timedelta(minutes=7), timedelta(hours=3))
 """After how long a refusal says to call again, None if it does not say."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sending:
+class Sending(Struct, frozen=True, kw_only=True):
     """A call as the service received it.
 
     ``took_effect`` is True if the service did it, whatever it answered. ``is_refused`` means that the service had not

@@ -1,8 +1,9 @@
 """Storms of faults over a gym or a depot, and the invariants that must hold after them."""
 
 import random
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+from msgspec.structs import replace
 
 from shared.domain.instance.event import EventStatus
 from tests.simulation.laws import (

@@ -6,13 +6,13 @@ In any case each instance is commanded, audited, given its on-cancel event and c
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from itertools import combinations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import shared.application.bulk.worker
 from shared.application.bulk.start import BulkRequest, OperationOverError, begin_bulk, command_operation

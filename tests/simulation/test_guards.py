@@ -5,10 +5,10 @@ stories in ``test_stalls.py``.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 import shared.application.commit
 import shared.application.runner.progress

@@ -6,11 +6,11 @@ instance is canceled. An operator retries the event until the request is answere
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import pytest
+from msgspec.structs import replace
 
 from shared.application.retry_event import RetryEvent, retry_event
 from shared.application.start import StartInstance, start_instance

@@ -1,10 +1,10 @@
 """Stories that are too rare with random faults, step by step: which runner stalls at which point, and how long."""
 
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 import shared.application.runner.loop
 import shared.application.sweep

@@ -1,9 +1,9 @@
 """Each guard against calls that a stop or a flag forbids is removed once, and a law of the town notices."""
 
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from msgspec.structs import replace
 
 import shared.application.runner.progress
 import shared.application.runner.step

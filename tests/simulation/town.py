@@ -7,9 +7,11 @@ that does not exist, or settings under a lost key.
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
+
+from msgspec.structs import replace
 
 from shared.application.ports import SealBrokenError, UnknownStrategyError
 from shared.application.start import StartInstance, start_instance

@@ -3,11 +3,11 @@
 import json
 import re
 import tomllib
-from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import fields
 
 from dev.stream_records import record_of as stream_of
 from dev.template import Template

@@ -7,10 +7,11 @@ of a call and of a cold start (ADR 64).
 import json
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, Final, Protocol, assert_never
+
+from msgspec import Struct, field
 
 from shared.adapters.aws.credentials import CredentialSource
 from shared.adapters.aws.errors import AwsError, UnansweredError
@@ -88,8 +89,7 @@ def refusal_of(error: AwsError) -> Refusal:
     return Refusal.FINAL
 
 
-@dataclass(slots=True, kw_only=True)
-class Call:
+class Call(Struct, kw_only=True):
     """One operation and its request, whose shape is the service's. ``context`` is for observers."""
 
     service: str
@@ -111,8 +111,7 @@ class Observer(Protocol):
         """See its answer, or why it was refused. A call without any answer has neither."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
+class Timing(Struct, frozen=True, kw_only=True):
     """The clock, in seconds since 1970, and how to wait. ``random`` returns a number from 0 up to 1."""
 
     now: Callable[[], float]
@@ -120,8 +119,7 @@ class Timing:
     random: Callable[[], float]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True):
     """What is sent. ``headers`` have lower-case names; the path is encoded."""
 
     body: bytes
@@ -130,8 +128,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(slots=True, kw_only=True)
-class AwsClient:
+class AwsClient(Struct, kw_only=True):
     """Calls operations of one service. It is thread-safe, and connects at its first call.
 
     ``service`` is its name in botocore, ``host`` the one to be signed, ``base`` the path of its URL without a slash at

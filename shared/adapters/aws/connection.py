@@ -2,14 +2,14 @@
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPSConnection
 from select import POLLIN, poll
 from typing import Any
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+
+class Reply(Struct, frozen=True, kw_only=True):
     """A whole answer. ``headers`` have lower-case names."""
 
     status: int
@@ -17,8 +17,7 @@ class Reply:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Patience(Struct, frozen=True, kw_only=True):
     """How long a request may take: seconds to connect, and between two reads."""
 
     connect: float

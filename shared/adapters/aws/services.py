@@ -10,9 +10,10 @@ https://docs.aws.amazon.com/eventbridge/latest/APIReference.
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from shared.adapters.aws.client import Answer, AwsClient, Request, json_request
 
@@ -26,8 +27,7 @@ _PUT_EVENTS = json_request("AWSEvents.PutEvents", "1.1")
 _JSON = {"content-type": "application/json"}
 
 
-@dataclass(frozen=True, slots=True)
-class Kms:
+class Kms(Struct, frozen=True):
     """Key Management Service. Binary members are bytes."""
 
     client: AwsClient
@@ -48,8 +48,7 @@ class Kms:
         return b64decode(self.client.call("Decrypt", request, _DECRYPT)["Plaintext"])
 
 
-@dataclass(frozen=True, slots=True)
-class Scheduler:
+class Scheduler(Struct, frozen=True):
     """EventBridge Scheduler."""
 
     client: AwsClient
@@ -59,8 +58,7 @@ class Scheduler:
         self.client.call("CreateSchedule", {"Name": name, **schedule}, _create_schedule)
 
 
-@dataclass(frozen=True, slots=True)
-class Functions:
+class Functions(Struct, frozen=True):
     """Lambda."""
 
     client: AwsClient
@@ -70,8 +68,7 @@ class Functions:
         self.client.call("Invoke", {"FunctionName": function, "Payload": payload}, _invoke_later)
 
 
-@dataclass(frozen=True, slots=True)
-class SecretsManager:
+class SecretsManager(Struct, frozen=True):
     """Secrets Manager."""
 
     client: AwsClient
@@ -81,8 +78,7 @@ class SecretsManager:
         return self.client.call("GetSecretValue", {"SecretId": secret_id}, _GET_SECRET)
 
 
-@dataclass(frozen=True, slots=True)
-class Ssm:
+class Ssm(Struct, frozen=True):
     """Systems Manager, which has Parameter Store."""
 
     client: AwsClient
@@ -92,8 +88,7 @@ class Ssm:
         return self.client.call("GetParameter", {"Name": name, "WithDecryption": True}, _GET_PARAMETER)
 
 
-@dataclass(frozen=True, slots=True)
-class Sqs:
+class Sqs(Struct, frozen=True):
     """Simple Queue Service."""
 
     client: AwsClient
@@ -108,8 +103,7 @@ class Sqs:
         self.client.call("ChangeMessageVisibility", request, _HIDE)
 
 
-@dataclass(frozen=True, slots=True)
-class EventBridge:
+class EventBridge(Struct, frozen=True):
     """EventBridge."""
 
     client: AwsClient

@@ -6,20 +6,24 @@ Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.h
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from time import gmtime, strftime
 from urllib.parse import quote
+
+from msgspec import Struct
+
+from shared.domain.redacted import Redacted
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
+class Credentials(Redacted, Struct, frozen=True, kw_only=True):
     """An access key of AWS. ``token`` is that of a session; None for a key of a user."""
 
+    HIDDEN = ("secret_key", "token")
+
     access_key: str
-    secret_key: str = field(repr=False)
-    token: str | None = field(default=None, repr=False)
+    secret_key: str
+    token: str | None = None
 
 
 class Signer:

@@ -1,8 +1,9 @@
 """Access keys, sessions and the queue flags of accounts on DynamoDB."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from shared.adapters.aws.errors import AwsError
 from shared.adapters.dynamodb.attributes import Attributes, to_attributes
@@ -41,8 +42,7 @@ _BEHIND_ALL = "~"
 """Sorts after every instant, since instants begin with a digit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DynamoDbAccess:
+class DynamoDbAccess(Struct, frozen=True, kw_only=True):
     """An ``AccessStore``.
 
     Reads of keys are strongly consistent: a new key works at once, a removed key no longer.

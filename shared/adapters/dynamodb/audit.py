@@ -1,8 +1,9 @@
 """The audit trail on DynamoDB. The entries of an account's day are distributed over a few partitions."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+
+from msgspec import Struct, field
 
 from shared.adapters.dynamodb.attributes import AttributeValue, to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient
@@ -28,8 +29,7 @@ Placed = tuple[AuditPosition, AuditEntry | Unreadable[AuditPosition]]
 """An entry with its position."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DynamoDbAudit:
+class DynamoDbAudit(Struct, frozen=True, kw_only=True):
     """An ``AuditStore``."""
 
     client: DynamoDbClient

@@ -4,8 +4,9 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from shared.adapters.aws.client import Answer, AwsClient, Refusal, json_request, refusal_of
 from shared.adapters.aws.errors import AwsError
@@ -34,8 +35,7 @@ _CONFLICT = "TransactionConflict"
 _THROTTLED = frozenset({"ThrottlingError", "ProvisionedThroughputExceeded"})
 
 
-@dataclass(frozen=True, slots=True)
-class DynamoDbClient:
+class DynamoDbClient(Struct, frozen=True):
     """DynamoDB in one Region. Its operations have the API's own members, and raise what ``AwsClient.call`` raises.
 
     ``entropy`` returns a number of random bytes.

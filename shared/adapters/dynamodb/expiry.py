@@ -4,9 +4,10 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct, field
 
 from shared.adapters.aws.errors import AwsError
 from shared.adapters.dynamodb.attributes import Attributes, to_attributes
@@ -56,8 +57,7 @@ def expired_record(record: Mapping[str, Any]) -> ExpiredRecord | None:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DynamoDbExpiry:
+class DynamoDbExpiry(Struct, frozen=True, kw_only=True):
     """An ``ExpiryStore``."""
 
     client: DynamoDbClient

@@ -3,10 +3,11 @@
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
+
+from msgspec import Struct
 
 from shared.domain.calendar.dates import Anchor, format_instant
 from shared.domain.errors import StoredShapeError
@@ -35,8 +36,7 @@ class Form(Protocol[T]):
         """Return the value that was written. Raises: StoredShapeError: ``write`` did not write this."""
 
 
-@dataclass(frozen=True, slots=True)
-class Simple(Generic[T]):
+class Simple(Struct, Generic[T], frozen=True):
     """A form made of two functions."""
 
     write: Callable[[Any, str], Json]

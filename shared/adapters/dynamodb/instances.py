@@ -6,9 +6,10 @@ the audit entry of the change are written in the same transaction, after the ins
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
+
+from msgspec import Struct, field
 
 from shared.adapters.aws.errors import AwsError
 from shared.adapters.dynamodb.attributes import Attributes, to_attributes
@@ -82,8 +83,7 @@ from shared.domain.instance.verdict import AuditEntry
 _UNLESS_FENCED_OFF = "attribute_not_exists(sk) OR fence <= :fence"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DynamoDbInstances:
+class DynamoDbInstances(Struct, frozen=True, kw_only=True):
     """An ``InstanceStore``.
 
     If a reply is lost, the client sends the write again, and it may find its own first write. That raises

@@ -1,9 +1,10 @@
 """The limits of services on DynamoDB."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+
+from msgspec import Struct, field
 
 from shared.adapters.aws.errors import AwsError
 from shared.adapters.dynamodb.attributes import to_attributes
@@ -20,8 +21,7 @@ KEPT = timedelta(days=1)
 """How long the state of a limit is kept after its last change."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DynamoDbLimits:
+class DynamoDbLimits(Struct, frozen=True, kw_only=True):
     """A ``LimitStore``. A state is one item of the table of access, and each of its numbers is an attribute.
 
     A change is one conditional write. If a guard does not hold, DynamoDB returns the item with its refusal, so that no

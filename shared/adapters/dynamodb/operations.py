@@ -1,8 +1,9 @@
 """Operations on DynamoDB: one item each, with an index by the time at which they are due."""
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct, field
 
 from shared.adapters.aws.errors import AwsError
 from shared.adapters.dynamodb.attributes import to_attributes
@@ -33,8 +34,7 @@ from shared.domain.instance.retention import Retention
 from shared.domain.instance.verdict import AuditEntry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DynamoDbOperations:
+class DynamoDbOperations(Struct, frozen=True, kw_only=True):
     """An ``OperationStore``."""
 
     client: DynamoDbClient

@@ -1,23 +1,24 @@
-"""Write dataclasses as JSON objects, and read them back exactly.
+"""Write structs as JSON objects, and read them back exactly.
 
-A ``Shape`` describes a dataclass field by field. A field with its usual value is left out, so documents stay small. A
+A ``Shape`` describes a struct field by field. A field with its usual value is left out, so documents stay small. A
 document that cannot be read back with certainty is refused: a missing or unknown member, a wrong type, an unknown
 enum value.
 """
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, Generic, TypeVar
+
+from msgspec import NODEFAULT, Struct
+from msgspec.structs import FieldInfo, fields
 
 from shared.adapters.dynamodb.forms import Form, Simple
 from shared.domain.errors import StoredShapeError
 from shared.domain.strategy.model import Json
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Struct)
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """The name and form of a field in the document.
 
     A field is left out if it has its usual value: the value of the field ``same_as``, or ``usual``, or its default.
@@ -30,7 +31,7 @@ class Member:
 
 
 class Shape(Generic[T]):
-    """The form of a dataclass.
+    """The form of a struct.
 
     ``parts`` are fields with a value object, whose members are in the same JSON object. So dividing a class into
     parts changes no document. A part that may be None needs a member that is always written. ``outside`` are fields
@@ -46,7 +47,7 @@ class Shape(Generic[T]):
         outside: tuple[str, ...] = (),
     ) -> None:
         parts = parts or {}
-        defaults = {field.name: _default(field) for field in fields(kind)}  # type: ignore[arg-type]
+        defaults = {field.name: _default(field) for field in fields(kind)}
         # Every field must be listed: a forgotten one would be lost in storage without an error.
         if set(defaults) != {*members, *parts, *outside}:
             difference = sorted(set(defaults) ^ {*members, *parts, *outside})
@@ -63,7 +64,7 @@ class Shape(Generic[T]):
         self._parts = dict(parts)
         self._part_of = {name: field for field, part in parts.items() for name in part.names}
         self.names: tuple[str, ...] = (*self._members, *self._part_of)
-        self.is_never_empty = any(usual is MISSING and same is None for _, _, _, usual, same in self._rows)
+        self.is_never_empty = any(usual is NODEFAULT and same is None for _, _, _, usual, same in self._rows)
         if len(set(self.names)) != len(members) + sum(len(part.names) for part in parts.values()):
             raise TypeError(f"{kind.__name__}: two fields have the same name")
         if not all(part.is_never_empty for field, part in parts.items() if defaults[field] is None):
@@ -127,5 +128,5 @@ def either(**shapes: tuple[type[Any], Shape[Any]]) -> Simple[Any]:
     return Simple(write, read)
 
 
-def _default(field: Field[Any]) -> object:
-    return field.default if field.default_factory is MISSING else field.default_factory()
+def _default(field: FieldInfo) -> object:
+    return field.default if field.default_factory is NODEFAULT else field.default_factory()

@@ -3,10 +3,11 @@
 import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Lock
 from typing import Any
+
+from msgspec import Struct, field
 
 from shared.adapters.aws.errors import AwsError
 from shared.adapters.dynamodb.attributes import Attributes, to_attributes
@@ -63,8 +64,7 @@ MAX_CACHED_VERSIONS = 64
 """How many versions a process keeps in its cache. The least recently used is evicted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DynamoDbStrategies:
+class DynamoDbStrategies(Struct, frozen=True, kw_only=True):
     """A ``StrategyStore``. ``environment`` and ``horizon`` belong to the deployment and are not stored."""
 
     client: DynamoDbClient
@@ -76,7 +76,7 @@ class DynamoDbStrategies:
     max_cached: int = MAX_CACHED_VERSIONS
     _cache: OrderedDict[tuple[StrategySid, int], Strategy] = field(default_factory=OrderedDict)
     # The sweeper loads strategies in several threads, and an entry may be evicted between two steps of another one.
-    _lock: Lock = field(default_factory=Lock, compare=False)
+    _lock: Lock = field(default_factory=Lock)
 
     def create(self, head: StrategyHead, settings: Mapping[str, Json], *, source: Json = None) -> None:
         version = self._version_item(head, settings, source, by=head.created_by)

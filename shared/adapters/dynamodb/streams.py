@@ -4,8 +4,9 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html (the form of 
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from shared.adapters.dynamodb.attributes import AttributeValue, to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient
@@ -39,8 +40,7 @@ def stream_record(record: Mapping[str, Any], tables: Tables) -> StreamRecord:
     return StreamRecord(position=position, write=write, source=record)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DynamoDbRecords:
+class DynamoDbRecords(Struct, frozen=True, kw_only=True):
     """A ``RecordReader``."""
 
     client: DynamoDbClient

@@ -3,10 +3,11 @@
 Every item has ``accountId`` and ``schema``. Source: docs/design.md section 2.
 """
 
-from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from typing import Any
+
+from msgspec import Struct
 
 from shared.adapters.dynamodb.forms import instant_text, read_instant, to_text
 from shared.application.ports import AuditPosition, PageKey
@@ -50,8 +51,7 @@ EXPIRY = {
 """Tables with items that expire, and the attribute that holds the time of expiry in seconds since 1970."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tables:
+class Tables(Struct, frozen=True, kw_only=True):
     """The names of the tables in this deployment."""
 
     strategies: str = "strategies"
@@ -62,8 +62,7 @@ class Tables:
     audit: str = "audit"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class Layout(Struct, frozen=True, kw_only=True):
     """The key attributes of a table and of its indexes: the partition key, then the sort key if there is one."""
 
     key: tuple[str, ...]
@@ -111,7 +110,7 @@ LAYOUTS = {
 
 def table_definitions(tables: Tables) -> list[dict[str, Any]]:
     """Return the parameters of ``CreateTable`` for each table."""
-    return [_definition(getattr(tables, field.name), LAYOUTS[field.name]) for field in fields(tables)]
+    return [_definition(getattr(tables, name), LAYOUTS[name]) for name in tables.__struct_fields__]
 
 
 _ANSWER = "answer#"

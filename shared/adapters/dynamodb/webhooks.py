@@ -1,7 +1,8 @@
 """Webhooks on DynamoDB: one item for each account, in the table of keys, with its secret encrypted."""
 
 import json
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from shared.adapters.aws.errors import AwsError
 from shared.adapters.dynamodb.attributes import to_attributes
@@ -18,8 +19,7 @@ from shared.domain.instance.verdict import AuditEntry
 from shared.domain.notifications.webhook import Webhook
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DynamoDbWebhooks:
+class DynamoDbWebhooks(Struct, frozen=True, kw_only=True):
     """A ``WebhookStore``."""
 
     client: DynamoDbClient

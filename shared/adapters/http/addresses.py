@@ -3,8 +3,9 @@
 Source: docs/design.md section 9; the IANA special-purpose address registries.
 """
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from msgspec import Struct
 
 Network = IPv4Network | IPv6Network
 """A range of addresses."""
@@ -43,8 +44,7 @@ _INTERNAL_6 = tuple(
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 
-@dataclass(frozen=True, slots=True)
-class AddressGuard:
+class AddressGuard(Struct, frozen=True):
     """Decides whether a call may go to an address. ``allowed`` are networks that are permitted in addition."""
 
     allowed: tuple[Network, ...] = ()

@@ -7,12 +7,15 @@ import html
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, assert_never
 from urllib.parse import quote, quote_plus
 
+from msgspec import Struct, field
+from msgspec.structs import replace
+
 from shared.adapters.http.egress import Seconds
 from shared.application.ports import ConnectionLostError, SecretRefusedError, Secrets, SecretValue
+from shared.domain.redacted import Redacted
 from shared.domain.steps.call import (
     AddressRefused,
     Answered,
@@ -45,18 +48,19 @@ _QUOTE = re.compile(r": ['\"].*", re.DOTALL)
 Filled = TypeVar("Filled", ServiceRequest, Credential)
 
 
-@dataclass(slots=True)
-class CallSecrets:
+class CallSecrets(Redacted, Struct):
     """The secrets of one call.
 
     Each is read at most twice: before it is sent, and after a refusal. ``seconds`` is ``time.monotonic``.
     """
 
+    HIDDEN = ("_seen",)
+
     secrets: Secrets
     seconds: Seconds
     _used: dict[SecretReference, SecretValue] = field(default_factory=dict)
     _fresh: set[SecretReference] = field(default_factory=set)
-    _seen: set[str] = field(default_factory=set, repr=False)
+    _seen: set[str] = field(default_factory=set)
     _began_at: float | None = None
 
     def fill(self, request: ServiceRequest) -> ServiceRequest:

@@ -8,10 +8,11 @@ Source: docs/design.md section 9.
 import math
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
+
+from msgspec import Struct
 
 from shared.adapters.http.addresses import AddressGuard
 
@@ -64,8 +65,7 @@ class TimedSocket(socket.socket):
         self.settimeout(left)
 
 
-@dataclass(frozen=True, slots=True)
-class Egress:
+class Egress(Struct, frozen=True):
     """Makes connections to permitted addresses."""
 
     seconds: Seconds

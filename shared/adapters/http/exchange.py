@@ -6,7 +6,6 @@ Source: docs/design.md sections 3.7 and 9; docs/service-calls.md.
 import codecs
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta
 from email.message import Message
 from email.utils import parsedate_to_datetime
@@ -16,12 +15,15 @@ from typing import NoReturn
 from urllib.parse import urlencode
 
 import requests
+from msgspec import Struct
+from msgspec.structs import replace
 from requests.exceptions import InvalidSchema
 from urllib3 import Timeout
 from urllib3.exceptions import DecodeError, HTTPError
 
 from shared.adapters.http.egress import NotSentError, RefusedAddressError
 from shared.adapters.http.guarded_http import GuardedAdapter
+from shared.domain.redacted import Redacted
 from shared.domain.steps.call import AddressRefused, RetryAfter, TimedOut, Unreachable
 from shared.domain.strategy.model import Json
 
@@ -57,28 +59,30 @@ _SHOWN = 40
 _BROKEN = (requests.RequestException, HTTPError, HTTPException, OSError, ValueError)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sending:
+class Sending(Redacted, Struct, frozen=True, kw_only=True):
     """A request to send. ``body`` is a JSON value, or None for no body. ``seconds`` is for the whole exchange."""
+
+    HIDDEN = ("headers", "params", "body")
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(repr=False)
-    params: Mapping[str, str] = field(repr=False)
-    body: Json = field(repr=False)
+    headers: Mapping[str, str]
+    params: Mapping[str, str]
+    body: Json
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(Redacted, Struct, frozen=True, kw_only=True):
     """A complete response.
 
     ``text`` is its body, and ``media_type`` the type of that in lower case, empty if it has none. ``unusable`` says why
     the body was not read, or is None. ``retry_after`` is the value of ``Retry-After``, None if it is not valid.
     """
 
+    HIDDEN = ("text",)
+
     status: int
-    text: str = field(default="", repr=False)
+    text: str = ""
     media_type: str = ""
     unusable: str | None = None
     retry_after: RetryAfter | None = None
@@ -197,8 +201,7 @@ def _read(response: requests.Response) -> Reply:
     return replace(reply, text=text)
 
 
-@dataclass(frozen=True, slots=True)
-class _Unusable:
+class _Unusable(Struct, frozen=True):
     """A body that cannot be used, and why."""
 
     why: str

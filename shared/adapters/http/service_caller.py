@@ -4,8 +4,9 @@ Source: shared/application/ports.py (ServiceCaller); docs/contracts/core.md sect
 docs/service-calls.md.
 """
 
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from shared.adapters.http.addresses import AddressGuard, Network
 from shared.adapters.http.call_secrets import CallSecrets

@@ -9,13 +9,15 @@ import math
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from threading import Lock
 from typing import assert_never
 
+from msgspec import Struct, field
+
 from shared.adapters.http.egress import Seconds
 from shared.adapters.http.exchange import Reply, Sending, read_json
+from shared.domain.redacted import Redacted
 from shared.domain.steps.call import AddressRefused, Credential, RetryAfter, TimedOut, Unreachable
 from shared.domain.steps.outcome import TOKEN_TIMEOUT_SECONDS
 from shared.domain.strategy.model import Json
@@ -38,16 +40,16 @@ Exchange = Callable[[Sending], Reply | TimedOut | Unreachable | AddressRefused]
 """Sends a request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Redacted, Struct, frozen=True):
     """A token, valid until ``lasts_until`` on the clock of its cache."""
 
-    text: str = field(repr=False)
+    HIDDEN = ("text",)
+
+    text: str
     lasts_until: float = math.inf
 
 
-@dataclass(frozen=True, slots=True)
-class NoToken:
+class NoToken(Struct, frozen=True):
     """No token could be fetched; ``why`` contains no secret.
 
     With ``is_refusal`` the authorization asked to try again later, after ``retry_after`` if it said so. With
@@ -60,8 +62,7 @@ class NoToken:
     retry_after: RetryAfter | None = None
 
 
-@dataclass(slots=True)
-class _Slot:
+class _Slot(Struct):
     """The place of one token in the cache. ``lock`` is held while the token is fetched."""
 
     lock: Lock = field(default_factory=Lock)

@@ -1,10 +1,11 @@
 """Operations on workflow definitions. Source: docs/contracts/automation.md, A.1 rows 1 to 5."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from http import HTTPStatus
 from itertools import islice
 from typing import Any
+
+from msgspec.structs import replace
 
 from shared.api.automation.answers import DefinitionShape, DefinitionsShape
 from shared.api.automation.documents import Document, Status, engine_problems, labels_of

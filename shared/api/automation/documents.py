@@ -5,9 +5,10 @@ Source: docs/contracts/automation.md A.2 and A.4.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
 
 from shared.api.automation.flows import Flow, sentence
 from shared.api.automation.lines import Lines
@@ -49,8 +50,7 @@ class InvalidDefinitionError(Exception):
         super().__init__("\n".join(Lines(lines)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class Document(Struct, frozen=True, kw_only=True):
     """A valid definition: its ``source`` as sent, and the ``settings`` of the strategy that runs it."""
 
     name: str

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
 from shared.api.automation.durations import DurationError, duration
 from shared.api.automation.http_steps import HttpSteps
 from shared.api.automation.lines import Lines
@@ -128,8 +130,7 @@ class Flow:
         )
 
 
-@dataclass(slots=True)
-class _StepReader:
+class _StepReader(Struct):
     """One step while it is read."""
 
     flow: Flow

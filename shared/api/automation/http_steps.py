@@ -8,9 +8,10 @@ Source: docs/contracts/automation.md A.2; docs/decisions/0025.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote, unquote_plus
+
+from msgspec import Struct, field
 
 from shared.api.automation.scripts import Script, ScriptError, Scripts, parts_of
 
@@ -28,8 +29,7 @@ _INPUTS = frozenset({"url", "method", "headers", "parameters", "body", "timeoutS
 _SAFE = "%!$&'()*+,;=:@-._~/?[]"
 
 
-@dataclass(slots=True)
-class HttpSteps:
+class HttpSteps(Struct):
     """The HttpRequest steps of one definition. ``services`` are by origin."""
 
     scripts: Scripts
@@ -82,8 +82,7 @@ class HttpSteps:
         return self.services[origin]
 
 
-@dataclass(slots=True)
-class _Reading:
+class _Reading(Struct):
     """The inputs of one step while they are read.
 
     ``attributes`` fill the named parts of the path. ``query`` is that of the URL if it has scripts.

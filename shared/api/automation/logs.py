@@ -1,8 +1,10 @@
 """The executions of a workflow's steps, and its errors. Source: docs/contracts/automation.md A.2 and A.3."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.api.automation.answers import ErrorsShape, StepLog, WorkflowError
 from shared.api.automation.errors import timestamp
@@ -39,8 +41,7 @@ _NOT_YET_FAILED = (StepOutcome.SENT, StepOutcome.REFUSED)
 _UNFINISHED = (StepStatus.RUNNING, StepStatus.WAITING_FOR_EVENT, StepStatus.PENDING, StepStatus.SLEEPING)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Item:
+class _Item(Struct, frozen=True, kw_only=True):
     """One execution of a step."""
 
     step: str

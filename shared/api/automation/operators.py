@@ -6,8 +6,9 @@ Source: docs/contracts/automation.md A.2; docs/decisions/0025.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import count
+
+from msgspec import Struct, field
 
 from shared.expressions.host import HOST_FUNCTIONS, HostType
 from shared.expressions.lexer import Token
@@ -32,8 +33,7 @@ class UnknownFormError(Exception):
         super().__init__("this form is not supported in scripts")
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(Struct, frozen=True):
     """Translated CEL: ``value`` has the value, ``truth`` says whether it counts as true.
 
     ``operand`` is the value for arithmetic and ordering, where a missing member is an error: JavaScript's
@@ -47,8 +47,7 @@ class Code:
     is_time: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(Struct, frozen=True):
     """A variable with its member: its CEL, the one for arithmetic, and the number of tokens it replaces."""
 
     value: str
@@ -103,8 +102,7 @@ def _width(found: Sequence[Token], index: int) -> int:
     return 1
 
 
-@dataclass(slots=True)
-class _Parser:
+class _Parser(Struct):
     """Reads the tokens of a script from left to right, by precedence as in JavaScript."""
 
     found: list[Token]

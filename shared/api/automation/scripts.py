@@ -9,8 +9,9 @@ Source: docs/contracts/automation.md A.2; docs/decisions/0025.
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import count
+
+from msgspec import Struct, field
 
 from shared.api.automation.operators import Code, UnknownFormError, Variable, translate
 from shared.domain.strategy.secret_names import RESERVED, why_no_reference
@@ -34,8 +35,7 @@ class ScriptError(Exception):
     """A text has an invalid script, or none if it needs one. The message has a caret under the position."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """The meaning of ``step`` at the place of a script.
 
     ``members`` maps its members to expressions of the engine; None if there is no ``step`` at this place.
@@ -50,8 +50,7 @@ NO_STEP = Scope()
 """The scope without ``step``, as in the inputs of the next step."""
 
 
-@dataclass(slots=True)
-class Scripts:
+class Scripts(Struct):
     """The scripts of one definition. ``numbers`` makes each ``uuid()`` in it different."""
 
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
@@ -129,8 +128,7 @@ class Scripts:
             raise ScriptError(f"{error}:\n{caret_at_offset(source, error.at)}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(Struct, frozen=True):
     """The text between double curly brackets."""
 
     source: str

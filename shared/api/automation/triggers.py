@@ -1,6 +1,6 @@
 """The HTTP trigger of workflows. Source: docs/contracts/automation.md, A.1 row 11 and A.5."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from shared.api.automation.definitions import definitions_of
 from shared.api.automation.documents import Status, Trigger

@@ -6,9 +6,10 @@ Source: docs/design.md section 9; docs/contracts/core.md section 1.3.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, assert_never
+
+from msgspec import Struct
 
 from shared.api.core.errors import CoreError, not_found
 from shared.api.http.auth import Secret, compare_secret
@@ -32,24 +33,21 @@ _SECRET_FAULTS: Mapping[Secret, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedInstance:
+class NamedInstance(Struct, frozen=True, kw_only=True):
     """An instance, loaded with a strong read for this request, and the head of its strategy."""
 
     instance: Instance
     head: StrategyHead
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedEvent:
+class NamedEvent(Struct, frozen=True, kw_only=True):
     """The number of an event, and its instance, loaded with a strong read for this request."""
 
     instance: Instance
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Authorizer:
+class Authorizer(Struct, frozen=True):
     """Finds the objects that the caller may use. Every method raises CoreError (404, 403) if it may not."""
 
     request: Request

@@ -4,10 +4,12 @@ Source: docs/contracts/core.md section 5; docs/design.md section 8.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.api.core.answers import BulkAnswerShape, BulkOperationPageShape, BulkOperationShape
 from shared.api.core.authorizer import Authorizer
@@ -63,8 +65,7 @@ from shared.domain.lifecycle.pause_resume_cancel import date_problem
 from shared.domain.strategy.model import OnResume
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Beginning:
+class Beginning(Struct, frozen=True, kw_only=True):
     """The body of a request for a bulk operation, with a selection that the caller may command."""
 
     body: BeginOperation

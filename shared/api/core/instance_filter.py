@@ -4,8 +4,9 @@ A combination is allowed if one index serves it. Source: docs/contracts/core.md 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from shared.application.list_instances import (
     ByAccount,
@@ -53,8 +54,7 @@ COMBINATIONS = (
 """The filters that an index serves, as text for users."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceFilter:
+class InstanceFilter(Struct, frozen=True, kw_only=True):
     """The filters of a request; None for those that are not used. ``attribute`` is a name and a text."""
 
     strategy: StrategySid | None = None

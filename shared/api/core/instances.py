@@ -1,8 +1,10 @@
 """Operations on instances. Source: docs/contracts/core.md sections 1.1 and 5."""
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from http import HTTPStatus
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.api.core import answers
 from shared.api.core.authorizer import Authorizer, NamedInstance
@@ -77,8 +79,7 @@ KEY_LENGTH = 32
 """Characters of a hash that are stored with an event: 128 bits in hex."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Creation:
+class Creation(Struct, frozen=True, kw_only=True):
     """The body of a request to start an instance, and the strategy that it names."""
 
     body: CreateInstance

@@ -2,8 +2,9 @@
 
 import json
 import re
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from shared.api.core import answers
 from shared.api.core.authorizer import Authorizer, NamedInstance

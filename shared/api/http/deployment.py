@@ -1,12 +1,11 @@
 """The facts about a deployment that its APIs need. Functions without an API import this module and no other of them."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from shared.domain.tokens import TokenRules
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deployment:
+class Deployment(Struct, frozen=True, kw_only=True):
     """The settings of the deployment, and the age of the container in seconds (``up_seconds``).
 
     ``connector_timezone`` is the zone of a process's dates if neither the request nor the strategy names one.

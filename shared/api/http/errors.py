@@ -1,16 +1,17 @@
 """Errors of requests, and the table by which each dialect answers them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from shared.api.http.route import Principal, Route
 from shared.domain.errors import InvalidInputError, Problem, shortened
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Occurrence:
+class Occurrence(Struct, frozen=True, kw_only=True):
     """The time of an error, and the id of its log entry."""
 
     at: datetime
@@ -84,8 +85,7 @@ class InvalidHeaderError(InvalidInputError):
         self.rule = rule
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorTable:
+class ErrorTable(Struct, frozen=True, kw_only=True):
     """A dialect's answers to the errors of the gateway and of use cases.
 
     ``rows`` maps classes of errors to answers. A class without a row has the row of its nearest parent.
@@ -95,7 +95,7 @@ class ErrorTable:
 
     rows: Mapping[type[Exception], Callable[[Any], ApiError]]
     failure: ApiError
-    error_id: Callable[[str], str] = field(default=str)
+    error_id: Callable[[str], str] = str
 
     def refusal_of(self, error: Exception) -> ApiError | None:
         """Return the refusal for an error, or None if the error is a failure of ours."""

@@ -6,7 +6,6 @@ Source: docs/design.md section 9.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from msgspec import Struct
 
 from shared.api.http.deployment import Deployment
 from shared.api.http.errors import (
@@ -47,8 +47,7 @@ def _as_named(_: Request, __: Route, path: Mapping[str, str]) -> Mapping[str, An
     return path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
+class Dialect(Struct, frozen=True, kw_only=True):
     """A wire contract: its routes, its errors, and how its callers authenticate.
 
     ``name`` is that of its package ``shared.api.<name>`` and of ``functions/<name>_api``.
@@ -141,8 +140,7 @@ def handler_of(dialect: Dialect, host: Host, folder: Path) -> Handler:
     return lambda_handler
 
 
-@dataclass(frozen=True, slots=True)
-class _Gateway:
+class _Gateway(Struct, frozen=True):
     dialect: Dialect
     host: Host
     app: APIGatewayHttpResolver

@@ -2,9 +2,10 @@
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from shared.api.http.deployment import Deployment
 from shared.api.http.route import Principal
@@ -14,8 +15,7 @@ from shared.application.start import Repeatable
 from shared.domain.instance.verdict import Actor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incoming:
+class Incoming(Struct, frozen=True, kw_only=True):
     """A request before its caller is known.
 
     ``headers`` have names in lower case, ``text`` is the body as sent, ``now`` the time of the request.
@@ -52,8 +52,7 @@ class Incoming:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request(Incoming):
+class Request(Incoming, frozen=True, kw_only=True):
     """A request with an authenticated caller."""
 
     principal: Principal

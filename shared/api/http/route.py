@@ -1,21 +1,21 @@
 """A row of a dialect's table of routes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from enum import Enum, auto
 from http import HTTPStatus
 from inspect import get_annotations
 from types import NoneType
 from typing import Any, Generic, TypeVar, get_args
 
+from msgspec import Struct
 from pydantic import BaseModel
 
 from shared.domain.access import Role
 from shared.domain.ids import AccountId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Principal:
+class Principal(Struct, frozen=True, kw_only=True):
     """The holder of a valid access key, session or token.
 
     ``name`` is the id of the key, or ``token:`` and the subject of the token.
@@ -29,13 +29,12 @@ class Principal:
 Shape_co = TypeVar("Shape_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer(Generic[Shape_co]):
+class Answer(Struct, Generic[Shape_co], frozen=True, kw_only=True):
     """The answer of an operation. ``body`` is a JSON value, or None if the answer has no body."""
 
     body: Shape_co
     status: int = HTTPStatus.OK
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
 
 
 class Target(Enum):

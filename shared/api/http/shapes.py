@@ -5,10 +5,11 @@ annotated with these types, and the schemas of the OpenAPI document are derived 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import wraps
 from inspect import get_annotations
 from typing import Annotated, Any, ParamSpec, TypeVar, cast
+
+from msgspec import Struct
 
 P = ParamSpec("P")
 S = TypeVar("S", bound=Mapping[str, object])
@@ -16,8 +17,7 @@ S = TypeVar("S", bound=Mapping[str, object])
 ErrorId = Annotated[str, "Set if the failure is ours: the id of its log entry."]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Keywords:
+class Keywords(Struct, frozen=True, eq=False):
     """Keywords of JSON Schema that a Python type cannot express, as metadata of ``Annotated``."""
 
     schema: Mapping[str, Any]

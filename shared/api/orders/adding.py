@@ -5,8 +5,10 @@ Source: docs/contracts/orders.md B.2 addOrder; docs/contracts/mapping.md D.5.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
@@ -50,8 +52,7 @@ _NOT_HERE: Mapping[str, str] = {
 """Fields of an order that would not act, with the reason; their defaults are accepted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class When:
+class When(Struct, frozen=True, kw_only=True):
     """The date of an order, or None if it waits for ``continue``. ``day`` is the day in its id."""
 
     at: datetime | None

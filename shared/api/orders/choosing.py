@@ -4,8 +4,9 @@ Ids take precedence over workflows, and workflows over folders. Without any of t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from shared.api.http.request import Request
 from shared.api.orders.date_language import End, date_of
@@ -23,8 +24,7 @@ ADDED_HERE = "#"
 """The prefix of the ids of orders that were added through this dialect."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Criteria:
+class Criteria(Struct, frozen=True, kw_only=True):
     """Conditions on the orders of a command.
 
     ``phases`` are the allowed phases; None allows every live one. If ``at_rest``, no step may be in flight.

@@ -6,8 +6,9 @@ the background does. ``ok`` means that the command was accepted.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from msgspec import Struct
 
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
@@ -80,8 +81,7 @@ VERDICTS: Mapping[tuple[Verb, ItemOutcome], ItemEffect] = {
 """The effect of each outcome of each command."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrdersCommand:
+class OrdersCommand(Struct, frozen=True, kw_only=True):
     """A command with the orders it is for. ``options`` go to the audit trail."""
 
     verb: Verb

@@ -1,10 +1,12 @@
 """The errors of the orders dialect: status, code, class of exception. Source: docs/contracts/orders.md B.5."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from http import HTTPStatus
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from shared.api.http.auth import basic
 from shared.api.http.errors import (
@@ -83,8 +85,7 @@ MAX_PATH_BYTES, MAX_TEXT_BYTES = 160, 300
 """The largest path and text of a refused item, as JSON. A request has at most 100 items."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemError:
+class ItemError(Struct, frozen=True, kw_only=True):
     """One refused item among others. ``path`` identifies it. Long texts are cut."""
 
     path: str
@@ -93,8 +94,8 @@ class ItemError:
 
     def __post_init__(self) -> None:
         """Cut the texts, so that an answer with a hundred items stays small."""
-        object.__setattr__(self, "path", shortened(self.path, MAX_PATH_BYTES))
-        object.__setattr__(self, "text", shortened(self.text, MAX_TEXT_BYTES))
+        force_setattr(self, "path", shortened(self.path, MAX_PATH_BYTES))
+        force_setattr(self, "text", shortened(self.text, MAX_TEXT_BYTES))
 
 
 class ItemsError(ApiError):

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
+
+from msgspec import Struct
 
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
@@ -36,16 +37,14 @@ MAX_RUN = timedelta(days=31)
 """Runs that took longer may be missed if a request limits when they began, because records are sorted by their end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(Struct, frozen=True, kw_only=True):
     """A run that has ended, and its instance."""
 
     instance: Instance
     record: EventRecord
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Times:
+class Times(Struct, frozen=True, kw_only=True):
     """Ranges of the beginning and the end of runs. ``from`` is included, ``to`` is not."""
 
     began_from: datetime | None

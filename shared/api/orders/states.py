@@ -4,9 +4,10 @@ Source: docs/contracts/mapping.md D.3; docs/contracts/orders.md B.2 and B.4.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
+
+from msgspec import Struct
 
 from shared.domain.instance.phase import WAITING_PHASES, Phase, Waiting
 
@@ -53,8 +54,7 @@ Mark = Literal["CANCELLING", "SUSPENDING"]
 MarkSeverity = Literal[2, 5]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class Shown(Struct, frozen=True, kw_only=True):
     """The state of a phase. ``reason`` is why an order waits, ``mark`` the mark of an order in flight."""
 
     text: State

@@ -3,7 +3,7 @@
 Source: docs/contracts/mapping.md D.1 and D.5; docs/contracts/orders.md B.6.
 """
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from shared.application.ports import Ports, UnknownStrategyError
 from shared.domain.ids import AccountId, StrategySid
@@ -27,8 +27,7 @@ def workflow_at(ports: Ports, account: AccountId, path: str) -> StrategyHead | N
     return head
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paths:
+class Paths(Struct, frozen=True, kw_only=True):
     """The paths of workflows. Each is looked up once."""
 
     ports: Ports

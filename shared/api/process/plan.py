@@ -4,8 +4,9 @@ Fire times before the request are not caught up: a window that is already open c
 Source: docs/contracts/process.md C.5 and C.7.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from shared.api.process.schemas import StartProcess
 from shared.domain.calendar.dates import Anchor, moment_of, zone_named
@@ -15,8 +16,7 @@ from shared.domain.errors import DateError, InvalidInputError, Problem
 NEEDS_QUARTZ = "is required unless runOnce or runImmediately is Y"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """The schedule of an instance, and its dates. ``start_date`` None means now."""
 
     schedule: OwnSchedule
@@ -24,8 +24,7 @@ class Plan:
     end_date: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(Struct, frozen=True, kw_only=True):
     """The range in which a schedule may fire, both ends included; None means no bound."""
 
     opens: datetime | None

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.api.http.models import read_json
 from shared.api.http.request import Request
@@ -28,8 +30,7 @@ _NAME = re.compile(r"(?:(?P<folder>/|/[A-Za-z0-9._/-]*/))?(?P<name>[A-Za-z0-9._-
 """The forms of a robustaSpid and of a name. Other texts are not looked up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
+class Start(Struct, frozen=True, kw_only=True):
     """A process to start: the fields of the request, the strategy it names, and its plan."""
 
     fields: StartProcess

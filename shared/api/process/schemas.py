@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from shared.api.process.quartz import fault_in
 from shared.domain.calendar.dates import Anchor, zone_named
@@ -29,8 +30,7 @@ _DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?: (\d{2}):(\d{2}):(\d{2}))?", re.A
 _COUNT = re.compile(r"-?[0-9]{1,9}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartProcess:
+class StartProcess(Struct, frozen=True, kw_only=True):
     """The fields of a request; None if they are missing.
 
     ``start`` and ``end`` are local dates in the zone, which is ``timezone`` or else the default.

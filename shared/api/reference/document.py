@@ -1,12 +1,12 @@
 """Make the OpenAPI 3.1 document of a dialect from its routes, at build time and in tests."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from inspect import get_annotations
 from types import ModuleType
 from typing import Any
 
+from msgspec import Struct, field
 from pydantic import BaseModel
 
 from shared import __version__
@@ -30,8 +30,7 @@ _PART: Json = {"type": "string", "minLength": 1}
 _REPEATABLE = "Identifies the request, so that sending it again creates nothing new."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
+class Reference(Struct, frozen=True, kw_only=True):
     """The parts of a dialect's document that its routes do not have.
 
     ``answers`` is the module that declares the answers; ``inputs`` are schemas of bodies without a model.

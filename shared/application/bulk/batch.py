@@ -1,10 +1,11 @@
 """Command the instances of one batch at once, and read the next batch meanwhile."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import assert_never
+
+from msgspec import Struct
 
 from shared.application.bulk.item_command import command_for
 from shared.application.bulk.progress import RESERVE
@@ -33,8 +34,7 @@ _Piece = Callable[[], ItemResult | ScannedBatch | None]
 """A piece of work. It returns None if it was not begun, or if a store was unavailable."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchDone:
+class BatchDone(Struct, frozen=True, kw_only=True):
     """The results of a batch, as far as its instances were commanded, in the order of the batch.
 
     ``following`` is the next batch if it was read. ``is_refused`` means that a store was unavailable.
@@ -45,8 +45,7 @@ class BatchDone:
     is_refused: bool
 
 
-@dataclass(slots=True, kw_only=True)
-class BatchWork:
+class BatchWork(Struct, kw_only=True):
     """The work on one batch of an operation. ``loaded`` are instances of the batch that were just read.
 
     Its pieces may be done by several threads. They share nothing but flags that only ever become True.

@@ -1,7 +1,8 @@
 """The progress of one invocation of the bulk runner."""
 
-from dataclasses import dataclass, field
 from datetime import timedelta
+
+from msgspec import Struct, field
 
 from shared.domain.ids import InstanceSid
 
@@ -9,8 +10,7 @@ RESERVE = timedelta(seconds=20)
 """The time an invocation keeps for saving its progress."""
 
 
-@dataclass(slots=True, kw_only=True)
-class BatchProgress:
+class BatchProgress(Struct, kw_only=True):
     """The result of one invocation.
 
     ``done`` is how many instances were released or commanded. ``failed`` are those that could not be, with the

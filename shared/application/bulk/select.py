@@ -5,10 +5,12 @@ if it changes its status while the scan passes. Every instance is loaded, and se
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.application.bulk.item_command import command_for
 from shared.application.commit import decide_loaded
@@ -57,8 +59,7 @@ FOLDER_PAGE = 25
 """How many strategies of a folder are listed at once."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SelectionScan:
+class SelectionScan(Struct, frozen=True, kw_only=True):
     """A scan of an account's instances.
 
     Instances created after ``begun_at`` are not selected. ``cursor`` is the position at which the scan continues.
@@ -70,16 +71,14 @@ class SelectionScan:
     cursor: Cursor = START
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScannedBatch:
+class ScannedBatch(Struct, frozen=True, kw_only=True):
     """The next batch, and those of its instances that could be read, as they were then."""
 
     batch: Batch
     instances: Mapping[InstanceSid, Instance]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SelectionCount:
+class SelectionCount(Struct, frozen=True, kw_only=True):
     """The number of selected instances, as far as they were counted, and the first of them."""
 
     count: int
@@ -87,8 +86,7 @@ class SelectionCount:
     first: tuple[Instance, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Candidate:
+class _Candidate(Struct, frozen=True, kw_only=True):
     """One step of the scan. ``sid`` is None if the instance is not selected. ``cursor`` is the position after it."""
 
     cursor: Cursor

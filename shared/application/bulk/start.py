@@ -4,8 +4,10 @@ Source: docs/design.md section 8; docs/contracts/core.md section 5.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.application.bulk.progress import RESERVE, BatchProgress
 from shared.application.bulk.select import SelectionScan, count, next_batch, preview
@@ -43,8 +45,7 @@ class OperationOverError(RitornelloError):
     code = "OPERATION_OVER"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BulkRequest:
+class BulkRequest(Struct, frozen=True, kw_only=True):
     """A request for a bulk operation.
 
     ``command`` names the caller. With ``unless_empty``, nothing is stored if no instance is selected.
@@ -57,8 +58,7 @@ class BulkRequest:
     unless_empty: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DryRun:
+class DryRun(Struct, frozen=True, kw_only=True):
     """A preview: how many instances are selected, and the results that the first of them would have.
 
     ``is_exact`` is False if there are more instances than were counted.

@@ -3,9 +3,11 @@
 Source: docs/decisions/0067.
 """
 
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, assert_never
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shared.application.ports import Ports
 from shared.application.runner.progress import Run
@@ -44,8 +46,7 @@ CHECK_BEFORE: Final = timedelta(milliseconds=200)
 """How long before its permit that check is made."""
 
 
-@dataclass(slots=True)
-class KeptPermits:
+class KeptPermits(Struct):
     """The permits of an invocation whose events wait for them without a lease, by the keys of their calls.
 
     If an event is not claimed again by this invocation, its permit is lost.

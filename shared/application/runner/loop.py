@@ -4,8 +4,9 @@ Check, claim, check the flags, run step after step, conclude, and check again. S
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from shared.application.commit import (
     execute,

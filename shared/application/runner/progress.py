@@ -3,8 +3,10 @@
 Source: docs/design.md sections 3.4, 3.8 and 3.11.
 """
 
-from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shared.application.commit import execute
 from shared.application.ports import Ports
@@ -21,8 +23,7 @@ from shared.domain.steps.in_doubt import any_in_doubt
 from shared.domain.strategy.model import Strategy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(Struct, frozen=True, kw_only=True):
     """A run of a claimed event.
 
     ``instance`` and ``event`` are as last loaded or saved; ``fence`` is that of the claim. ``event_history`` is the

@@ -4,9 +4,10 @@ Source: docs/operations.md, "The line of a run".
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from shared.application.ports import Clock
 from shared.domain.ids import AccountId, EventSid, InstanceSid, StrategySid
@@ -78,8 +79,7 @@ class CallClass(StrEnum):
 _CLASSES = {2: CallClass.SUCCESS, 3: CallClass.REDIRECT, 4: CallClass.CLIENT_ERROR, 5: CallClass.SERVER_ERROR}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallReport:
+class CallReport(Struct, frozen=True, kw_only=True):
     """One call of a run.
 
     ``took``, from ``began_at`` on, includes preparing its request. ``repeat`` means that an earlier sending may have
@@ -100,8 +100,7 @@ class CallReport:
     took: timedelta
 
 
-@dataclass(slots=True)
-class RunTally:
+class RunTally(Struct):
     """What a run has done so far. It is counted as it happens, because a run can stop at any point."""
 
     steps: int = 0
@@ -109,8 +108,7 @@ class RunTally:
     answers_overdue: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stopped:
+class Stopped(Struct, frozen=True, kw_only=True):
     """The run does not continue in this invocation. ``instance`` is None if another runner or invocation has it now.
 
     ``outcome`` is None if no event was claimed. ``event`` is the event as the run left it, open or closed; None if
@@ -126,8 +124,7 @@ LOST = Stopped(instance=None, outcome=RunOutcome.LOST)
 """Another runner or a command took the event, or its instance is gone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunReport:
+class RunReport(Struct, frozen=True, kw_only=True):
     """What happened between the claim of an event and the end of its run in this invocation.
 
     ``run`` and ``attempt`` are those of the claimed event. ``late`` is the time between the instant from which the
@@ -201,8 +198,7 @@ def call_report(context: StepContext, intent: Intent, call: CallOutcome, *, bega
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunWatch:
+class RunWatch(Struct, frozen=True, kw_only=True):
     """Reports what becomes of an event that was due. ``before`` is the instance before the claim."""
 
     before: Instance
@@ -257,8 +253,7 @@ def _plan_failed(before: Instance, after: Instance | None) -> bool:
     return after.cancel_reason is CancelReason.CREATE_CYCLE_ERROR
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OverdueAnswer:
+class OverdueAnswer(Struct, frozen=True, kw_only=True):
     """An answer without a time limit that was expected ``since`` an instant. Its event waits on."""
 
     account_id: AccountId

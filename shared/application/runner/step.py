@@ -4,9 +4,11 @@ Source: docs/design.md sections 3.4 to 3.8 and 3.10.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.application.commit import execute, save
 from shared.application.ports import Ports
@@ -47,8 +49,7 @@ TimeLeft = Callable[[], timedelta]
 """Returns how much longer this invocation may run."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deadline:
+class Deadline(Struct, frozen=True, kw_only=True):
     """When this invocation must end, and whether it has waited for an event or executed a step already.
 
     ``permits`` are those for which its events wait.

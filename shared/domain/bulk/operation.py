@@ -8,10 +8,12 @@ Source: docs/design.md section 8; docs/decisions/0019-bulk-operations.md.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import force_setattr, replace
 
 from shared.domain.bulk.selection import START, Batch, Cursor, Selection
 from shared.domain.errors import shortened
@@ -48,24 +50,21 @@ KEPT = timedelta(days=90)
 """How long an operation can be read after its end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigrateTo:
+class MigrateTo(Struct, frozen=True, kw_only=True):
     """Migrate each instance to this version of its own strategy."""
 
     version: int
     by: Actor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunWaiting:
+class RunWaiting(Struct, frozen=True, kw_only=True):
     """Run each instance's current event now, if it waits in that way."""
 
     what: Waiting
     by: Actor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryFailed:
+class RetryFailed(Struct, frozen=True, kw_only=True):
     """Redrive each instance's failed event, from a step if one is given.
 
     Instances that have ended are refused unless ``of_ended``.
@@ -76,16 +75,14 @@ class RetryFailed:
     of_ended: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResolveDoubt:
+class ResolveDoubt(Struct, frozen=True, kw_only=True):
     """Decide each instance's call in doubt."""
 
     resolution: Resolution
     by: Actor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RescheduleNext:
+class RescheduleNext(Struct, frozen=True, kw_only=True):
     """Move each instance's next date to ``date``. Without ``keep_anchor``, its rhythm counts from there."""
 
     date: datetime
@@ -93,8 +90,7 @@ class RescheduleNext:
     keep_anchor: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SkipNext:
+class SkipNext(Struct, frozen=True, kw_only=True):
     """Skip the next ``cycles`` cycles of each instance."""
 
     by: Actor
@@ -145,8 +141,7 @@ class ItemOutcome(StrEnum):
     """The instance could not be read or decided. It is unchanged."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemResult:
+class ItemResult(Struct, frozen=True, kw_only=True):
     """The result of the command on one instance.
 
     ``why`` explains why it was not changed; a long text is cut. ``redated`` counts the planned events that a changed
@@ -161,11 +156,10 @@ class ItemResult:
     def __post_init__(self) -> None:
         """Cut the explanation: an operation stores and answers a hundred of them."""
         if self.why is not None:
-            object.__setattr__(self, "why", shortened(self.why, MAX_WHY_BYTES))
+            force_setattr(self, "why", shortened(self.why, MAX_WHY_BYTES))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
+class Counts(Struct, frozen=True, kw_only=True):
     """The number of instances by outcome."""
 
     changed: int = 0
@@ -191,8 +185,7 @@ class Counts:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BulkOperation:
+class BulkOperation(Struct, frozen=True, kw_only=True):
     """One command to all instances of a selection that existed at ``started_at``.
 
     ``sweep_at`` is when a new worker must continue if the current one does not; None for never. ``batch_sids`` is the

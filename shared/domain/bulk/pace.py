@@ -3,7 +3,8 @@
 Source: docs/decisions/0068-a-batch-is-commanded-at-once.md.
 """
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 MAX_BATCH = 100
 """The most instances of a batch: as many as one read of DynamoDB returns."""
@@ -15,8 +16,7 @@ MAX_PER_SECOND = 10_000
 """The largest limit that can be set."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class Pace(Struct, frozen=True, kw_only=True):
     """At most ``per_second`` instances a second, 0 for no limit, in batches of at most ``max_batch``."""
 
     per_second: float = PER_SECOND

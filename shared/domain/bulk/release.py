@@ -4,8 +4,10 @@ Each partition of blocked instances has its own job, so that the partitions are 
 Source: docs/design.md section 3.3, and section 8.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.ids import AccountId, OperationSid
 from shared.domain.instance.due import SHARDS, blocked_partition
@@ -25,8 +27,7 @@ SAY_SO = timedelta(minutes=1)
 """How long after the last renewal a worker renews its ownership."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseJob:
+class ReleaseJob(Struct, frozen=True, kw_only=True):
     """The release of one partition of blocked instances.
 
     ``owner`` is the account (queue) or the strategy that blocked them. ``sweep_at`` is when the job must continue.

@@ -8,8 +8,9 @@ its strategy ever change, so a position stays valid while the commands change th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.lookup import searched_attributes
@@ -27,8 +28,7 @@ from shared.domain.instance.phase import (
 _ONE_MILLISECOND = timedelta(milliseconds=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
+class Filter(Struct, frozen=True, kw_only=True):
     """Conditions on the state of an instance.
 
     ``phases`` are the allowed phases, None for all. ``planned_from`` (inclusive) and ``planned_until`` (exclusive)
@@ -44,15 +44,13 @@ class Filter:
     ranges: tuple[PhaseRange, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfIds:
+class OfIds(Struct, frozen=True, kw_only=True):
     """Instances selected by their ids, each once."""
 
     ids: tuple[InstanceSid, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfStrategy:
+class OfStrategy(Struct, frozen=True, kw_only=True):
     """Instances of a strategy.
 
     ``version`` is their version, None for any. ``created_from`` and ``created_to`` are inclusive bounds of their
@@ -67,8 +65,7 @@ class OfStrategy:
     instance_filter: Filter | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfFolder:
+class OfFolder(Struct, frozen=True, kw_only=True):
     """Instances of all strategies in a folder or below it; ``/`` selects all.
 
     ``is_flat`` excludes subfolders. The other fields are as in ``OfStrategy``.
@@ -86,15 +83,13 @@ Part = OfStrategy | OfFolder
 """A selection that is scanned along one index, from the oldest instance on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfAny:
+class OfAny(Struct, frozen=True, kw_only=True):
     """Instances of several parts, one part after another. The parts must not overlap."""
 
     parts: tuple[Part, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfPhases:
+class OfPhases(Struct, frozen=True, kw_only=True):
     """Instances in some phases or stopped for some reasons, of all strategies or of one.
 
     They are scanned by reason and strategy. An instance that comes back into its phase during the scan may be selected
@@ -104,15 +99,13 @@ class OfPhases:
     ranges: tuple[PhaseRange, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfReference:
+class OfReference(Struct, frozen=True, kw_only=True):
     """Instances with a reference, scanned from the youngest on."""
 
     reference: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfAttribute:
+class OfAttribute(Struct, frozen=True, kw_only=True):
     """Instances with a value of a searchable attribute, scanned from the youngest on."""
 
     name: str
@@ -152,8 +145,7 @@ def is_below(folder: str, other: str) -> bool:
     return other == folder or other.startswith(folder if folder == "/" else f"{folder}/")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cursor:
+class Cursor(Struct, frozen=True, kw_only=True):
     """The position of a scan.
 
     ``part`` is the index of the current part, and ``passed`` the number of ids passed. In a folder, ``folder_name``
@@ -174,8 +166,7 @@ START = Cursor()
 """The position at which every scan starts."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Batch(Struct, frozen=True, kw_only=True):
     """The next instances of a selection, and the position after them. ``at_end`` means that none follow."""
 
     sids: tuple[InstanceSid, ...]

@@ -8,11 +8,13 @@ Source: docs/design.md section 4; docs/decisions/0058-business-days-come-from-th
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import Moment, moment_at, moment_of
 from shared.domain.calendar.public_holidays import holiday_name
@@ -64,8 +66,7 @@ WEEKEND = frozenset({Weekday.SATURDAY, Weekday.SUNDAY})
 """The weekend if none is given."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BusinessDays:
+class BusinessDays(Struct, frozen=True, kw_only=True):
     """Which days are business days, and the convention for a date that is not on one.
 
     A business day is no day of the ``weekend``, no public holiday of ``country`` and ``subdivision``, none of
@@ -81,8 +82,7 @@ class BusinessDays:
     closed: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adjusted:
+class Adjusted(Struct, frozen=True, kw_only=True):
     """A date after the convention was applied.
 
     ``at`` is None if the convention skips the date. ``why`` says in words why the unadjusted date is no business day,
@@ -150,8 +150,7 @@ def read_day(text: str) -> date:
     raise DateError(f"{shortened(text, _MAX_ENTRY_SHOWN)!r} is not a date such as 2026-12-24")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Days:
+class _Days(Struct, frozen=True, kw_only=True):
     """The business days of a rule and one instance."""
 
     rule: BusinessDays

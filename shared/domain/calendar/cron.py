@@ -9,10 +9,11 @@ Source: docs/design.md section 4; docs/contracts/core.md section 4.1; docs/decis
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from shared.domain.calendar.cron_fields import CronError, Fault, Word, words
 from shared.domain.calendar.dates import Anchor, Moment, moment_at, moment_of, zone_named
@@ -38,8 +39,7 @@ _ONE_DAY = timedelta(days=1)
 _ANY_START = datetime(2026, 1, 1)  # noqa: DTZ001 - wall clock
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cron:
+class Cron(Struct, frozen=True, kw_only=True):
     """An expression as it was written, and the local times it names."""
 
     text: str

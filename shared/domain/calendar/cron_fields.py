@@ -6,8 +6,9 @@ Source: docs/contracts/process.md section C.6; docs/decisions/0018.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TypeVar
+
+from msgspec import Struct, field
 
 from shared.domain.errors import RitornelloError
 
@@ -27,8 +28,7 @@ _NUMBERS = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class Fault(Struct, frozen=True, kw_only=True):
     """One problem of an expression, at ``offset`` characters from its start."""
 
     message: str
@@ -45,8 +45,7 @@ class CronError(RitornelloError):
         super().__init__("; ".join(fault.message for fault in self.faults))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
+class Word(Struct, frozen=True, kw_only=True):
     """A part of an expression, in capitals, that begins ``offset`` characters from its start."""
 
     text: str
@@ -66,8 +65,7 @@ class Word:
         return entries
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CronField:
+class CronField(Struct, frozen=True, kw_only=True):
     """The numbers a field can contain.
 
     They are ``low`` to ``low + size - 1`` and wrap around. ``high`` is the largest number that may be written; above

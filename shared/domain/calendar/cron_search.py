@@ -7,8 +7,9 @@ Source: docs/contracts/process.md sections C.6 and C.7; docs/decisions/0018.
 from bisect import bisect_left
 from calendar import monthrange
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import MAXYEAR, datetime, timedelta
+
+from msgspec import Struct
 
 MAX_GAP_YEARS = 40
 """The longest time between two fires of an expression for any year: a 29 February on a Monday, around 2100."""
@@ -20,8 +21,7 @@ LAST = -1
 _ONE_SECOND = timedelta(seconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Month:
+class Month(Struct, frozen=True):
     """A month: the weekday of its first day (1 is Sunday, 7 is Saturday) and its number of days."""
 
     first_weekday: int
@@ -42,8 +42,7 @@ class Month:
                 return day
 
 
-@dataclass(frozen=True, slots=True)
-class OnDays:
+class OnDays(Struct, frozen=True):
     """These days of the month."""
 
     days: frozenset[int]
@@ -53,8 +52,7 @@ class OnDays:
         return [day for day in self.days if day <= month.length]
 
 
-@dataclass(frozen=True, slots=True)
-class FromLastDay:
+class FromLastDay(Struct, frozen=True):
     """The day ``back`` days before the last one, or the workday nearest to it."""
 
     back: int
@@ -68,8 +66,7 @@ class FromLastDay:
         return [month.nearest_workday(day) if self.workday else day]
 
 
-@dataclass(frozen=True, slots=True)
-class NearestWorkday:
+class NearestWorkday(Struct, frozen=True):
     """The workday nearest to a day, in months that have that day."""
 
     day: int
@@ -79,8 +76,7 @@ class NearestWorkday:
         return [month.nearest_workday(self.day)] if self.day <= month.length else []
 
 
-@dataclass(frozen=True, slots=True)
-class OnWeekdays:
+class OnWeekdays(Struct, frozen=True):
     """These days of the week (1 is Sunday); with ``nth``, only the nth of each month, or the ``LAST``."""
 
     days: frozenset[int]
@@ -98,8 +94,7 @@ class OnWeekdays:
                 return days[nth - 1 : nth]
 
 
-@dataclass(frozen=True, slots=True)
-class OnDaysAndWeekdays:
+class OnDaysAndWeekdays(Struct, frozen=True):
     """These days of the month, if they are also these days of the week."""
 
     days: OnDays
@@ -113,8 +108,7 @@ class OnDaysAndWeekdays:
 DayRule = OnDays | FromLastDay | NearestWorkday | OnWeekdays | OnDaysAndWeekdays
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalTimes:
+class LocalTimes(Struct, frozen=True, kw_only=True):
     """The local times an expression names, whatever the zone; numbers rise.
 
     A day counts if any rule in ``days`` matches it. ``years`` is None for any year.

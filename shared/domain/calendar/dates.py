@@ -9,13 +9,14 @@ Source: docs/design.md section 4, docs/contracts/core.md section 3.1.
 import re
 from calendar import monthrange
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from dateutil.relativedelta import relativedelta
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.errors import DateError
 
@@ -67,8 +68,7 @@ _SECONDS_IN = {Unit.HOURS: 3600, Unit.MINUTES: 60, Unit.SECONDS: 1}
 _PARTS = ("year", "month", "day", "hour", "minute", "second", "microsecond")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResetTo:
+class ResetTo(Struct, frozen=True, kw_only=True):
     """The parts of the local date to overwrite after the span was added; None keeps a part.
 
     ``month`` is 1 to 12, ``minute`` 0 to 59. ``day`` is 1 to 31 and is clamped to the month when the date is resolved.
@@ -85,8 +85,7 @@ class ResetTo:
 KEEP_ALL = ResetTo()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Span(Struct, frozen=True, kw_only=True):
     """A distance between two dates: ``amount`` (>= 0) units, then ``reset_to``."""
 
     unit: Unit
@@ -94,8 +93,7 @@ class Span:
     reset_to: ResetTo = KEEP_ALL
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Anchor:
+class Anchor(Struct, frozen=True, kw_only=True):
     """A local date and time before any clamp or gap; the day (up to 31) may exceed the month, the hour may be 24."""
 
     year: int
@@ -107,8 +105,7 @@ class Anchor:
     microsecond: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class Moment(Struct, frozen=True, kw_only=True):
     """An instant (``at``, aware, UTC) and the local date it was computed from."""
 
     at: datetime

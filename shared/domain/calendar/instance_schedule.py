@@ -4,15 +4,15 @@ The strategy's calendars still choose the task of each cycle.
 Source: docs/contracts/mapping.md D.5; docs/contracts/process.md C.5; docs/decisions/0024.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+
+from msgspec import Struct
 
 from shared.domain.calendar.cron import Cron, read_cron
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnSchedule:
+class OwnSchedule(Struct, frozen=True, kw_only=True):
     """A single date, the instance's start date, or a cron expression of its own.
 
     ``cron`` is the checked expression, None for a single date, and ``timezone`` its zone, None for the plan's. With

@@ -4,9 +4,11 @@ Source: docs/contracts/core.md section 5 (``explain``); docs/decisions/0021.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import assert_never
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shared.domain.explain.reasons import Reason
 from shared.domain.instance.downtime import StatusAt
@@ -18,8 +20,7 @@ from shared.domain.instance.verdict import AuditEntry
 from shared.domain.steps.history import PastEvent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(Struct, frozen=True, kw_only=True):
     """A reason with its evidence: from when until when it applied, who caused it, and why."""
 
     reason: Reason
@@ -29,8 +30,7 @@ class Finding:
     why: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(Struct, frozen=True, kw_only=True):
     """A question about an event at the instant ``at``, which is ``now`` or earlier.
 
     ``status`` is the status of its instance at that instant. ``blocked_by`` is the flag that is paused now, if any.

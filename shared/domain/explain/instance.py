@@ -5,8 +5,9 @@ Source: docs/contracts/core.md section 5; docs/api/core.md (what ``at`` means); 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from shared.domain.explain.event import (
     Finding,
@@ -42,8 +43,7 @@ MAX_SUBJECTS = 20
 """The most events that an explanation is about."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class Evidence(Struct, frozen=True, kw_only=True):
     """The facts that an explanation is derived from.
 
     ``events`` are open and closed events, at least those around the instant. ``ahead`` are the forecast cycles, at
@@ -68,8 +68,7 @@ class Evidence:
     limits: Mapping[int, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedEvent:
+class PlannedEvent(Struct, frozen=True, kw_only=True):
     """An event with its cycle. ``past`` is None if it is only forecast."""
 
     event: Event
@@ -77,16 +76,14 @@ class PlannedEvent:
     past: PastEvent | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventExplanation:
+class EventExplanation(Struct, frozen=True, kw_only=True):
     """The reason why one event had, or had not, run."""
 
     planned: PlannedEvent
     finding: Finding
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
+class Explanation(Struct, frozen=True, kw_only=True):
     """The reason why something did, or did not, run.
 
     ``finding`` is that of the first event or, if no event was to run then, of the instance. ``before`` and ``after``

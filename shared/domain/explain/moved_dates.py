@@ -7,8 +7,9 @@ Source: docs/contracts/core.md section 5 (``explain``); docs/decisions/0062.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from shared.domain.calendar.dates import parse_instant
 from shared.domain.ids import event_address
@@ -20,8 +21,7 @@ _BEFORE = re.compile(r"before(?:-(?P<seq>\d+))?=(?P<date>.+)")
 """The option of an entry with the date that an event had before. Without a number, it is the event of the entry."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MovedDate:
+class MovedDate(Struct, frozen=True, kw_only=True):
     """A command moved the event with the number ``seq`` at ``at``. ``by`` and ``why`` are from the command."""
 
     seq: int

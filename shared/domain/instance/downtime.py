@@ -5,8 +5,9 @@ Source: docs/contracts/core.md section 5.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from shared.domain.instance.model import MAX_DOWNTIMES, Blocked, Downtime, Instance, InstanceStatus
 from shared.domain.instance.verdict import AuditEntry
@@ -15,8 +16,7 @@ MAX_WHY_CHARACTERS = 200
 """How many characters of a pause's reason are kept; the audit trail has the full text."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusAt:
+class StatusAt(Struct, frozen=True, kw_only=True):
     """The status of an instance at a past instant.
 
     ``status`` is None if the history does not reach back far enough. ``since``, ``by`` and ``why`` describe the

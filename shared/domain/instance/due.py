@@ -4,9 +4,10 @@ A wakeup only says "check this instance". If a wakeup is lost, ``sweep_at`` boun
 Source: docs/design.md sections 3.1 to 3.3.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+
+from msgspec import Struct
 
 from shared.domain.ids import dated_change_name, wakeup_name
 from shared.domain.instance.event import Event, EventStatus
@@ -35,55 +36,47 @@ FIRST_BACK_OFF = timedelta(seconds=60)
 MAX_BACK_OFF = timedelta(hours=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Idle:
+class Idle(Struct, frozen=True):
     """No event can start by itself. Only a command or the end date changes that."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leased:
+class Leased(Struct, frozen=True, kw_only=True):
     """A runner holds the lease until ``until``."""
 
     until: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scheduled:
+class Scheduled(Struct, frozen=True, kw_only=True):
     """The next event is due later, the status changes by itself later, or a runner gave its claim back until then."""
 
     at: datetime
     wakeup_name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
+class Due(Struct, frozen=True, kw_only=True):
     """An event is due. ``abandoned`` is its expired lease if its runner crashed or gave the claim back, else None."""
 
     event: Event
     abandoned: Lease | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerOverdue:
+class AnswerOverdue(Struct, frozen=True, kw_only=True):
     """Events wait for answers without a time limit, and the first was expected by ``at``. That is not noted yet."""
 
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class PlanExpired:
+class PlanExpired(Struct, frozen=True):
     """The end date has passed and no dated event is left."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResumeDue:
+class ResumeDue(Struct, frozen=True, kw_only=True):
     """The end of a pause, which has come."""
 
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelDue:
+class CancelDue(Struct, frozen=True, kw_only=True):
     """The date of a scheduled cancellation, which has come. What was due before it has run."""
 
     at: datetime

@@ -4,10 +4,11 @@ Source: docs/design.md section 3.2.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import zip_longest
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from shared.domain.ids import InstanceSid, OperationSid
 from shared.domain.instance.due import SHARDS
@@ -15,8 +16,7 @@ from shared.domain.instance.due import SHARDS
 Sid = TypeVar("Sid", InstanceSid, OperationSid)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DueEntry(Generic[Sid]):
+class DueEntry(Struct, Generic[Sid], frozen=True, kw_only=True):
     """An entry of the due index: an instance or operation, its partition, and since when the entry has been due."""
 
     sid: Sid

@@ -1,9 +1,11 @@
 """An unfinished event of an instance, and its states."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shared.domain.ids import CorrelationId
 from shared.domain.instance.reason import EventFailure
@@ -91,8 +93,7 @@ class Resolution(StrEnum):
     """Fail the attempt."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerMark:
+class AnswerMark(Struct, frozen=True, kw_only=True):
     """The answer that an event has taken.
 
     ``correlation_id`` names the call that was answered. ``key`` is the key under which the answer is stored.
@@ -102,16 +103,14 @@ class AnswerMark:
     key: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RedrivenFrom:
+class RedrivenFrom(Struct, frozen=True, kw_only=True):
     """A step from which an operator has redriven the event. ``run`` is the first run that executed the step again."""
 
     step: str
     run: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventPause:
+class EventPause(Struct, frozen=True, kw_only=True):
     """Details of a PAUSED event.
 
     ``answer_by`` is when it stops waiting for an answer, or None for no limit. ``expected_by`` is when an answer
@@ -125,8 +124,7 @@ class EventPause:
     is_overdue: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventTimes:
+class EventTimes(Struct, frozen=True, kw_only=True):
     """When an event last reached certain points; each is None before that.
 
     ``left_onhold_at`` is when an operator executed the event while it was ONHOLD. ``begun_at`` is its first claim,
@@ -140,8 +138,7 @@ class EventTimes:
     executed_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LastClaim:
+class LastClaim(Struct, frozen=True, kw_only=True):
     """The last claim of an event.
 
     ``fence`` is the instance's fence at the claim, 0 if there was none. ``job`` is the runner's invocation.
@@ -153,8 +150,7 @@ class LastClaim:
     version: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunProgress:
+class RunProgress(Struct, frozen=True, kw_only=True):
     """The progress of an event's current run. A new run starts with an empty progress.
 
     ``first_action`` is the first thing the run does, None until a claim starts the run. ``known_visits`` is how many
@@ -191,8 +187,7 @@ class RunProgress:
         return RunProgress(first_action=self.first_action, known_visits=visits)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResultReuse:
+class ResultReuse(Struct, frozen=True, kw_only=True):
     """The runs from which stored step results may be reused.
 
     ``side_results_from`` is the first run whose side-path results are reused. ``redriven_from`` lists the steps from
@@ -203,8 +198,7 @@ class ResultReuse:
     redriven_from: tuple[RedrivenFrom, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
+class Move(Struct, frozen=True, kw_only=True):
     """A cycle's due date differs from its planned date. ``why`` names what moved it, as text for users.
 
     ``spread_seconds`` is the part of the difference that only spreads the load. An end date does not count it.
@@ -215,8 +209,7 @@ class Move:
     spread_seconds: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True):
     """One scheduled run of one task, stored on the instance until it closes.
 
     ``seq`` is its number on the instance, from 1. ``date`` is when it is due; a retry moves it. ``first_date`` is the

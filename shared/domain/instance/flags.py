@@ -1,7 +1,9 @@
 """The two flags that block due events of an instance: that of its account's queue and that of its strategy."""
 
-from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shared.domain.instance.due import GRACE
 from shared.domain.instance.model import BlockedBy, Instance
@@ -9,8 +11,7 @@ from shared.domain.strategy.flag import Flag, FlagPause
 from shared.domain.strategy.model import Strategy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flags:
+class Flags(Struct, frozen=True, kw_only=True):
     """The flags for the instances of a strategy, as they were read together."""
 
     queue: Flag = field(default_factory=Flag)

@@ -4,9 +4,11 @@ After a crash the next runner continues from the journal. It therefore holds eve
 again. Source: docs/design.md sections 3.4 to 3.8.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.ids import CorrelationId, InstanceSid
 from shared.domain.instance.event import Event
@@ -14,8 +16,7 @@ from shared.domain.instance.run import Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.strategy.model import Json
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalEntry:
+class JournalEntry(Struct, frozen=True, kw_only=True):
     """One executed step: its intent, its outcome, and the chosen next action.
 
     It is stored under (event, run, visit). An entry never replaces one with a higher ``fence``. ``digest`` is the
@@ -62,8 +63,7 @@ class ClosedBy(StrEnum):
     """Its instance was migrated to a strategy version without its task."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventRecord:
+class EventRecord(Struct, frozen=True, kw_only=True):
     """A closed event. It is kept until it expires (``Retention``), unless the event is redriven.
 
     ``event`` is the event with its final status. ``fence`` is the fence of the claim or command that closed it.
@@ -92,8 +92,7 @@ class EventRecord:
     skipped_until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """A service's answer to a correlation id. It counts after the event has taken it (``Event.answered``).
 
     ``key`` is derived from correlation id and body, so different answers never overwrite each other. ``body`` is None
@@ -107,8 +106,7 @@ class Answer:
     body: Json = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventHistory:
+class EventHistory(Struct, frozen=True, kw_only=True):
     """Everything stored about one event besides the instance: journal, record if closed, and answers."""
 
     entries: tuple[JournalEntry, ...] = ()
@@ -122,8 +120,7 @@ class EventHistory:
         return replace(self, entries=(*others, entry))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepResult:
+class StepResult(Struct, frozen=True, kw_only=True):
     """One element of ``stack``: the result of a step as callbacks and templates see it.
 
     ``cached`` is the immediate reply to an asynchronous call, before its answer. ``in_doubt`` means that the call may

@@ -1,9 +1,11 @@
 """The instance: the aggregate that holds all data that must change together."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import Moment
 from shared.domain.calendar.instance_schedule import OwnSchedule
@@ -62,8 +64,7 @@ class CancelReason(StrEnum):
     CREATE_CYCLE_ERROR = "CREATE_CYCLE_ERROR"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GivenBack:
+class GivenBack(Struct, frozen=True, kw_only=True):
     """The mark of a runner that stopped because a store was unavailable.
 
     ``sent_visit`` is the visit whose call it sent without recording the result, or None if there is none.
@@ -72,8 +73,7 @@ class GivenBack:
     sent_visit: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
+class Lease(Struct, frozen=True, kw_only=True):
     """One runner's right to run one event until ``until``.
 
     If ``given_back`` is set, no runner works on the event, and the next one may claim it from ``until`` on.
@@ -91,16 +91,14 @@ class BlockedBy(StrEnum):
     STRATEGY = "strategy"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blocked:
+class Blocked(Struct, frozen=True, kw_only=True):
     """A due event waits because a flag is paused. ``since`` is when a runner first found the flag paused."""
 
     by: BlockedBy
     since: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Downtime:
+class Downtime(Struct, frozen=True, kw_only=True):
     """A period in which an instance did not run due events.
 
     ``blocked_by`` is the paused flag, or None if the instance itself was paused. ``until`` is None while the period
@@ -114,16 +112,14 @@ class Downtime:
     why: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefusedResume:
+class RefusedResume(Struct, frozen=True, kw_only=True):
     """A pause reached its end, and the resume was refused. ``why`` is text for users."""
 
     at: datetime
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stoppage:
+class Stoppage(Struct, frozen=True, kw_only=True):
     """How an instance that is not ACTIVE was stopped: paused, canceled or completed.
 
     ``reason`` is the class that lists and bulk operations select by; ``note`` is text for users. ``for_event`` is the
@@ -146,8 +142,7 @@ class Stoppage:
     refused: RefusedResume | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduledCancellation:
+class ScheduledCancellation(Struct, frozen=True, kw_only=True):
     """A cancellation that takes effect at a date.
 
     Events due at ``at`` or later do not start. ``from_cycle`` is the first cycle that does not run, if the instance is
@@ -161,8 +156,7 @@ class ScheduledCancellation:
     from_cycle: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailedEvent:
+class FailedEvent(Struct, frozen=True, kw_only=True):
     """A closed event that FAILED, remembered until it is redriven or an operator dismisses it."""
 
     seq: int
@@ -171,8 +165,7 @@ class FailedEvent:
     failure: EventFailure
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """The plan of an instance, and how far it has advanced.
 
     ``schedule`` is the instance's own schedule, None if the strategy's calendars apply. ``calendar`` is the key of the
@@ -219,8 +212,7 @@ class Plan:
         return replace(self, dated_in=None if known == after else known)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sweep:
+class Sweep(Struct, frozen=True, kw_only=True):
     """When the sweeper must check an instance, if not at its due date. Every other change resets it.
 
     ``attempts`` counts the sweeper's wakeups without effect, and ``next_at`` is its next check. ``schedule_at`` is
@@ -232,8 +224,7 @@ class Sweep:
     schedule_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class Origin(Struct, frozen=True, kw_only=True):
     """The request that created an instance.
 
     ``strategy_id`` is the strategy as the caller named it. ``created_by`` is the id of the access key.
@@ -250,8 +241,7 @@ class Origin:
     reference: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Added:
+class Added(Struct, frozen=True, kw_only=True):
     """A request to add an event or to skip cycles. ``key`` and ``body`` are hashes of its Idempotency-Key and its body.
 
     ``seq`` is the event that it added, or the main event from which on it skipped.
@@ -262,8 +252,7 @@ class Added:
     body: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instance:
+class Instance(Struct, frozen=True, kw_only=True):
     """One subscription, order or process under a strategy version.
 
     ``shard`` is its partition of the due index, 0 to 15. ``stop`` is None while it is ACTIVE. ``events`` are its

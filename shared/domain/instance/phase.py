@@ -3,10 +3,11 @@
 Source: docs/contracts/mapping.md D.3.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
+
+from msgspec import Struct
 
 from shared.domain.ids import StrategySid
 from shared.domain.instance.due import planned_event
@@ -110,8 +111,7 @@ def list_labels(status: InstanceStatus | Phase) -> tuple[str, ...]:
     return stopped or (status.value,)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhaseRange:
+class PhaseRange(Struct, frozen=True, kw_only=True):
     """Instances in a phase: all, those with a cause, with a reason, or with a reason and of a strategy.
 
     ``detail`` is used with ``cause``, and ``strategy`` with both.

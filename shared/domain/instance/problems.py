@@ -3,10 +3,11 @@
 Source: docs/contracts/core.md section 5 (``GET /problems``).
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
+
+from msgspec import Struct
 
 from shared.domain.calendar.dates import format_instant
 from shared.domain.instance.due import ResumeDue, back_off, next_change, next_event
@@ -39,8 +40,7 @@ class ProblemKind(StrEnum):
     """An event is due, and the sweeper's wakeups have had no effect."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenProblem:
+class OpenProblem(Struct, frozen=True, kw_only=True):
     """One problem of an instance.
 
     ``seq`` is the event it is about, None if it is about the instance. ``failure`` is the event's last failed attempt.

@@ -4,9 +4,10 @@ Lists, bulk operations and metrics group instances by them, so they name a class
 Source: docs/contracts/core.md section 5.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class ErrorKind(StrEnum):
@@ -57,8 +58,7 @@ class Cause(StrEnum):
     """An event failed and waits for its next attempt. The detail is the class of its error."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopReason:
+class StopReason(Struct, frozen=True, kw_only=True):
     """A cause, with the detail that distinguishes instances with that cause. ``detail`` has no ``#``."""
 
     cause: Cause
@@ -76,8 +76,7 @@ def read_reason(text: str) -> StopReason:
     return StopReason(cause=Cause(cause), detail=detail if colon else None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventFailure:
+class EventFailure(Struct, frozen=True, kw_only=True):
     """The last failed attempt of an event.
 
     ``message`` is for users. ``error_class`` is an ``ErrorKind``, with the status for an HTTP error (``http-402``).

@@ -5,7 +5,8 @@ Source: docs/design.md sections 3.7 and 3.8; section 5.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.journal import Answer, EventHistory, EventRecord, JournalEntry, StepResult

@@ -3,9 +3,10 @@
 Source: docs/decisions/0052-records-and-audit-expire.md.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from msgspec import Struct
 
 from shared.domain.instance.model import Instance
 
@@ -18,8 +19,7 @@ longer than what counts on a record: a call is repeated without an operator only
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
+class Retention(Struct, frozen=True, kw_only=True):
     """How long the records of closed events, and audit entries, are kept. None keeps them for good."""
 
     records: timedelta | None = None

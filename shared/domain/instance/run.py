@@ -4,9 +4,11 @@ Source: docs/design.md sections 3.4 to 3.8; docs/contracts/core.md sections 3.5 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from shared.domain.errors import shortened
 from shared.domain.ids import CallKey, CorrelationId
@@ -28,8 +30,7 @@ class Path(StrEnum):
     """The side path of ``onBeforePause``. It is entered when the attempts are used up and the event will pause."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepError:
+class StepError(Struct, frozen=True, kw_only=True):
     """Why a step failed.
 
     ``message`` is for users; a long one is cut. ``status`` and ``data`` are the HTTP status and body, if the service
@@ -43,7 +44,7 @@ class StepError:
 
     def __post_init__(self) -> None:
         """Cut the message. It is stored with the step, and may quote the wrong value."""
-        object.__setattr__(self, "message", shortened(self.message, MAX_REASON_BYTES))
+        force_setattr(self, "message", shortened(self.message, MAX_REASON_BYTES))
 
     @property
     def error_class(self) -> str:
@@ -67,16 +68,14 @@ class Certainty(StrEnum):
     """The call may have taken effect. The next call keeps the ids, and the method's ``inDoubt`` applies."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(Struct, frozen=True, kw_only=True):
     """A call that its service has refused for now, ``times`` times in a row since ``since``."""
 
     since: datetime
     times: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(Struct, frozen=True, kw_only=True):
     """A failed attempt and the decision about it.
 
     ``retry_at`` is when the next attempt is due, or None if the attempts are used up. ``pauses`` means that used-up
@@ -94,8 +93,7 @@ class Failure:
     next_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
+class Intent(Struct, frozen=True, kw_only=True):
     """A step about to be executed, stored before it is executed.
 
     ``visit`` numbers the step executions of the run, from 1. ``call_key`` and ``correlation_id`` belong to the first
@@ -147,8 +145,7 @@ class Ending(StrEnum):
     """A call may or may not have reached its service, and its method leaves the decision to an operator."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEnd:
+class RunEnd(Struct, frozen=True, kw_only=True):
     """The end of a run. ``outputs`` are the rendered outputs of a task that succeeded."""
 
     how: Ending
@@ -163,8 +160,7 @@ Then = Intent | RunEnd
 """The next action after a step: another step, or the end of the run."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """The outcome of one step execution.
 
     ``directives`` are the controller's directives, applied to the instance once. ``notes`` describe expressions that

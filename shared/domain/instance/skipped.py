@@ -1,14 +1,14 @@
 """Planned dates that will not run. Source: docs/design.md section 4."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from shared.domain.calendar.dates import Moment
 from shared.domain.instance.journal import ClosedBy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skipped:
+class Skipped(Struct, frozen=True, kw_only=True):
     """A range of consecutive cycles that will not run, for one cause.
 
     ``task`` is the task of the first one. ``first_at`` and ``last_at`` are the first and the last date, and ``moment``

@@ -1,8 +1,10 @@
 """The result of a command: a verdict with the new state and everything to store with it."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import format_instant
 from shared.domain.errors import Problem
@@ -14,8 +16,7 @@ from shared.domain.instance.redated import NotRedated, Redated
 from shared.domain.instance.skipped import Skipped
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Actor:
+class Actor(Struct, frozen=True, kw_only=True):
     """The author of a command: the id of an access key, or ``engine``, with an optional reason.
 
     ``operation`` is the bulk operation that sent the command. ``minutes_spent`` and ``ticket`` are the caller's own
@@ -35,8 +36,7 @@ ENGINE = Actor(name="engine")
 """The engine itself, for changes made by a run or a rule."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True):
     """An instance after a change, and the records of the events that the change closed."""
 
     instance: Instance
@@ -47,8 +47,7 @@ class Change:
         return Change(instance=other.instance, records=self.records + other.records)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEntry:
+class AuditEntry(Struct, frozen=True, kw_only=True):
     """One entry of the audit trail: the author, time and reason of a change.
 
     ``target`` is the sid of an instance, a strategy or an operation, ``queue``, or the id of an access key. ``event``
@@ -72,8 +71,7 @@ class AuditEntry:
     options: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
+class Applied(Struct, frozen=True, kw_only=True):
     """The command changed the instance. Instance, records and audit entry are saved together or not at all.
 
     ``records`` are the events that closed. ``audit`` is set if the change must be traceable. ``skipped`` are the
@@ -93,8 +91,7 @@ class Applied:
     reopened: EventRecord | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlreadyThere:
+class AlreadyThere(Struct, frozen=True, kw_only=True):
     """The instance is already in the requested state. Nothing is written."""
 
     instance: Instance
@@ -127,8 +124,7 @@ class RefusalRule(StrEnum):
     """The Idempotency-Key was used before with another body."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(Struct, frozen=True, kw_only=True):
     """The instance does not allow the command. Nothing is written.
 
     ``problems`` lists the invalid values if ``rule`` is ``INPUT``.

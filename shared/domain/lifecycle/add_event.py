@@ -1,7 +1,8 @@
 """Adding an event by hand. Source: docs/contracts/core.md section 5; docs/design.md section 8."""
 
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from shared.domain.errors import Problem
 from shared.domain.instance.event import EventKind

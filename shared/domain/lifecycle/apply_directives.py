@@ -4,8 +4,9 @@ Source: docs/design.md sections 6 and 3.8.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import parse_instant
 from shared.domain.instance.attributes import merge_attributes

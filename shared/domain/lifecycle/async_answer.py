@@ -5,10 +5,11 @@ the instance, so the first write decides and the second one sees it.
 Source: docs/contracts/core.md section 3.7; docs/design.md sections 3.7 and 3.11.
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from shared.domain.ids import CorrelationId
 from shared.domain.instance.due import AnswerOverdue, next_action

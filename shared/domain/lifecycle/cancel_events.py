@@ -4,8 +4,9 @@ Source: docs/contracts/core.md sections 3.4 and 3.9.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.journal import ClosedBy, EventRecord

@@ -3,8 +3,9 @@
 Source: docs/design.md sections 3.3, 3.6, 3.7 and 3.9; section 4, missed dates.
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from shared.domain.instance.due import LEASE_MARGIN, Due, back_off, next_action, spread
 from shared.domain.instance.event import Event, EventStatus, LastClaim

@@ -1,8 +1,9 @@
 """The commands that ``decide`` accepts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from shared.domain.ids import CorrelationId
 from shared.domain.instance.event import Event, Resolution
@@ -13,8 +14,7 @@ from shared.domain.instance.verdict import ENGINE, Actor
 from shared.domain.strategy.model import Json, OnResume, Strategy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pause:
+class Pause(Struct, frozen=True, kw_only=True):
     """Start no further event. With ``kill``, a step in flight is interrupted and its late result discarded.
 
     ``until`` is when the instance resumes by itself. It is changed only if ``sets_until`` is True; None then removes
@@ -27,21 +27,18 @@ class Pause:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndPause:
+class EndPause(Struct, frozen=True, kw_only=True):
     """Resume the instance if its pause has reached its end. A runner's command."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resume:
+class Resume(Struct, frozen=True, kw_only=True):
     """Continue the instance. ``on_late`` is the rule for missed dates; None for the strategy's own."""
 
     by: Actor
     on_late: OnResume | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cancel:
+class Cancel(Struct, frozen=True, kw_only=True):
     """End the instance for good. With ``kill``, a step in flight is interrupted and its late result discarded.
 
     With ``unless_begun``, the command is refused if any event has begun.
@@ -52,8 +49,7 @@ class Cancel:
     unless_begun: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelAt:
+class CancelAt(Struct, frozen=True, kw_only=True):
     """Cancel the instance at a date. ``at`` None is the end of the current cycle.
 
     Of two such commands the last one counts.
@@ -63,28 +59,24 @@ class CancelAt:
     at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RevokeCancellation:
+class RevokeCancellation(Struct, frozen=True, kw_only=True):
     """Remove the scheduled cancellation."""
 
     by: Actor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApplyCancellation:
+class ApplyCancellation(Struct, frozen=True, kw_only=True):
     """Cancel the instance if the date of its scheduled cancellation has come. A runner's command."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Execute:
+class Execute(Struct, frozen=True, kw_only=True):
     """Run a waiting event now."""
 
     seq: int
     by: Actor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddEvent:
+class AddEvent(Struct, frozen=True, kw_only=True):
     """Add an event of any task.
 
     ``date`` is None for now. ``key`` identifies a request that may be repeated, and ``body`` detects a different
@@ -102,24 +94,21 @@ class AddEvent:
     others: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelEvent:
+class CancelEvent(Struct, frozen=True, kw_only=True):
     """Cancel one event. If it is running, its late result is discarded."""
 
     seq: int
     by: Actor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelTasks:
+class CancelTasks(Struct, frozen=True, kw_only=True):
     """Cancel all current events of these tasks. The rest of the instance continues."""
 
     tasks: tuple[str, ...]
     by: Actor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Update:
+class Update(Struct, frozen=True, kw_only=True):
     """Change the instance's data.
 
     ``description`` None keeps the description. ``attributes`` are merged, and a null removes one. ``end_date`` is
@@ -133,16 +122,14 @@ class Update:
     end_date: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Migrate:
+class Migrate(Struct, frozen=True, kw_only=True):
     """Continue the instance under version ``to`` of its strategy."""
 
     to: Strategy
     by: Actor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reschedule:
+class Reschedule(Struct, frozen=True, kw_only=True):
     """Move the date of a waiting event; ``seq`` None is the open main event, whose leading-up events move along.
 
     With ``keep_anchor``, the next cycle is dated as if nothing had moved; without it, the rhythm counts from ``date``.
@@ -154,8 +141,7 @@ class Reschedule:
     keep_anchor: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skip:
+class Skip(Struct, frozen=True, kw_only=True):
     """Do not run the next ``cycles`` cycles. ``key``, ``body`` and ``others`` are as in ``AddEvent``."""
 
     by: Actor
@@ -165,8 +151,7 @@ class Skip:
     others: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dismiss:
+class Dismiss(Struct, frozen=True, kw_only=True):
     """Take what is final and will not be repaired off the list of problems.
 
     Problems that began after ``until`` stay: whoever dismissed the others had not seen them.
@@ -176,8 +161,7 @@ class Dismiss:
     by: Actor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolve:
+class Resolve(Struct, frozen=True, kw_only=True):
     """Decide an event paused for a call in doubt. If its instance was paused for it, it becomes ACTIVE."""
 
     seq: int
@@ -185,8 +169,7 @@ class Resolve:
     by: Actor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TakeAnswer:
+class TakeAnswer(Struct, frozen=True, kw_only=True):
     """Take a stored answer to an asynchronous call.
 
     ``answer`` belongs to event ``seq``. ``event_history`` must be read after the instance.
@@ -198,8 +181,7 @@ class TakeAnswer:
     by: Actor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Redrive:
+class Redrive(Struct, frozen=True, kw_only=True):
     """Run a failed event again and reuse the results of its successful steps.
 
     With ``from_step``, that step and all following steps are executed again; None reuses all successes.
@@ -213,8 +195,7 @@ class Redrive:
     steps: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(Struct, frozen=True, kw_only=True):
     """Claim the due event for a runner.
 
     ``event_history`` is the stored history of the event. ``token`` is unguessable and used in correlation ids. ``job``
@@ -229,8 +210,7 @@ class Claim:
     current: Strategy | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Renew:
+class Renew(Struct, frozen=True, kw_only=True):
     """Extend the runner's lease to ``until``."""
 
     seq: int
@@ -238,8 +218,7 @@ class Renew:
     until: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GiveBack:
+class GiveBack(Struct, frozen=True, kw_only=True):
     """Give a claim back because a store is unavailable.
 
     ``known_visits`` is how many steps of the run are in the journal, as far as the runner knows. ``sent_visit`` is the
@@ -252,8 +231,7 @@ class GiveBack:
     sent_visit: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
+class Block(Struct, frozen=True, kw_only=True):
     """Return an unused claim because a flag is paused.
 
     ``before`` is the event as it was before the claim, so that the claim leaves no trace.
@@ -264,13 +242,11 @@ class Block:
     blocked_by: BlockedBy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unblock:
+class Unblock(Struct, frozen=True, kw_only=True):
     """End the block of an instance whose flag was cleared."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Apply:
+class Apply(Struct, frozen=True, kw_only=True):
     """Apply the directives of a journaled step."""
 
     seq: int
@@ -278,8 +254,7 @@ class Apply:
     entry: JournalEntry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
+class Stop(Struct, frozen=True, kw_only=True):
     """Stop the event between two steps because its instance was stopped.
 
     ``known_visits`` is how many steps of the run are stored; None means more than at the claim. ``in_doubt`` means,
@@ -292,8 +267,7 @@ class Stop:
     in_doubt: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
+class Wait(Struct, frozen=True, kw_only=True):
     """Release the event until ``until``, when the delay of its next step ends. None continues in a new invocation."""
 
     seq: int
@@ -303,8 +277,7 @@ class Wait:
     in_doubt: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AwaitAnswer:
+class AwaitAnswer(Struct, frozen=True, kw_only=True):
     """Release the event until the answer to its asynchronous call arrives. The call is sent and journaled.
 
     ``intent`` is the visit that waits for the answer. ``known_visits`` is how many steps of the run are stored.
@@ -317,8 +290,7 @@ class AwaitAnswer:
     in_doubt: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForgoAnswer:
+class ForgoAnswer(Struct, frozen=True, kw_only=True):
     """Judge an asynchronous call without its answer. Later answers do not count."""
 
     seq: int
@@ -326,8 +298,7 @@ class ForgoAnswer:
     correlation_id: CorrelationId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conclude:
+class Conclude(Struct, frozen=True, kw_only=True):
     """Conclude the run.
 
     ``last`` is its last step if the journal does not hold it. ``known_visits`` is how many steps of the run are
@@ -343,20 +314,17 @@ class Conclude:
     correlation_in_doubt: CorrelationId | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordSweep:
+class RecordSweep(Struct, frozen=True, kw_only=True):
     """Record that the sweeper sent a wakeup. It checks again after a back-off."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finish:
+class Finish(Struct, frozen=True, kw_only=True):
     """Complete the instance: its end date has passed and no dated event is left."""
 
     by: Actor = ENGINE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoteOverdue:
+class NoteOverdue(Struct, frozen=True, kw_only=True):
     """Note which answers without a time limit are overdue."""
 
 

@@ -4,9 +4,10 @@ Source: docs/design.md sections 3.5 and 3.6; section 5; docs/contracts/core.md s
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from shared.domain.instance.event import Event, EventStatus, PausedFor, RunProgress
 from shared.domain.instance.journal import ClosedBy, JournalEntry

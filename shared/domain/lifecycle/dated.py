@@ -5,8 +5,10 @@ lost, late or sent twice makes no difference but lateness.
 Source: docs/decisions/0061-a-pause-that-ends-and-a-cancellation-at-a-date.md.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import format_instant
 from shared.domain.instance.due import CancelDue, ResumeDue, next_action
@@ -37,8 +39,7 @@ from shared.domain.strategy.model import Strategy
 NO_CYCLE = "the plan has no further date; cancel the instance now, or give a date"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _CycleEnd:
+class _CycleEnd(Struct, frozen=True, kw_only=True):
     """The end of the current cycle: the planned date of ``from_cycle``, the first cycle that does not run."""
 
     at: datetime

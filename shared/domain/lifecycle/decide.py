@@ -4,9 +4,10 @@ The verdict's instance is saved only if the stored one still has the ``rev`` it 
 loads and decides again. Source: docs/design.md section 2.
 """
 
-from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from shared.domain.instance.downtime import record_downtime
 from shared.domain.instance.due import Due, PlanExpired, back_off, beyond_horizon, next_action

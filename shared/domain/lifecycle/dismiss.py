@@ -1,7 +1,8 @@
 """Dismissing problems that are final. Source: docs/contracts/core.md section 5."""
 
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from shared.domain.instance.model import Instance
 from shared.domain.instance.problems import problems_of

@@ -4,8 +4,10 @@ Source: docs/design.md section 7; docs/contracts/core.md section 5.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.instance.attributes import attribute_problem
 from shared.domain.instance.event import Event
@@ -20,8 +22,7 @@ from shared.domain.planning.plan import calendar_of, cancel_events, with_nothing
 from shared.domain.strategy.model import Strategy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedDate:
+class PlannedDate(Struct, frozen=True, kw_only=True):
     """A planned date. ``main`` is True if it is a main event."""
 
     cycle: int
@@ -30,16 +31,14 @@ class PlannedDate:
     date: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MovedDate:
+class MovedDate(Struct, frozen=True, kw_only=True):
     """A date of a cycle that moves. ``before`` is the old date."""
 
     now: PlannedDate
     before: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanChanges:
+class PlanChanges(Struct, frozen=True, kw_only=True):
     """The differences between two forecasts of a plan."""
 
     appear: tuple[PlannedDate, ...] = ()

@@ -3,9 +3,10 @@
 Source: docs/contracts/core.md section 3.8; docs/design.md sections 3.6, 3.7 and 4.
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import format_instant
 from shared.domain.errors import DateError, Problem

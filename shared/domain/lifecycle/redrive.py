@@ -3,9 +3,10 @@
 Source: docs/contracts/core.md section 5 (``retry``); docs/decisions/0020.
 """
 
-from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from shared.domain.errors import Problem
 from shared.domain.instance.event import Event, EventStatus, PausedFor, RedrivenFrom

@@ -3,7 +3,7 @@
 Source: docs/design.md section 8.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from shared.domain.instance.model import MAX_ADDED_KEYS, Added, Instance
 from shared.domain.instance.verdict import AlreadyThere, RefusalRule, Refused

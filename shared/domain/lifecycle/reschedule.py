@@ -3,8 +3,9 @@
 Source: docs/contracts/core.md section 5; docs/decisions/0056 and 0062.
 """
 
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import Moment, format_instant, moment_at
 from shared.domain.errors import DateError, Problem

@@ -1,7 +1,8 @@
 """Skipping the next cycles of a plan. Source: docs/contracts/core.md section 5; docs/decisions/0062."""
 
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import Moment
 from shared.domain.errors import Problem

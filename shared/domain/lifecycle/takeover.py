@@ -3,8 +3,9 @@
 Source: docs/design.md sections 3.5, 3.6, 3.7 and 3.9.
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from shared.domain.instance.event import Event, EventStatus, PausedFor
 from shared.domain.instance.journal import ClosedBy, EventHistory

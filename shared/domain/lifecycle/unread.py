@@ -3,8 +3,9 @@
 Source: docs/design.md section 7.
 """
 
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import Applied, Verdict

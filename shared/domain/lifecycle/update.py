@@ -5,8 +5,9 @@ the open cycle has not begun and lies after the end date, it is canceled.
 Source: docs/contracts/core.md section 4, row 17, and section 5; docs/decisions/0060.
 """
 
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import format_instant
 from shared.domain.instance.attributes import merge_attributes

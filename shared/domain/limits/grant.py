@@ -6,9 +6,10 @@ by ``LATEST_USE`` and ``CLOCKS_DIFFER``, so that a second never has more calls t
 Source: docs/decisions/0067.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec import Struct
 
 from shared.domain.instance.due import spread
 from shared.domain.limits.state import Bounds, LimitChange, LimitState, Member, instant_of, micros_of
@@ -49,23 +50,20 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _EVER: Final = 1 << 62
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Permit:
+class Permit(Struct, frozen=True, kw_only=True):
     """The call may be sent from ``start`` on, and not after ``until``."""
 
     start: datetime
     until: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Later:
+class Later(Struct, frozen=True, kw_only=True):
     """No permit is near. The call waits without a runner until ``until``, and then asks again."""
 
     until: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Take:
+class Take(Struct, frozen=True, kw_only=True):
     """Take a permit by storing ``change``. ``start`` is its instant, None if it is that of the state before."""
 
     change: LimitChange
@@ -77,8 +75,7 @@ class Take:
         return Permit(start=start, until=start + LATEST_USE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Join:
+class Join(Struct, frozen=True, kw_only=True):
     """Join the line of calls that wait without a runner, by storing ``change``.
 
     ``place`` is when a permit is expected, None if it is what the state before says. The call does not return before
@@ -99,8 +96,7 @@ Grant = Permit | Later | Take | Join
 """What is decided on a state: the last two after a change of it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Demand:
+class Demand(Struct, frozen=True, kw_only=True):
     """A call that needs a permit under the ``limit`` of its service.
 
     Its runner can wait until ``leased_until`` under its lease, and its invocation until ``latest``. It cannot use a
@@ -153,8 +149,7 @@ def micros_of_duration(duration: timedelta) -> int:
     return duration // _MICROSECOND
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rate:
+class _Rate(Struct, frozen=True, kw_only=True):
     """The rate that counts, the guards under which it does, and what stating it stores."""
 
     per_second: int

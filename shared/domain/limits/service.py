@@ -1,13 +1,12 @@
 """The limit that a step's call is under."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from shared.domain.limits.origin import origin_of
 from shared.domain.strategy.model import ServiceLimit, Step, Strategy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OriginLimit:
+class OriginLimit(Struct, frozen=True, kw_only=True):
     """The limit of a service at the origin of its base URL."""
 
     origin: str

@@ -4,9 +4,10 @@ Source: docs/decisions/0067.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -27,8 +28,7 @@ class Member(StrEnum):
     """When that rate was last stated."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitState:
+class LimitState(Struct, frozen=True, kw_only=True):
     """The state of a limit. The numbers that all runners share, by ``Member``."""
 
     values: Mapping[Member, int] = field(default_factory=dict)
@@ -38,16 +38,14 @@ class LimitState:
         return self.values.get(member, 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class Bounds(Struct, frozen=True, kw_only=True):
     """Inclusive bounds of a number."""
 
     low: int
     high: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitChange:
+class LimitChange(Struct, frozen=True, kw_only=True):
     """A change of a state that is stored only if each guarded number is within its bounds.
 
     Two changes that only add commute, so writers that take permits at the same time need not repeat their writes.

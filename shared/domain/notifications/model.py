@@ -5,10 +5,11 @@ the same notifications with the same ids, so a consumer that keeps ids sees each
 Source: docs/events.md; docs/decisions/0040-changes-leave-through-streams.md.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import NewType
+
+from msgspec import Struct
 
 from shared.domain.bulk.operation import BulkOperation, BulkStatus, Counts
 from shared.domain.ids import AccountId, EventSid, InstanceSid, OperationSid, StrategySid
@@ -49,8 +50,7 @@ class NotificationKind(StrEnum):
     """A bulk operation is COMPLETED or CANCELED."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotificationReason:
+class NotificationReason(Struct, frozen=True, kw_only=True):
     """Why a change was made. ``code`` is stable, ``message`` is for people, ``by`` is a key id or ``engine``."""
 
     code: str | None = None
@@ -58,8 +58,7 @@ class NotificationReason:
     by: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AboutEvent:
+class AboutEvent(Struct, frozen=True, kw_only=True):
     """The event that a notification is about.
 
     ``attempt`` and ``run`` are those of the coming attempt if ``retry_at`` is set. ``answer_by`` is when the event
@@ -77,8 +76,7 @@ class AboutEvent:
     answer_by: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AboutInstance:
+class AboutInstance(Struct, frozen=True, kw_only=True):
     """The instance that a notification is about, as it is after the change.
 
     ``event`` is set if the notification is about an event. ``migrated_from`` is the strategy version before
@@ -94,8 +92,7 @@ class AboutInstance:
     event: AboutEvent | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AboutStrategy:
+class AboutStrategy(Struct, frozen=True, kw_only=True):
     """The strategy that a notification is about."""
 
     sid: StrategySid
@@ -103,8 +100,7 @@ class AboutStrategy:
     version: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AboutOperation:
+class AboutOperation(Struct, frozen=True, kw_only=True):
     """The bulk operation that a notification is about."""
 
     sid: OperationSid
@@ -113,8 +109,7 @@ class AboutOperation:
     counts: Counts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notification:
+class Notification(Struct, frozen=True, kw_only=True):
     """One message about one change. ``at`` is when the change was made."""
 
     id: NotificationId
@@ -125,16 +120,14 @@ class Notification:
     reason: NotificationReason | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceWrite:
+class InstanceWrite(Struct, frozen=True, kw_only=True):
     """A stored write of an instance. ``before`` is None for its creation."""
 
     before: Instance | None
     after: Instance
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VersionWrite:
+class VersionWrite(Struct, frozen=True, kw_only=True):
     """A new version of a strategy."""
 
     account_id: AccountId
@@ -142,16 +135,14 @@ class VersionWrite:
     version: StrategyVersion
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeadWrite:
+class HeadWrite(Struct, frozen=True, kw_only=True):
     """A stored write of a strategy's head. ``before`` is None for its creation."""
 
     before: StrategyHead | None
     after: StrategyHead
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationWrite:
+class OperationWrite(Struct, frozen=True, kw_only=True):
     """A stored write of a bulk operation. ``before`` is None for its creation."""
 
     before: BulkOperation | None

@@ -6,10 +6,11 @@ Source: docs/events.md; docs/decisions/0041-webhooks-are-signed-and-guarded.md; 
 import binascii
 import hmac
 from base64 import b64decode, b64encode
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
+
+from msgspec import Struct
 
 from shared.domain.ids import AccountId
 from shared.domain.notifications.model import NotificationKind
@@ -32,8 +33,7 @@ RETRY_DELAYS: Final = (
 """How long each repetition waits for, about a day together. SQS hides a message for twelve hours at most."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Webhook:
+class Webhook(Struct, frozen=True, kw_only=True):
     """Where an account wants its notifications. Its secret is stored beside it, sealed.
 
     ``kinds`` are the kinds that it takes, empty for all. ``updated_by`` is the id of an access key.

@@ -4,9 +4,10 @@ Source: docs/contracts/core.md sections 3.6 and 3.8; docs/design.md section 3.6.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from shared.domain.errors import DateError
 from shared.domain.instance.event import Event, EventKind, EventStatus, PausedFor

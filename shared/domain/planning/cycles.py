@@ -4,9 +4,11 @@ Source: docs/design.md section 4; docs/contracts/core.md sections 3.1 and 3.2.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.calendar.business_days import Convention, day_of
 from shared.domain.calendar.cron import Cron, first_fire, next_fire
@@ -60,16 +62,14 @@ class TooManyMissedError(CycleError):
     code = "TOO_MANY_MISSED_DATES"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
+class LeftOut(Struct, frozen=True, kw_only=True):
     """Why a cycle does not run: it coincides with another, or its date is no business day."""
 
     cause: ClosedBy
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CycleDate:
+class CycleDate(Struct, frozen=True, kw_only=True):
     """A dated cycle.
 
     ``moment`` is its planned date, from which the next one is computed. ``due`` is when it runs, and ``move`` is set
@@ -91,8 +91,7 @@ class CycleDate:
         return max(self.moment.at, before_spread(self.due, self.move))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
+class Outlook(Struct, frozen=True, kw_only=True):
     """How a plan continues. ``coming`` is None if it has ended. ``skipped`` are the cycles before it.
 
     ``is_part`` means that so many dates were missed that ``coming`` will be replaced, too.

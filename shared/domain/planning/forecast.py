@@ -5,8 +5,10 @@ Source: docs/contracts/core.md section 1.1 (S4) and section 5; docs/design.md se
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import format_instant
 from shared.domain.errors import InvalidInputError
@@ -38,8 +40,7 @@ _BEYOND = 2
 """How many cycles after now the answer to a command shows: the next one, and the one after it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForeseenCycle:
+class ForeseenCycle(Struct, frozen=True, kw_only=True):
     """A future cycle: its main event, and its leading-up events."""
 
     cycle: int
@@ -47,8 +48,7 @@ class ForeseenCycle:
     leading_up: tuple[Event, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Simulated:
+class Simulated(Struct, frozen=True, kw_only=True):
     """The plan of a fictitious instance.
 
     ``on_create`` has an event for every entry, because ``createIf`` is not evaluated. ``ended`` is why no further
@@ -62,8 +62,7 @@ class Simulated:
     truncated: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
+class Forecast(Struct, frozen=True, kw_only=True):
     """The coming cycles of an instance.
 
     ``skipped`` are the cycles before and between them that will not run. ``truncated`` says that there are fewer cycles
@@ -196,8 +195,7 @@ def overdue(strategy: Strategy, instance: Instance, *, now: datetime) -> tuple[E
     return tuple(cycle.main for cycle in foreseen.cycles if cycle.main.date < now)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComingRun:
+class ComingRun(Struct, frozen=True, kw_only=True):
     """An event that will run. ``is_stored`` is False if its cycle is not planned yet.
 
     ``is_overdue`` means that it has not begun although its date has passed.
@@ -208,8 +206,7 @@ class ComingRun:
     is_overdue: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComingRuns:
+class ComingRuns(Struct, frozen=True, kw_only=True):
     """What an instance will run, and the cycles before and between that will not run.
 
     ``runs`` are its unfinished events, each missed date that still runs, the next cycle, and the one after that; if a

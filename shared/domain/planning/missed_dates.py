@@ -4,9 +4,10 @@ Source: docs/design.md section 4; docs/decisions/0063.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from shared.domain.instance.downtime import will_be_forgotten
 from shared.domain.instance.due import GRACE
@@ -17,8 +18,7 @@ ON_RESUME: Final = "onResume"
 ON_MISSED: Final = "onMissed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MissedRule:
+class MissedRule(Struct, frozen=True, kw_only=True):
     """Which missed dates run: ``value``, and the setting that it comes from."""
 
     setting: str

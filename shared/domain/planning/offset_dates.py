@@ -3,8 +3,10 @@
 Source: docs/design.md section 4; docs/contracts/core.md sections 3.1 to 3.3.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.calendar.business_days import Adjusted
 from shared.domain.calendar.dates import earlier, later, moment_at
@@ -26,8 +28,7 @@ MAIN_OVERDUE = "skipped: its main event is overdue too"
 """Why an overdue leading-up task does not run although it may be late."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeadingUpDate:
+class LeadingUpDate(Struct, frozen=True, kw_only=True):
     """The date of a leading-up task.
 
     ``move`` is set if a business-day rule has moved it. ``left_out`` says why the task does not run, None if it does.

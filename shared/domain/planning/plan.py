@@ -4,9 +4,11 @@ Source: docs/design.md section 4; docs/contracts/core.md section 3.2.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.calendar.business_days import Convention
 from shared.domain.calendar.dates import Moment, moment_at, shifted
@@ -44,8 +46,7 @@ MAIN_CLOSED = "its main event has closed"
 """Why a leading-up event that has not begun does not run any more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replanned:
+class Replanned(Struct, frozen=True, kw_only=True):
     """A continued plan, and the dates that were skipped.
 
     ``by_operator`` are cycles before those, which an operator had skipped. ``is_part`` means that so many dates were

@@ -7,10 +7,12 @@ Source: docs/contracts/core.md section 1.3; docs/decisions/0056.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import Span, Unit, earlier, moment_at, zone_named
 from shared.domain.errors import DateError, Problem
@@ -76,8 +78,7 @@ def calendar_warnings(
     return () if spent.is_exhausted else tuple(found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Scan:
+class _Scan(Struct, frozen=True, kw_only=True):
     """The first cycles of a plan in a zone, and the error that ends it if the settings alone cause it."""
 
     cycles: list[CycleDate]

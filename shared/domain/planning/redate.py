@@ -4,8 +4,10 @@ Source: docs/decisions/0060.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import Moment, in_zone, moment_of, zone_named
 from shared.domain.errors import DateError
@@ -51,8 +53,7 @@ OWN = "the instance's own schedule names its date or its zone"
 """Why a cycle of an own schedule stays if the zone changes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Redating:
+class Redating(Struct, frozen=True, kw_only=True):
     """A change of attributes with what it does to dates. ``has_ended`` says that the plan ended with it."""
 
     change: Change
@@ -118,8 +119,7 @@ def _closed(calendar: Calendar) -> str | None:
     return None if calendar.business_days is None else calendar.business_days.closed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _MainMoved:
+class _MainMoved(Struct, frozen=True, kw_only=True):
     """A main event was moved because of ``attribute``. Without ``is_counted``, its local date and time are the same."""
 
     attribute: str

@@ -1,7 +1,8 @@
 """Cycles that an operator has skipped. Source: docs/decisions/0062."""
 
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import Instance

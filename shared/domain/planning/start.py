@@ -4,8 +4,10 @@ Source: docs/contracts/core.md section 3.3; docs/design.md section 4.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import DATE_FORMS
 from shared.domain.calendar.instance_schedule import OwnSchedule
@@ -34,8 +36,7 @@ from shared.domain.validation.schema import violations
 from shared.expressions import spending
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewInstance:
+class NewInstance(Struct, frozen=True, kw_only=True):
     """The request for a new instance.
 
     ``start_date`` is None for now. ``missed`` is the rule for dates before now, None for the strategy's.

@@ -6,15 +6,17 @@ Source: docs/contracts/core.md sections 2.2 and 3.5; docs/design.md section 3.7.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from shared.domain.errors import Problem, Problems
 from shared.domain.ids import AccountId
 from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.run import Intent, StepError
 from shared.domain.instance.scope import Scope, is_true, with_response
+from shared.domain.redacted import Redacted
 from shared.domain.strategy.model import Action, Authorization, Json, Method, Service, Strategy
 from shared.domain.strategy.secret_names import RESERVED, SecretReference, reference_of
 from shared.domain.strategy.variables import VARIABLES
@@ -29,8 +31,7 @@ _CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _MAX_REPORTED_PROBLEMS = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretSlot:
+class SecretSlot(Struct, frozen=True, kw_only=True):
     """Where the value of a secret belongs in a request.
 
     The request has the reference itself there: ``text[start:end]`` of the string at ``place``, which begins with the
@@ -43,33 +44,35 @@ class SecretSlot:
     secret: SecretReference
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credential:
+class Credential(Redacted, Struct, frozen=True, kw_only=True):
     """How to fetch the token of a call.
 
     ``request`` is ready to be sent, once the ``secrets`` are filled in. ``path`` leads to the token in the answer, and
     ``scheme`` is put before the token.
     """
 
-    request: Authorization = field(repr=False)
+    HIDDEN = ("request",)
+
+    request: Authorization
     path: str | None
     scheme: str | None
     secrets: tuple[SecretSlot, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceRequest:
+class ServiceRequest(Redacted, Struct, frozen=True, kw_only=True):
     """A call ready to be sent, once the ``secrets`` are filled in.
 
     ``body`` is a JSON value, None for no body. ``timeout_seconds`` limits the whole call.
     """
 
+    HIDDEN = ("headers", "params", "body")
+
     # Fields that may hold secrets are not in the repr, which could reach a log or a traceback.
     method: str
     url: str
-    headers: Mapping[str, str] = field(repr=False)
-    params: Mapping[str, str] = field(repr=False)
-    body: Json = field(repr=False)
+    headers: Mapping[str, str]
+    params: Mapping[str, str]
+    body: Json
     timeout_seconds: int
     call_key: str
     credential: Credential | None = None
@@ -80,8 +83,7 @@ RetryAfter = timedelta | datetime
 """When to send a refused call again: a time from now on, or a date."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class Answered(Struct, frozen=True, kw_only=True):
     """The service answered.
 
     ``body`` is the decoded JSON, or the text if it is not JSON. ``unusable`` says why the body was rejected, None if
@@ -94,29 +96,25 @@ class Answered:
     retry_after: RetryAfter | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimedOut:
+class TimedOut(Struct, frozen=True, kw_only=True):
     """The call was sent, at least in part, and no answer arrived. It may have reached the service."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unreachable:
+class Unreachable(Struct, frozen=True, kw_only=True):
     """Nothing reached the service: no address, no connection, no token, or no secret."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddressRefused:
+class AddressRefused(Struct, frozen=True, kw_only=True):
     """The call was not sent, because its target is an internal address."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRefused:
+class TokenRefused(Struct, frozen=True, kw_only=True):
     """Nothing was sent, because the authorization refused a token for now: it returned 429 or 503."""
 
     why: str
@@ -211,13 +209,12 @@ def _credential(strategy: Strategy, service: Service, variables: Scope) -> Crede
     )
 
 
-@dataclass(slots=True)
-class _Rendering:
+class _Rendering(Struct):
     """The rendering of one request, which collects the ``secrets`` that its templates name."""
 
     account_id: AccountId
     variables: Scope
-    secrets: list[SecretSlot] = field(default_factory=list)
+    secrets: list[SecretSlot] = []
 
     def texts(self, of: str, values: Mapping[str, str]) -> dict[str, str]:
         """Return rendered headers or parameters. Null values are left out."""

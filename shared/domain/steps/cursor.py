@@ -5,9 +5,11 @@ Source: docs/contracts/core.md sections 3.5 and 3.6; docs/design.md section 5.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shared.domain.ids import call_key, correlation_id
 from shared.domain.instance.event import Event
@@ -43,8 +45,7 @@ MAX_BRANCHES = 32
 """The most branches that may wait for their turn in a run."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepContext:
+class StepContext(Struct, frozen=True, kw_only=True):
     """The input of every decision about a step: its event with its history, at one instant.
 
     ``token`` is unguessable and used in the correlation id of the next intent.
@@ -91,8 +92,7 @@ class _OpenCall(NamedTuple):
         return self.sent.in_doubt_since or (self.at if self.certainty is Certainty.IN_DOUBT else None)
 
 
-@dataclass(slots=True, kw_only=True)
-class FlowCursor:
+class FlowCursor(Struct, kw_only=True):
     """A position in the flow of a run.
 
     The methods take the result of a step and return the key of the next step, or None at the end.

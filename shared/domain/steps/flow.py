@@ -3,8 +3,9 @@
 Source: docs/contracts/core.md sections 3.5 and 3.6; docs/design.md section 5.
 """
 
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from shared.domain.instance.attributes import merge_attributes
 from shared.domain.instance.replay import passed_in_run, put_result, reached_steps, stack

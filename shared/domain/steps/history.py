@@ -4,8 +4,10 @@ It is read from the journal; nothing is evaluated. Source: docs/contracts/core.m
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.instance.event import Event, EventStatus, PausedFor
 from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
@@ -39,8 +41,7 @@ _SIDE_PATHS = {Ending.RETRY: Path.BEFORE_RETRY, Ending.EXHAUSTED: Path.BEFORE_PA
 """The side path of a run by how the run ended."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TakenStep:
+class TakenStep(Struct, frozen=True, kw_only=True):
     """One step of a run. ``intent`` is None if the step was passed, ``entry`` is None if it has not ended."""
 
     step: str
@@ -52,8 +53,7 @@ class TakenStep:
     entry: JournalEntry | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PastEvent:
+class PastEvent(Struct, frozen=True, kw_only=True):
     """An event with its steps. ``record`` is None while the event is open."""
 
     event: Event

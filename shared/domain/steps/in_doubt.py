@@ -4,9 +4,11 @@ Source: docs/design.md section 3.7; docs/contracts/core.md section 5 (``resolve`
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.instance.event import Event, Resolution
 from shared.domain.instance.journal import JournalEntry
@@ -28,15 +30,13 @@ _UNKNOWN = "the runner crashed or was stopped during the call, which may have re
 _TOO_OLD = f"the call has been in doubt for {MAX_DOUBT_AGE.days} days, and may have reached the service"
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Struct, frozen=True):
     """Send the call, under the key of its intent."""
 
     intent: Intent
 
 
-@dataclass(frozen=True, slots=True)
-class EndStep:
+class EndStep(Struct, frozen=True):
     """End the step without another call: journal this intent with its outcome and continue."""
 
     intent: Intent
@@ -44,8 +44,7 @@ class EndStep:
     then: Then
 
 
-@dataclass(frozen=True, slots=True)
-class AwaitOperator:
+class AwaitOperator(Struct, frozen=True):
     """End the run until an operator decides."""
 
     end: RunEnd

@@ -4,9 +4,10 @@ Source: docs/contracts/core.md section 3.5; docs/design.md sections 3.7, 5 and 6
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import format_instant
 from shared.domain.instance.journal import Answer, EventHistory

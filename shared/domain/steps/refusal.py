@@ -3,8 +3,10 @@
 Source: docs/contracts/core.md section 3.6; docs/design.md section 5; docs/decisions/0031.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.instance.replay import chain, is_refused, stack
 from shared.domain.instance.run import Intent, Outcome, Path, Refusal
@@ -27,8 +29,7 @@ MAX_REFUSALS = 700
 """The most refusals of one run. Beyond, a refusal is an error, so that a run's journal stays bounded."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(Struct, frozen=True, kw_only=True):
     """The decision about a call that was refused for now.
 
     ``outcome`` and ``again`` are what to journal: the refusal, and the visit that sends the call again. ``again`` is

@@ -5,9 +5,10 @@ Source: docs/contracts/core.md section 5 (an instance's events).
 
 import json
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
 from hashlib import sha256
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from shared.domain.steps.call import ServiceRequest, method_of
 from shared.domain.strategy.model import Strategy
@@ -18,8 +19,7 @@ DIGEST_BYTES = 16
 """How many bytes of the hash are stored: 128 bits, so that a record stays within a kilobyte."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallTarget:
+class CallTarget(Struct, frozen=True, kw_only=True):
     """The target of a step's calls. ``host`` includes the port; it is empty if this environment has no URL."""
 
     action: str

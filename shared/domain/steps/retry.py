@@ -3,9 +3,11 @@
 Source: docs/contracts/core.md section 3.6; docs/design.md section 5.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import KEEP_ALL, Unit, later, moment_at
 from shared.domain.errors import DateError
@@ -34,8 +36,7 @@ NO_RETRY = RetryConfig(times=0, jitter_percent=10)
 """The retry configuration if neither the step nor its task has one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailedStep:
+class FailedStep(Struct, frozen=True, kw_only=True):
     """The step at which an attempt failed.
 
     ``attempt`` is the attempt counter there. ``result`` is the step's result on the stack, None if the step was not
@@ -50,8 +51,7 @@ class FailedStep:
     earliest: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Computed:
+class Computed(Struct, frozen=True, kw_only=True):
     """A date that a delta leads to, None if there is no such date.
 
     ``is_reset`` means that ``resetTo`` has set parts of it. ``note`` describes expressions and dates that failed.

@@ -3,23 +3,23 @@
 Source: docs/design.md sections 3.3 and 4; docs/decisions/0063.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 MAX_FLAG_PAUSES = 8
 """How many pauses a flag remembers, so that its item stays small."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlagPause:
+class FlagPause(Struct, frozen=True, kw_only=True):
     """A period in which a flag was paused. ``until`` is None while it lasts."""
 
     since: datetime
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flag:
+class Flag(Struct, frozen=True, kw_only=True):
     """A flag. ``pauses`` are its last pauses, latest last.
 
     A pause that was stored by a release without ``pauses`` is not among them.

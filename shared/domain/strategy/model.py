@@ -6,10 +6,11 @@ Source: docs/contracts/core.md section 2.2 and 4.1.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct, field
 
 from shared.domain.calendar.business_days import BusinessDays
 from shared.domain.calendar.cron import Cron
@@ -70,8 +71,7 @@ class RuleKind(StrEnum):
     CALLBACK = "callback"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delta:
+class Delta(Struct, frozen=True, kw_only=True):
     """A distance in time as settings declare it; ``amount`` >= 0.
 
     ``from_attribute`` is the instance attribute to count from, instead of the usual base date.
@@ -87,8 +87,7 @@ class Delta:
     business_days: BusinessDays | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeadingUpTask:
+class LeadingUpTask(Struct, frozen=True, kw_only=True):
     """A task that runs before a cycle's main task.
 
     With ``run_late`` it also runs if its date had passed when its cycle was planned.
@@ -99,8 +98,7 @@ class LeadingUpTask:
     run_late: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calendar:
+class Calendar(Struct, frozen=True, kw_only=True):
     """The task of a cycle, and its date: either ``schedule_after`` the previous cycle, or by ``cron``.
 
     ``business_days`` are the days that the cycle may be due on, None for all. ``spread_minutes`` is the time over which
@@ -120,8 +118,7 @@ class Calendar:
     leading_up_tasks: tuple[LeadingUpTask, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LifecycleTask:
+class LifecycleTask(Struct, frozen=True, kw_only=True):
     """A task that runs when an instance is created or canceled."""
 
     task: str
@@ -130,8 +127,7 @@ class LifecycleTask:
     create_if: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Authorization:
+class Authorization(Struct, frozen=True, kw_only=True):
     """How to fetch the token of a service in one environment. ``names_secrets`` is true if a template names one."""
 
     url: str
@@ -144,8 +140,7 @@ class Authorization:
     names_secrets: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Method:
+class Method(Struct, frozen=True, kw_only=True):
     """One endpoint of a service.
 
     ``request_validation`` and ``response_validation`` are schemas (mappings); the former may be a CEL string.
@@ -172,8 +167,7 @@ class Method:
         return self.method in ("get", "put", "delete")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceLimit:
+class ServiceLimit(Struct, frozen=True, kw_only=True):
     """How much the runners of an account may ask of a service together.
 
     ``per_second`` is how many calls a second its origin gets at most, None for any number. In any case a
@@ -183,8 +177,7 @@ class ServiceLimit:
     per_second: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
+class Service(Struct, frozen=True, kw_only=True):
     """An HTTP API: its URL in each environment, its authorization, its methods, and its limit if it has one."""
 
     key: str
@@ -196,8 +189,7 @@ class Service:
     limit: ServiceLimit | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryConfig:
+class RetryConfig(Struct, frozen=True, kw_only=True):
     """How often and when a failed attempt is repeated: 1 + ``times`` runs in all.
 
     ``jitter_percent`` is how much of its delay may be added to a retry, to spread retries. ``refused_hours`` is how
@@ -216,8 +208,7 @@ class RetryConfig:
     retry_at: tuple[time, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NextStepRule:
+class NextStepRule(Struct, frozen=True, kw_only=True):
     """A conditional next step."""
 
     kind: RuleKind
@@ -225,8 +216,7 @@ class NextStepRule:
     if_callback: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """One action, controller or delay of a task, and its next steps.
 
     ``controller`` is the name of a registered function; it runs before ``controller_callback``.
@@ -257,8 +247,7 @@ class Step:
         return tuple(rule for rule in self.rules if rule.kind is kind)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Task(Struct, frozen=True, kw_only=True):
     """A flow of steps. ``outputs`` are templates by name, rendered when an event of the task has succeeded."""
 
     key: str
@@ -268,8 +257,7 @@ class Task:
     outputs: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
+class Action(Struct, frozen=True, kw_only=True):
     """One parameterised call of a service method.
 
     Its strings may be templates. ``names_secrets`` is true if any string names a secret.
@@ -285,8 +273,7 @@ class Action:
     names_secrets: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Definition:
+class Definition(Struct, frozen=True, kw_only=True):
     """The settings of a strategy, parsed and checked.
 
     ``timezone`` is the zone of all date arithmetic, or a template of the attribute ``zone_attribute``, which then names
@@ -316,8 +303,7 @@ class Definition:
     on_cancel_tasks: tuple[LifecycleTask, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StrategyHead:
+class StrategyHead(Struct, frozen=True, kw_only=True):
     """The properties that all versions of a strategy share. (account, name) is unique.
 
     ``is_paused`` blocks its due events. ``secret_hash`` is the hash of its Strategy-Secret, None if it has none.
@@ -348,8 +334,7 @@ class StrategyHead:
         return Flag(is_paused=self.is_paused, pauses=self.pauses)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StrategyVersion:
+class StrategyVersion(Struct, frozen=True, kw_only=True):
     """The metadata of one version of a strategy. ``created_by`` is the id of the access key."""
 
     sid: StrategySid
@@ -359,8 +344,7 @@ class StrategyVersion:
     created_by: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Strategy:
+class Strategy(Struct, frozen=True, kw_only=True):
     """One version of a strategy in one deployment.
 
     ``environment`` selects its base URLs. ``horizon`` is how far ahead wakeups are scheduled, None for no limit.

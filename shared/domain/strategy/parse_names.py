@@ -5,9 +5,10 @@ Source: docs/contracts/core.md sections 3.5 and 4.1; docs/design.md section 6.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from shared.domain.errors import Problem, Problems
 from shared.domain.strategy.model import Json
@@ -44,8 +45,7 @@ class Use(NamedTuple):
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(Struct, frozen=True):
     """The known names at one place. ``steps`` is None if any step is allowed, ``attributes`` if any attribute is."""
 
     steps: frozenset[str] | None
@@ -133,8 +133,7 @@ def unknown_directives(source: str) -> Iterator[tuple[str, int]]:
             depth -= 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Check:
+class _Check(Struct, frozen=True):
     """Examines a part of the settings with the names that are known there."""
 
     problems: Problems

@@ -5,11 +5,12 @@ returns a harmless value instead, so that reading continues and finds the other 
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
 from datetime import date, time
 from enum import StrEnum
 from typing import TypeVar
+
+from msgspec import Struct
+from msgspec import field as struct_field
 
 from shared.domain.errors import Problem, Problems
 from shared.domain.strategy.form import faults_of, keys_of
@@ -21,15 +22,14 @@ T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
 
-@dataclass(frozen=True, slots=True)
-class Notes:
+class Notes(Struct, frozen=True):
     """The problems of a document, and its postponed checks.
 
     ``checks`` are slow or need the whole document. Each notes its own problems. They do not run for stored documents.
     """
 
-    problems: Problems = dataclass_field(default_factory=Problems)
-    checks: list[Callable[[], None]] = dataclass_field(default_factory=list)
+    problems: Problems = struct_field(default_factory=Problems)
+    checks: list[Callable[[], None]] = struct_field(default_factory=list)
 
     def all_problems(self) -> tuple[Problem, ...]:
         """Run the checks and return the problems, sorted by pointer; of many, the first that were found."""

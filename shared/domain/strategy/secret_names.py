@@ -6,8 +6,9 @@ Source: docs/contracts/core.md section 4.1; docs/decisions/0046.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from shared.domain.ids import AccountId
 from shared.domain.strategy.model import Json
@@ -34,8 +35,7 @@ RESERVED = frozenset(SecretKind)
 """The first segments of references. No variable of an expression may have such a name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretReference:
+class SecretReference(Struct, frozen=True, kw_only=True):
     """A secret of an account. ``key`` is a member of a secret that is a JSON object, None for the whole text."""
 
     account_id: AccountId

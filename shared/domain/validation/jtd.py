@@ -7,9 +7,10 @@ Source: RFC 8927 section 3.3. The error indicators follow it exactly; the messag
 import re
 from calendar import monthrange
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, TypeAlias
+
+from msgspec import Struct, field
 
 from shared.domain.validation.jtd_schema import INTEGERS, MAX_DEPTH, JtdError, schema_problems
 from shared.domain.validation.pointers import Path, path_text
@@ -28,8 +29,7 @@ _LAST_MINUTE_OF_DAY: Final = 24 * 60 - 1
 _MAX_CHOICES_SHOWN: Final = 10
 
 
-@dataclass(frozen=True, slots=True)
-class _Index:
+class _Index(Struct, frozen=True):
     """Tables of one schema, made when they are needed: a part with thousands of names costs no more than a small one.
 
     ``choices`` are the strings of each ``enum``, ``positions`` the members of each ``optionalProperties`` by their
@@ -69,8 +69,7 @@ class _Index:
         return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
+class _Place(Struct, frozen=True, kw_only=True):
     """A value under a schema, with both places, the tables of the schema, and the depth of the value."""
 
     schema: Mapping[str, Any]

@@ -4,9 +4,10 @@ Source: RFC 8927 section 2 (the whole grammar); the limits on depth and loops ar
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import chain
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 from shared.domain.validation.pointers import escaped
 
@@ -37,8 +38,7 @@ _FORM_OF: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class JtdError:
+class JtdError(Struct, frozen=True):
     """One error: the place in the value and in the schema (both RFC 6901 pointers), and the expectation.
 
     If a schema itself is wrong, ``instance_path`` is ``""``. Source: RFC 8927 section 3.2.
@@ -49,8 +49,7 @@ class JtdError:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
+class _Place(Struct, frozen=True, kw_only=True):
     """A member of a schema: its value, its pointer, the definitions that refs may name, and its depth."""
 
     value: object

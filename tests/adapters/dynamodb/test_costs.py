@@ -3,11 +3,12 @@
 Source: docs/design.md section 12.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.limits import MemoryLimits
 from dev.memory.stores import MemoryWebhooks

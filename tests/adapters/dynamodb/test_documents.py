@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import NODEFAULT, Struct
+from msgspec.structs import FieldInfo, fields, replace
 
 from shared.adapters.dynamodb import bulk_documents, documents
 from shared.adapters.dynamodb.forms import (
@@ -55,23 +56,19 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 EMPTY: tuple[object, ...] = (None, "", (), {}, 0, False)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Half:
+class Half(Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Halves:
+class Halves(Struct, frozen=True, kw_only=True):
     first: Half | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Whole:
+class Whole(Struct, frozen=True, kw_only=True):
     note: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pair:
+class Pair(Struct, frozen=True, kw_only=True):
     note: str
     part: Whole
 
@@ -81,7 +78,7 @@ def forgotten(value: object, path: str) -> Iterator[str]:
     if isinstance(value, tuple):
         for element in value:
             yield from forgotten(element, path)
-    if is_dataclass(value) and not isinstance(value, type):
+    if isinstance(value, Struct):
         for field in fields(value):
             found = getattr(value, field.name)
             # False says something where the default is True.
@@ -90,8 +87,8 @@ def forgotten(value: object, path: str) -> Iterator[str]:
             yield from forgotten(found, f"{path}.{field.name}")
 
 
-def default(field: "Field[Any]") -> object:
-    return field.default if field.default_factory is MISSING else field.default_factory()
+def default(field: FieldInfo) -> object:
+    return field.default if field.default_factory is NODEFAULT else field.default_factory()
 
 
 class TestTheFullObjects:
@@ -110,7 +107,7 @@ class TestTheFullObjects:
             if isinstance(value, tuple):
                 for element in value:
                     collect(element)
-            if is_dataclass(value) and not isinstance(value, type):
+            if isinstance(value, Struct):
                 found.add(type(value))
                 for field in fields(value):
                     collect(getattr(value, field.name))

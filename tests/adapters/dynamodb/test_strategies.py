@@ -1,10 +1,10 @@
 """Strategies on DynamoDB: the cache of versions, the encryption of settings, the reading of flags."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dev.metering.meter import Meter
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies

@@ -1,9 +1,9 @@
 """Stream records as Lambda delivers them, read back as writes. Source: docs/events.md."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dev.stream_records import record_of as stream_of
 from shared.adapters.dynamodb.items import bulk_item, instance_item, release_job_item

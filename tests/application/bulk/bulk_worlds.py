@@ -1,10 +1,12 @@
 """Gyms with many members, and bulk operations on them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
+
+from msgspec.structs import replace
 
 from dev.memory.stores import MemoryInstances
 from dev.memory.world import ManualClock, MemoryPorts

@@ -1,11 +1,11 @@
 """How many instances a second an operation commands in simulated time: the table in docs/performance.md is checked."""
 
 import re
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.control import control

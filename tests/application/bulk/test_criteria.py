@@ -1,10 +1,10 @@
 """Bulk operations with filters, with several parts, and on waiting events. Source: docs/decisions/0026."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.world import MemoryPorts
 from shared.application.bulk.select import SelectionScan, selected_instances

@@ -4,8 +4,9 @@ Source: docs/design.md section 3.3.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from dev.memory.world import MemoryPorts
 from shared.application.bulk.release import LAG_SECONDS

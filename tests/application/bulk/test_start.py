@@ -1,10 +1,10 @@
 """Bulk operations from the view of an account. Source: docs/design.md section 8; docs/contracts/core.md section 5."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.stores import MemoryInstances
 from dev.memory.world import MemoryPorts

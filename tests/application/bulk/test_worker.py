@@ -1,11 +1,12 @@
 """Failures during a bulk operation, and the recovery from them. Source: docs/decisions/0019."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.stores import MemoryOperations
 from dev.memory.world import MemoryPorts

@@ -1,11 +1,12 @@
 """Named controllers and outputs, run by the step runner."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.runner.loop import run_due_events

@@ -1,10 +1,11 @@
 """The use cases of the step runner, step by step."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.stores import MemoryInstances, MemoryStrategies
 from dev.memory.world import ManualClock, MemoryPorts, MemoryWakeups

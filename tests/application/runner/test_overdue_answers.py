@@ -1,7 +1,8 @@
 """Answers without a time limit that do not come. Source: docs/decisions/0045."""
 
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from shared.application.answer_event import SentAnswer, answer_event
 from shared.application.commit import execute, schedule_wakeup

@@ -1,10 +1,10 @@
 """The report of a run: a runner makes a report about each event that it claimed."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.stores import MemoryStrategies
 from shared.application.answer_event import SentAnswer, answer_event

@@ -1,10 +1,11 @@
 """A runner that crashes between the record of its event and the plan. Source: docs/design.md sections 3.5 and 7."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.stores import MemoryInstances
 from dev.memory.world import ManualClock, MemoryPorts

@@ -1,10 +1,11 @@
 """A runner whose stores are unavailable. Source: docs/design.md section 3.9."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.stores import MemoryInstances, MemoryStrategies
 from dev.memory.world import ManualClock, MemoryPorts

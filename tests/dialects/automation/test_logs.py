@@ -4,10 +4,10 @@ Source: docs/contracts/automation.md A.2 and A.3; docs/contracts/mapping.md D.3.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.api.automation.logs import STATUS_OF
 from shared.application.start import StartInstance, start_instance

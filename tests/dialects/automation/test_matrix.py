@@ -4,11 +4,11 @@ docs/contracts/automation.md A.1, A.4.
 The test fails if a route has no row here, or a row no route.
 """
 
-import dataclasses
 import re
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from shared.api.automation.answers import Code
 from shared.api.automation.routes import NOT_SERVED, ROUTES
@@ -228,7 +228,7 @@ class TestConcurrentVersions:
         def late(store: Any, head: Any, settings: Any, **more: Any) -> None:
             if left[0] and head.name == of:
                 left[0] -= 1
-                replace(store, dataclasses.replace(head, description="theirs"), settings, **more)
+                replace(store, structs.replace(head, description="theirs"), settings, **more)
             replace(store, head, settings, **more)
 
         monkeypatch.setattr(stores, "replace", late)

@@ -6,11 +6,11 @@ and D.3.
 
 import json
 import re
-from dataclasses import replace
 from itertools import product
 from typing import Any, ClassVar
 
 import pytest
+from msgspec.structs import replace
 
 from shared.api.automation.statuses import COMMAND_OF, IS_DONE, STATUS_OF, Command
 from shared.application.find_instances import MAX_SCANNED

@@ -1,10 +1,10 @@
 """Bulk operations in the core dialect. Source: docs/contracts/core.md section 5; docs/design.md section 8."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.bulk.operation import MAX_IN_REQUEST
 from shared.domain.ids import OperationSid

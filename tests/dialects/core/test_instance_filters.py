@@ -4,12 +4,12 @@ Source: docs/contracts/core.md section 5.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.stores import MemoryInstances
 from shared.application.ports import Unreadable

@@ -5,10 +5,10 @@ The test fails if a route has no row here, or a row no route.
 
 import re
 from copy import deepcopy
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.api.core.routes import ROUTES
 from shared.api.http.pages import PAGES

@@ -1,11 +1,11 @@
 """Reading orders and their history. Source: docs/contracts/orders.md B.1, B.2."""
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.api.orders.globs import matches
 from shared.domain.calendar.instance_schedule import OwnSchedule

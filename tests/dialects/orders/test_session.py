@@ -1,9 +1,9 @@
 """Login, logout and sessions. Source: docs/contracts/orders.md, head; B.5."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.access import Role
 from tests.dialects.orders.client import ACCOUNT, BASE, MINE, Joc

@@ -3,10 +3,10 @@
 Source: docs/contracts/mapping.md D.3, every cell of its JOC column; docs/contracts/orders.md B.2 and B.4.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.api.orders.listing import COUNTED
 from shared.api.orders.states import SEVERITY, SHOWN, State, phases_of

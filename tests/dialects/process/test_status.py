@@ -1,10 +1,10 @@
 """The status of processes. Source: docs/contracts/process.md C.3 and C.7; docs/contracts/mapping.md D.1 and D.3."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.api.process.answers import Seen
 from shared.api.process.render import MESSAGES, SEEN

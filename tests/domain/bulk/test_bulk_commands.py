@@ -1,8 +1,7 @@
 """The bulk operations that an instance remembers. Source: docs/decisions/0019."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.ids import OperationSid
 from shared.domain.instance.model import Instance, InstanceStatus

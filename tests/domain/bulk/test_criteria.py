@@ -1,10 +1,10 @@
 """The filter of a selection. Source: docs/decisions/0026; docs/contracts/orders.md B.3."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.bulk.selection import (
     Filter,

@@ -1,11 +1,11 @@
 """A bulk operation from its begin to its end. Source: docs/design.md section 8; docs/decisions/0019."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.bulk.operation import (
     GIVEN_UP,

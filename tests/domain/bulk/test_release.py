@@ -1,7 +1,8 @@
 """Release jobs: they unblock the instances of a cleared flag. Source: docs/design.md section 3.3."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+from msgspec.structs import replace
 
 from shared.domain.bulk.release import (
     IN_HAND,

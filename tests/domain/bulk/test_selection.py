@@ -1,9 +1,9 @@
 """The selection of instances. Source: docs/design.md section 8."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.bulk.selection import (
     Filter,

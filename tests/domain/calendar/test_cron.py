@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from types import FrameType
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.calendar.cron import Cron, first_fire, next_fire, read_cron
 from shared.domain.calendar.cron_fields import CronError

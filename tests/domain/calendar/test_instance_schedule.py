@@ -1,8 +1,9 @@
 """An instance with its own schedule. Source: docs/contracts/mapping.md D.5; docs/contracts/process.md C.5."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from msgspec.structs import replace
 
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import InstanceSid

@@ -1,10 +1,10 @@
 """The reason why something did or did not run. Source: docs/contracts/core.md section 5; docs/decisions/0021."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import ClassVar
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.explain.instance import MAX_SUBJECTS, Evidence, Explanation, explain, subjects
 from shared.domain.instance.event import EventStatus

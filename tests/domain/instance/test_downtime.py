@@ -1,9 +1,9 @@
 """The downtimes of an instance. Source: docs/contracts/core.md section 5 (``explain``)."""
 
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.instance.downtime import is_forgotten, status_at
 from shared.domain.instance.model import MAX_DOWNTIMES, Blocked, BlockedBy, Downtime, InstanceStatus

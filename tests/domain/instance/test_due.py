@@ -1,9 +1,9 @@
 """The next action on an instance, and when it must be swept. Source: docs/design.md sections 3.1 to 3.3."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.instance.due import (
     Due,

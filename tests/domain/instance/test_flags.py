@@ -1,9 +1,9 @@
 """The flags of an instance. Source: docs/design.md section 3.3; docs/decisions/0063."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.instance.due import GRACE
 from shared.domain.instance.flags import Flags, may_have_missed, with_pauses

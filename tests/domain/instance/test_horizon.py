@@ -1,9 +1,9 @@
 """Events beyond the horizon: the sweeper schedules their wakeups in time. Source: docs/design.md section 3.2."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.due import (

@@ -1,7 +1,7 @@
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.instance.event import AnswerMark, Event, EventStatus
 from shared.domain.instance.journal import StepResult

@@ -3,10 +3,10 @@
 Source: docs/decisions/0052-records-and-audit-expire.md.
 """
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.instance.event import EventKind, EventStatus, PausedFor
 from shared.domain.instance.model import FailedEvent, Instance, InstanceStatus

@@ -1,10 +1,10 @@
 import re
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import ResetTo, Span, Unit, moment_at, zone_named
 from shared.domain.instance.event import Event, EventKind, EventStatus, Move

@@ -1,9 +1,9 @@
 """Adding an event by hand. Source: docs/contracts/core.md section 5; docs/design.md section 8."""
 
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.instance.event import EventKind, EventStatus
 from shared.domain.instance.model import MAX_ADDED_KEYS, MAX_UNFINISHED_EVENTS, InstanceStatus

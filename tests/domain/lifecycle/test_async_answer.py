@@ -3,11 +3,11 @@
 Source: docs/contracts/core.md section 3.7; docs/design.md sections 3.7 and 3.11.
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.explain.event import Finding
 from shared.domain.explain.instance import Evidence, explain

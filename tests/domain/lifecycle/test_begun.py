@@ -2,9 +2,8 @@
 B.3.
 """
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.ids import OperationSid
 from shared.domain.instance.event import EventStatus

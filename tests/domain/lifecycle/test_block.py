@@ -1,8 +1,7 @@
 """Instances blocked by a paused flag, and their release. Source: docs/design.md section 3.3."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.instance.event import EventStatus
 from shared.domain.instance.model import Blocked, BlockedBy, InstanceStatus

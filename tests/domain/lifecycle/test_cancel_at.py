@@ -1,9 +1,9 @@
 """A cancellation at a date. Source: docs/decisions/0061-a-pause-that-ends-and-a-cancellation-at-a-date.md."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.errors import Problem

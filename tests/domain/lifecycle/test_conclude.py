@@ -1,9 +1,9 @@
 """The effects of a run's end. Source: docs/design.md sections 3 and 5; docs/contracts/core.md section 3.6."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.instance.event import EventStatus, PausedFor, Resolution
 from shared.domain.instance.journal import JournalEntry

@@ -1,8 +1,8 @@
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import DATE_FORMS, moment_at, zone_named
 from shared.domain.instance.attributes import attribute_problem, merge_attributes

@@ -1,8 +1,7 @@
 """Dismissing problems that are final. Source: docs/contracts/core.md section 5."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.ids import OperationSid
 from shared.domain.instance.model import InstanceStatus

@@ -1,10 +1,10 @@
 """Migrating an instance to another version of its strategy. Source: docs/design.md section 7."""
 
-from dataclasses import replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.instance.event import EventStatus

@@ -4,9 +4,9 @@ Source: docs/contracts/core.md section 3.8; docs/design.md sections 3.6, 3.7 and
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.instance.event import EventStatus, PausedFor, Resolution
 from shared.domain.instance.model import InstanceStatus

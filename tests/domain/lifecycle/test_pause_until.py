@@ -1,9 +1,9 @@
 """A pause that ends by itself. Source: docs/decisions/0061-a-pause-that-ends-and-a-cancellation-at-a-date.md."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.errors import Problem
 from shared.domain.ids import OperationSid

@@ -3,9 +3,8 @@
 Source: docs/contracts/core.md section 5.
 """
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.instance.event import EventStatus, Resolution
 from shared.domain.instance.journal import ClosedBy

@@ -1,8 +1,7 @@
 """Redriving a failed event. Source: docs/contracts/core.md section 5 (``retry``); docs/decisions/0020."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.ids import call_key
 from shared.domain.instance.event import EventKind, EventStatus, PausedFor, RedrivenFrom, Resolution

@@ -1,9 +1,9 @@
 """Moving a date by command. Source: docs/contracts/core.md section 5; docs/decisions/0056 and 0062."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import OperationSid

@@ -1,8 +1,7 @@
 """Skipping cycles by command. Source: docs/contracts/core.md section 5; docs/decisions/0062."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.ids import OperationSid

@@ -1,9 +1,9 @@
 """Taking over the event of a crashed runner. Source: docs/design.md sections 3.5, 3.6, 3.7 and 3.9."""
 
-from dataclasses import replace
 from typing import ClassVar
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.instance.event import EventStatus, PausedFor, Resolution
 from shared.domain.instance.model import InstanceStatus, Lease

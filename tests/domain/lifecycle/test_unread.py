@@ -1,9 +1,9 @@
 """Stopping an instance whose settings cannot be read. Source: docs/design.md section 7."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.instance.event import EventStatus, PausedFor
 from shared.domain.instance.model import InstanceStatus

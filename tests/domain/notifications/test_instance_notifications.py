@@ -1,11 +1,11 @@
 """The notifications about instances and their events. Source: docs/events.md."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.ids import CorrelationId
 from shared.domain.instance.event import EventPause, EventStatus, PausedFor

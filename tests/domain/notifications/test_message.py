@@ -1,11 +1,11 @@
 """The JSON form of notifications, held against their published schemas. Source: docs/events.md."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import jsonschema_rs
 import pytest
+from msgspec.structs import replace
 
 from dev.notification_docs import FOLDER, PAGE, example_of, files, with_kinds
 from shared.domain.bulk.operation import BulkStatus

@@ -1,8 +1,7 @@
 """The notifications about strategies and bulk operations. Source: docs/events.md."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.bulk.operation import BulkStatus
 from shared.domain.notifications.decide import notifications_of

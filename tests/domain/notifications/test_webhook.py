@@ -1,10 +1,10 @@
 """Secrets, signatures and delays of webhooks. Source: docs/events.md; https://www.standardwebhooks.com."""
 
 from base64 import b64encode
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.notifications.webhook import (
     RETRY_DELAYS,

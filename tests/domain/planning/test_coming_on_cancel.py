@@ -3,9 +3,8 @@
 Source: docs/decisions/0061 and 0062.
 """
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import format_instant
 from shared.domain.calendar.instance_schedule import OwnSchedule

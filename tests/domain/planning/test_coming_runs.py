@@ -1,13 +1,13 @@
 """What will run after a command, as its answer and its dry run say. Source: docs/decisions/0062."""
 
 import random
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from dev.memory.evaluator import SlowEvaluator
 from shared.domain.instance.due import next_event

@@ -1,12 +1,12 @@
 """The dates of a plan. Source: docs/design.md section 4; docs/contracts/core.md sections 3.1 and 3.2."""
 
-from dataclasses import replace
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from shared.domain.errors import DateError
 from shared.domain.instance.attributes import date_attribute

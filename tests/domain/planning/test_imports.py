@@ -1,8 +1,7 @@
 """Creating instances whose start date is in the past. Source: docs/design.md section 4; docs/contracts/core.md 3.3."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.errors import InvalidInputError
 from shared.domain.instance.event import EventStatus

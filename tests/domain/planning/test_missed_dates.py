@@ -1,9 +1,9 @@
 """The rule for missed dates. Source: docs/design.md section 4, missed dates."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import moment_at, zone_named
 from shared.domain.calendar.instance_schedule import OwnSchedule

@@ -1,9 +1,9 @@
 """Commands while a moved date is open, and plans over long holidays. Source: docs/decisions/0056 and 0058."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.errors import InvalidInputError
 from shared.domain.explain.instance import subjects

@@ -1,8 +1,7 @@
 """Opening cycles. Source: docs/design.md section 4; docs/contracts/core.md section 3.2."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import DATE_FORMS
 from shared.domain.calendar.instance_schedule import OwnSchedule

@@ -1,9 +1,9 @@
 """Changed attributes date again what has not begun. Source: docs/decisions/0060."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.instance.event import EventStatus

@@ -1,13 +1,13 @@
 """Due dates that are spread over minutes, so that not everybody is due at once. Source: docs/decisions/0065."""
 
 from collections import Counter
-from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import moment_at, zone_named
 from shared.domain.ids import InstanceSid

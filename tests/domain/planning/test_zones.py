@@ -1,8 +1,7 @@
 """A zone per customer. Source: docs/design.md section 4; docs/decisions/0060."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import ResetTo, Unit, moment_at
 from shared.domain.calendar.instance_schedule import OwnSchedule

@@ -1,9 +1,9 @@
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import DATE_FORMS
 from shared.domain.instance.model import InstanceStatus

@@ -1,5 +1,6 @@
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from shared.domain.instance.run import Ending, Intent, Path
 from shared.domain.steps.flow import first_action

@@ -1,6 +1,6 @@
 """The history of an event: every step of all its runs. Source: docs/contracts/core.md section 5."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.event import EventKind, EventStatus

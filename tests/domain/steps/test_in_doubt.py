@@ -1,10 +1,10 @@
 """Calls in doubt. Source: docs/design.md section 3.7."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import ClassVar
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.instance.event import Resolution
 from shared.domain.instance.reason import ErrorKind

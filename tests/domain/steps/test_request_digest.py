@@ -1,11 +1,11 @@
 """The stored digest of a call. Source: docs/contracts/core.md section 5 (an instance's events)."""
 
 from base64 import urlsafe_b64encode
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.steps.call import ServiceRequest
 from shared.domain.steps.request_digest import CallTarget, digest_of, target_of

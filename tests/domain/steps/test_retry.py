@@ -1,8 +1,8 @@
-from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.calendar.dates import DATE_FORMS, ResetTo, Unit
 from shared.domain.calendar.instance_schedule import OwnSchedule

@@ -1,10 +1,10 @@
 """Parsing a whole definition, when it is saved and when it is loaded."""
 
-from dataclasses import replace
 from datetime import date, time, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.calendar.business_days import BusinessDays, Convention, Weekday
 from shared.domain.calendar.cron import Cron
