@@ -376,7 +376,7 @@ def _wired() -> _Wiring:
         audit=DynamoDbAudit(client=database, tables=tables, retention=retention),
         operations=DynamoDbOperations(client=database, tables=tables, retention=retention),
         webhooks=_webhooks(),
-        limits=DynamoDbLimits(client=database, tables=tables, report=_report_slow_down),
+        limits=DynamoDbLimits(client=database, tables=tables, report=_report_limit),
         controllers=ModuleControllers(module=chosen.controllers) if chosen.controllers else NoControllers(),
         wakeups=AwsWakeups(
             targets,
@@ -491,10 +491,10 @@ def _report(action: str, sid: str, error: Exception) -> None:
     Logger(json_serializer=log_line).warning(_FAILED_WAKEUPS[action], extra={"sid": sid, "error": str(error)})
 
 
-def _report_slow_down(origin: str, error: Exception) -> None:
-    """Log a slow-down that was not stored. The next refused call tries again."""
+def _report_limit(origin: str, error: Exception) -> None:
+    """Log that what a call says about its service was not stored. The next such call tries again."""
     Logger(json_serializer=log_line).warning(
-        "slow-down not stored", extra={"origin": origin, "error": str(error)}
+        "limit not changed", extra={"origin": origin, "error": str(error)}
     )
 
 

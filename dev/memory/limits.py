@@ -26,5 +26,5 @@ class MemoryLimits:
             self.states[account, origin] = after
         return LimitAttempt(is_stored=after is not None, before=before)
 
-    def slow_down(self, account: AccountId, origin: str, change: LimitChange) -> None:
-        self.change(account, origin, change)
+    def try_change(self, account: AccountId, origin: str, change: LimitChange) -> LimitAttempt | None:
+        return self.change(account, origin, change)

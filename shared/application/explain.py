@@ -98,7 +98,10 @@ def _events(
 def _limits(
     ports: Ports, instance: Instance, events: tuple[PastEvent, ...], *, now: datetime
 ) -> dict[int, str]:
-    """Return the limits of services that events wait for. Settings are only read for events that may wait for one."""
+    """Return the limits of services that events wait for, as text.
+
+    Settings and limits are only read for events that may wait for one.
+    """
     limits: dict[int, str] = {}
     for past in events:
         call, version = next_call(past, now), past.event.claim.version
@@ -110,7 +113,8 @@ def _limits(
             continue  # why the event does not run is then that its settings cannot be read
         limit = limit_of_call(strategy, past, call)
         if limit is not None:
-            limits[past.event.seq] = limit
+            state = ports.limits.load(instance.account_id, limit.origin)
+            limits[past.event.seq] = limit.why(state, now=now)
     return limits
 
 

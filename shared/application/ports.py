@@ -639,7 +639,7 @@ class LimitAttempt(Struct, frozen=True, kw_only=True):
 
 
 class LimitStore(Protocol):
-    """Store of the limits of services, one state for each account and origin. Only runners use it.
+    """Store of the limits of services, one state for each account and origin. Only runners change it.
 
     A state may be lost a day after its last change (``LimitChange.at``).
     """
@@ -653,8 +653,8 @@ class LimitStore(Protocol):
         If the reply to a change was lost, the change may be stored a second time.
         """
 
-    def slow_down(self, account: AccountId, origin: str, change: LimitChange) -> None:
-        """Store the end of a slow-down, best effort: the adapter reports a failure and does not raise it."""
+    def try_change(self, account: AccountId, origin: str, change: LimitChange) -> LimitAttempt | None:
+        """Do the same, best effort: the adapter reports that the store is unavailable, and returns None."""
 
 
 class UnknownStrategyError(Exception):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from shared.domain.errors import InvalidInputError
+from shared.domain.limits.state import Member, micros_of
 from shared.domain.steps.call import Answered
 from tests.application.lives import (
     BUSY,
@@ -135,6 +136,38 @@ class TestLimits:
         before, after = both("/services/0/limit", {"perSecond": 1}, of=two_steps())
         assert [at - START for at, _ in before.shop.requests] == [timedelta(), timedelta()]
         assert [at - START for at, _ in after.shop.requests] == [timedelta(), timedelta(seconds=1.1)]
+
+
+class TestCircuits:
+    """``services[].limit.circuit``: when calls wait because the service is unreachable."""
+
+    def test_with_a_circuit_a_failed_call_is_counted(self) -> None:
+        before, after = both(
+            "/services/0/limit/circuit", {}, SILENT, of=settings_with("/services/0/limit", {})
+        )
+        assert (before.ports.limits.states, len(after.ports.limits.states)) == ({}, 1)
+
+    @pytest.mark.setting("Circuit.failures")
+    def test_it_opens_after_so_many_failures(self) -> None:
+        lives = both("/services/0/limit/circuit", {"failures": 1}, SILENT, of=self.with_circuit({}))
+        assert [self.open_for(life) for life in lives] == [0, 30]
+
+    @pytest.mark.setting("Circuit.openSeconds")
+    def test_it_is_open_for_so_many_seconds(self) -> None:
+        lives = both(
+            "/services/0/limit/circuit/openSeconds", 7, SILENT, of=self.with_circuit({"failures": 1})
+        )
+        assert [self.open_for(life) for life in lives] == [30, 7]
+
+    @staticmethod
+    def with_circuit(circuit: dict[str, int]) -> dict[str, Any]:
+        return settings_with("/services/0/limit", {"circuit": circuit})
+
+    @staticmethod
+    def open_for(life: Life) -> int:
+        """Return for how many seconds the circuit was opened at noon."""
+        (state,) = life.ports.limits.states.values()
+        return max(state[Member.OPEN_UNTIL] - micros_of(START), 0) // 1_000_000
 
 
 class TestMethods:

@@ -82,7 +82,7 @@ class Rig:
             targets, scheduler=lambda: self.scheduler, invoker=lambda: self.invoker, clock=self.clock
         )
 
-    def saved(self, steps: int, limit: Mapping[str, int] | None = None) -> StrategySid:
+    def saved(self, steps: int, limit: Mapping[str, Any] | None = None) -> StrategySid:
         """Save a strategy whose task has that number of steps. ``limit`` is that of its service."""
         keys = [f"step-{number}" for number in range(1, steps + 1)]
         settings = {
@@ -125,7 +125,7 @@ class Rig:
         self.strategies.create(head, settings)
         return sid
 
-    def started(self, steps: int, at: datetime, limit: Mapping[str, int] | None = None) -> InstanceSid:
+    def started(self, steps: int, at: datetime, limit: Mapping[str, Any] | None = None) -> InstanceSid:
         """Start an instance of the strategy."""
         strategy = self.strategies.load(self.saved(steps, limit), 1)
         asked = StartInstance(strategy_id=strategy.name, attributes={"customer": "c-1"}, start_date=at)

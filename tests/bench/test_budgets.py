@@ -146,9 +146,10 @@ class TestTheTable:
         [
             ({"perSecond": 200}, "the same of 3 steps, if their service has a limit"),
             ({}, "the same of 3 steps, if its limit has no rate"),
+            ({"circuit": {}}, "the same of 3 steps, if its limit is a circuit"),
         ],
     )
-    def test_running_an_event_under_a_limit(self, rig: Rig, limit: dict[str, int], row: str) -> None:
+    def test_running_an_event_under_a_limit(self, rig: Rig, limit: dict[str, Any], row: str) -> None:
         sid = rig.started(3, NOON, limit)
 
         with rig.measuring() as measured:
@@ -160,6 +161,38 @@ class TestTheTable:
         # One write for a call at most, and one read.
         assert found[0] <= 8 + 3
         assert found[1] <= 10 + 6
+
+    def test_a_probe_that_closes_the_circuit(self, rig: Rig) -> None:
+        """The right to probe and its outcome are a write each."""
+        sid = rig.started(3, NOON, {"circuit": {}})
+        opened = LimitChange(at=0, guards={}, sets={Member.OPEN_UNTIL: micros_of(NOON), Member.OPEN_FOR: 1})
+        rig.limits.change(AccountId("a-1"), "https://shop.example.test", opened)
+
+        with rig.measuring() as measured:
+            run_due_events(rig, sid, job="job-1", time_left=lambda: timedelta(seconds=900))
+            found = measured()
+
+        assert rig.caller.times == 3
+        assert found == TABLE["the same of 3 steps, if the first one closes the circuit"]
+
+    @pytest.mark.parametrize(("per_second", "writes"), [(None, 6 + 4), (200, 7 + 5)])
+    def test_a_call_that_waits_for_a_circuit(self, rig: Rig, per_second: int | None, writes: int) -> None:
+        """A wait costs four, a place in the line of a rate one more. The circuit is closed when the call returns."""
+        sid = rig.started(1, NOON, {"perSecond": per_second, "circuit": {}})
+        origin = AccountId("a-1"), "https://shop.example.test"
+        until = micros_of(NOON + timedelta(minutes=10))
+        rig.limits.change(*origin, LimitChange(at=0, guards={}, sets={Member.OPEN_UNTIL: until}))
+
+        with rig.meter.counting() as usage:
+            run_due_events(rig, sid, job="job-1", time_left=lambda: timedelta(seconds=900))
+        first = usage.write_units
+        rig.limits.change(*origin, LimitChange(at=0, guards={}, sets={Member.OPEN_UNTIL: 0}))
+        rig.clock.at = max(rig.clock.at, NOON + timedelta(minutes=10, seconds=10))
+        with rig.meter.counting() as usage:
+            run_due_events(rig, sid, job="job-2", time_left=lambda: timedelta(seconds=900))
+
+        assert rig.caller.times == 1
+        assert first + usage.write_units == writes
 
     @pytest.mark.parametrize("until", [timedelta(seconds=30), timedelta(minutes=10)])
     def test_a_call_that_waits_for_its_permit(self, rig: Rig, until: timedelta) -> None:
@@ -297,7 +330,7 @@ class TestTheTable:
         return operation.sid
 
     def test_every_row_of_the_table_is_measured(self) -> None:
-        assert len(TABLE) == 13
+        assert len(TABLE) == 15
 
 
 class TestRequests:

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from shared.adapters.aws.errors import AwsError
 from shared.adapters.dynamodb.limits import DynamoDbLimits
-from shared.application.ports import ConnectionLostError
+from shared.application.ports import ConnectionLostError, LimitAttempt
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId
 from shared.domain.limits.state import Bounds, LimitChange, LimitState, Member, micros_of
@@ -112,11 +112,14 @@ class TestAChange:
             values={Member.PER_SECOND: 5, Member.LINE_AT: 3}
         )
 
-    def test_a_slow_down_is_a_change(self, stores: Stores) -> None:
+    def test_a_change_that_is_tried_is_a_change(self, stores: Stores) -> None:
         slowing = change({Member.NOT_BEFORE: Bounds(low=0, high=6)}, sets={Member.NOT_BEFORE: 7})
-        stores.limits.slow_down(full.ACCOUNT, ORIGIN, slowing)
-        stores.limits.slow_down(full.ACCOUNT, ORIGIN, slowing)
+        attempts = [stores.limits.try_change(full.ACCOUNT, ORIGIN, slowing) for _ in range(2)]
 
+        assert attempts == [
+            LimitAttempt(is_stored=True, before=LimitState()),
+            LimitAttempt(is_stored=False, before=LimitState(values={Member.NOT_BEFORE: 7})),
+        ]
         assert stores.limits.load(full.ACCOUNT, ORIGIN) == LimitState(values={Member.NOT_BEFORE: 7})
 
 
@@ -154,7 +157,7 @@ class TestTheItem:
 
 
 class TestFailures:
-    """A store that is unavailable raises, but a slow-down only reports."""
+    """A store that is unavailable raises, but a change that is only tried reports it."""
 
     def test_a_change_whose_reply_was_lost_is_made_again_by_the_client(self, dynamodb: DynamoDb) -> None:
         store = on_dynamodb(dynamodb).limits
@@ -172,16 +175,16 @@ class TestFailures:
         with pytest.raises(ConnectionLostError):
             on_dynamodb(dynamodb).limits.change(full.ACCOUNT, ORIGIN, guarded(0, 0))
 
-    def test_a_slow_down_that_may_not_be_stored_is_reported(self, dynamodb: DynamoDb) -> None:
+    def test_a_change_that_is_tried_and_may_not_be_stored_is_reported(self, dynamodb: DynamoDb) -> None:
         reported: list[str] = []
         store = DynamoDbLimits(
             client=dynamodb.client, tables=dynamodb.tables, report=lambda origin, _: reported.append(origin)
         )
         gives_up(dynamodb, "UpdateItem")
 
-        store.slow_down(full.ACCOUNT, ORIGIN, guarded(0, 0))
+        attempt = store.try_change(full.ACCOUNT, ORIGIN, guarded(0, 0))
 
-        assert reported == [ORIGIN]
+        assert (attempt, reported) == (None, [ORIGIN])
 
     def test_a_request_that_is_refused_otherwise_raises(self, dynamodb: DynamoDb) -> None:
         elsewhere = replace(dynamodb.tables, access="missing")

@@ -53,6 +53,15 @@ LIMIT = LimitState(
     }
 )
 
+OPEN_CIRCUIT = LimitState(
+    values={
+        Member.OPEN_UNTIL: 1_772_356_260_000_000,
+        Member.OPEN_FOR: 60_000_000,
+        Member.FAILURES: 6,
+        Member.OPENS_AFTER: 5,
+    }
+)
+
 MINIMAL_AUDIT = AuditEntry(account_id=ACCOUNT, target="queue", at=at(9), by="key-1", command="pause")
 
 AUDIT = AuditEntry(
@@ -94,15 +103,15 @@ def _flag(name: str, flag: Flag) -> Golden:
     )
 
 
-def _limit() -> Golden:
+def _limit(name: str, state: LimitState) -> Golden:
     change = LimitChange(
         at=micros_of(at(1)),
         guards={member: Bounds(low=0, high=0) for member in Member},
-        sets=LIMIT.values,
+        sets=state.values,
     )
     return Golden(
-        name="access/limit",
-        value=LIMIT,
+        name=f"access/{name}",
+        value=state,
         write=lambda stores: _change(stores, change),
         read=lambda stores: stores.limits.load(ACCOUNT, ORIGIN),
     )
@@ -157,7 +166,8 @@ ACCESS = (
     _flag("queue-paused-before", Flag(is_paused=True, pauses=PAUSED_HEAD.pauses)),
     _webhook("webhook-for-all", replace(WEBHOOK, kinds=())),
     _webhook("webhook-full", WEBHOOK),
-    _limit(),
+    _limit("limit", LIMIT),
+    _limit("open-circuit", OPEN_CIRCUIT),
     _audit("command", replace(MINIMAL_AUDIT, target=SID, from_state="ACTIVE", to_state="PAUSED")),
     _audit("of-account", MINIMAL_AUDIT),
     _audit("full", AUDIT),

@@ -221,6 +221,7 @@ DEFINITIONS = (
         name="definitions/zone-of-customer", write=lambda: plain(stored_definition(settings.ZONE_OF_CUSTOMER))
     ),
     Document(name="definitions/limited", write=lambda: plain(stored_definition(settings.LIMITED))),
+    Document(name="definitions/circuits", write=lambda: plain(stored_definition(settings.CIRCUITS))),
     Document(
         name="definitions/on-missed-last",
         write=lambda: plain(stored_definition(settings.MISSED_RULES["last"])),

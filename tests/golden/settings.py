@@ -315,6 +315,15 @@ LIMITED: dict[str, Any] = {
 }
 """A service with a limit, and one with a limit that has no rate."""
 
+CIRCUITS: dict[str, Any] = {
+    **MINIMAL,
+    "services": [
+        {**MINIMAL["services"][0], "limit": {"circuit": {"failures": 3, "openSeconds": 60}}},
+        {**MINIMAL["services"][0], "key": "other", "limit": {"circuit": {}}},
+    ],
+}
+"""A service with a circuit, and one with the default circuit."""
+
 MISSED_RULES: dict[str, dict[str, Any]] = {
     rule: {**MINIMAL, "config": {"onMissed": rule}} for rule in ("all", "last", "skip")
 }

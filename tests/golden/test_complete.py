@@ -62,6 +62,7 @@ def stored() -> Stored:
         settings.ZONE_OF_CUSTOMER,
         settings.SPREAD,
         settings.LIMITED,
+        settings.CIRCUITS,
         *settings.MISSED_RULES.values(),
     )
     definitions = [stored_definition(each) for each in plain]

@@ -28,7 +28,7 @@ from tests.simulation.stage import Process, Stage
 
 NINE = datetime(2026, 3, 2, 9, tzinfo=UTC)
 LAMBDA = timedelta(seconds=900)
-LIMIT_REQUESTS = ("load", "change", "slow_down")
+LIMIT_REQUESTS = ("load", "change", "try_change")
 
 
 def settings_of(limit: Json) -> Json:
@@ -192,8 +192,8 @@ class DistantLimits:
             raise ConnectionLostError("the reply was lost")
         return attempt
 
-    def slow_down(self, account: AccountId, origin: str, change: LimitChange) -> None:
-        self.inner.change(account, origin, change)
+    def try_change(self, account: AccountId, origin: str, change: LimitChange) -> LimitAttempt | None:
+        return self.inner.change(account, origin, change)
 
     def _pass(self, kind: str) -> None:
         self.burst.requests[kind] = self.burst.requests.get(kind, 0) + 1

@@ -181,9 +181,11 @@ class Limits(MemoryLimits):
         self.world.written("limit_changed", is_conditional=False)
         return attempt
 
-    def slow_down(self, account: AccountId, origin: str, change: LimitChange) -> None:
-        with suppress(UnavailableError):  # the adapter reports it; the next refused call tries again
-            self.change(account, origin, change)
+    def try_change(self, account: AccountId, origin: str, change: LimitChange) -> LimitAttempt | None:
+        try:
+            return self.change(account, origin, change)
+        except UnavailableError:  # the adapter reports it
+            return None
 
 
 class Strategies(MemoryStrategies):

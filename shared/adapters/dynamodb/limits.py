@@ -25,7 +25,7 @@ class DynamoDbLimits(Struct, frozen=True, kw_only=True):
     """A ``LimitStore``. A state is one item of the table of access, and each of its numbers is an attribute.
 
     A change is one conditional write. If a guard does not hold, DynamoDB returns the item with its refusal, so that no
-    read is needed before the next attempt. ``report`` takes the origin of a slow-down that was not stored.
+    read is needed before the next attempt. ``report`` takes the origin of a change that was tried and not stored.
     """
 
     client: DynamoDbClient
@@ -58,11 +58,12 @@ class DynamoDbLimits(Struct, frozen=True, kw_only=True):
             return LimitAttempt(is_stored=False, before=before)
         return LimitAttempt(is_stored=True, before=_state_of(answer.get("Attributes")))
 
-    def slow_down(self, account: AccountId, origin: str, change: LimitChange) -> None:
+    def try_change(self, account: AccountId, origin: str, change: LimitChange) -> LimitAttempt | None:
         try:
-            self.change(account, origin, change)
+            return self.change(account, origin, change)
         except UnavailableError as error:
             self.report(origin, error)
+            return None
 
 
 def _state_of(item: Item | None) -> LimitState:

@@ -104,7 +104,7 @@ def exchange(adapter: GuardedAdapter, sending: Sending) -> Reply | TimedOut | Un
     try:
         prepared = _prepared(sending)
     except (requests.RequestException, HTTPError, ValueError) as error:
-        return Unreachable(why=f"the request cannot be written: {type(error).__name__}")
+        return Unreachable(why=f"the request cannot be written: {type(error).__name__}", tried=False)
     try:
         return _exchanged(adapter, prepared, sending.seconds)
     except RefusedAddressError as error:

@@ -55,7 +55,7 @@ class HttpServiceCaller:
         try:
             outcome = self._sent(secrets, request)
         except SecretRefusedError as error:
-            return Unreachable(why=str(error))
+            return Unreachable(why=str(error), tried=False)
         return secrets.removed_from(outcome)
 
     def close(self) -> None:
@@ -141,7 +141,7 @@ def _authorization(credential: Credential, token: Token) -> str:
 def _not_sent(token: NoToken) -> Unreachable | TokenRefused:
     if token.is_refusal:
         return TokenRefused(why=token.why, retry_after=token.retry_after)
-    return Unreachable(why=token.why)
+    return Unreachable(why=token.why, tried=False)
 
 
 def _answered(reply: Reply) -> Answered:

@@ -1,6 +1,6 @@
-"""The limits of services: wait for a permit before a call, and slow all runners down after a refusal.
+"""The limits of services: wait for a permit before a call, and share what its outcome says about the service.
 
-Source: docs/decisions/0067.
+Source: docs/decisions/0067 and 0069.
 """
 
 from datetime import datetime, timedelta
@@ -9,10 +9,11 @@ from typing import Final, assert_never
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from shared.application.ports import Ports
+from shared.application.ports import LimitAttempt, Ports
 from shared.application.runner.progress import Run
 from shared.domain.ids import CallKey
 from shared.domain.instance.run import Intent
+from shared.domain.limits.circuit import after_answer, after_failure, opens
 from shared.domain.limits.grant import (
     CLAIM_EARLY,
     MAX_AHEAD,
@@ -27,9 +28,9 @@ from shared.domain.limits.grant import (
     slow_down,
 )
 from shared.domain.limits.service import OriginLimit, limit_of
-from shared.domain.limits.state import Member, instant_of
+from shared.domain.limits.state import LimitChange, LimitState, Member, instant_of
 from shared.domain.steps.call import Answered, CallOutcome
-from shared.domain.steps.classify import asks_to_wait
+from shared.domain.steps.classify import asks_to_wait, reaches
 from shared.domain.steps.outcome import longest
 from shared.domain.strategy.model import Step, method_called
 
@@ -40,7 +41,7 @@ MAX_PERMITS: Final = 5
 """How many permits a runner takes for one call, if it comes too late to use them."""
 
 LONG_SLEEP: Final = timedelta(seconds=1)
-"""Before a sleep of this length ends, a runner checks that the service has not asked everyone to wait meanwhile."""
+"""Before a sleep of this length ends, a runner checks that calls do not have to wait for the service meanwhile."""
 
 CHECK_BEFORE: Final = timedelta(milliseconds=200)
 """How long before its permit that check is made."""
@@ -55,10 +56,17 @@ class KeptPermits(Struct):
     by_call: dict[CallKey, Permit] = field(default_factory=dict)
 
 
+class Allowed(Struct, frozen=True, kw_only=True):
+    """The call may be sent. It has ``waited``, and its outcome counts for the circuit as it was then."""
+
+    waited: timedelta = timedelta()
+    circuit: LimitState = field(default_factory=LimitState)
+
+
 def await_permit(
     ports: Ports, run: Run, intent: Intent, kept: KeptPermits, *, time_left: timedelta
-) -> timedelta | Later:
-    """Wait until the call of a step may be sent, and return how long that took.
+) -> Allowed | Later:
+    """Wait until the call of a step may be sent.
 
     Return Later if the wait is too long for a runner that has a lease. ``time_left`` is how much longer the invocation
     may run, without the time that it needs for saving its progress.
@@ -66,7 +74,7 @@ def await_permit(
     """
     limited = limit_of(run.strategy, _step_of(run, intent))
     if limited is None:
-        return timedelta()
+        return Allowed()
     began_at = ports.clock.now()
     leased, invoked = _patience(run, intent, time_left=time_left, now=began_at)
     demand = Demand(
@@ -74,6 +82,7 @@ def await_permit(
         leased_until=began_at + leased,
         latest=began_at + invoked,
         key=run.instance.sid,
+        lasts=_lasts(run, intent),
     )
     known = kept.by_call.pop(intent.call_key, None)
     for _ in range(MAX_PERMITS):
@@ -85,27 +94,59 @@ def await_permit(
             kept.by_call[intent.call_key] = granted
             return Later(until=granted.start - CLAIM_EARLY)
         # If this permit is lost because the store was slow, the next one must be far enough ahead.
-        demand = replace(demand, lead=2 * (ports.clock.now() - requested_at))
-        is_valid = _sleep_until(ports, run, limited, granted.start, checks=known is not None)
+        demand = replace(
+            demand,
+            lead=2 * (ports.clock.now() - requested_at),
+            probe=granted.circuit[Member.OPEN_UNTIL],
+        )
+        is_valid = _sleep_until(ports, run, limited, granted, checks=known is not None)
         if is_valid and ports.clock.now() <= granted.until:
-            return ports.clock.now() - began_at
+            return Allowed(waited=ports.clock.now() - began_at, circuit=granted.circuit)
         known = None
     return Later(until=ports.clock.now() + SHORTEST_WAIT)
 
 
-def report_refusal(ports: Ports, run: Run, intent: Intent, call: CallOutcome) -> None:
-    """Slow all runners down if a service with a limit has refused a call for now and says until when."""
+def report_call(ports: Ports, run: Run, intent: Intent, call: CallOutcome, circuit: LimitState) -> bool:
+    """Share what the outcome of a call says about a service with a limit. Return whether it opened the circuit.
+
+    A refusal for now that says until when slows all runners down. ``circuit`` is the circuit when the call was allowed.
+    """
     step = _step_of(run, intent)
     limited, method = limit_of(run.strategy, step), method_called(run.strategy, step)
-    if limited is None or method is None or not isinstance(call, Answered) or call.retry_after is None:
-        return
-    if not asks_to_wait(method, call):
-        # The flow itself handles this status. It may be about this one call.
-        return
-    now, after = ports.clock.now(), call.retry_after
-    change = slow_down(now + after if isinstance(after, timedelta) else after, now=now)
-    if change is not None:
-        ports.limits.slow_down(run.instance.account_id, limited.origin, change)
+    if limited is None or method is None:
+        return False
+    # A status that the flow itself handles may be about this one call.
+    if isinstance(call, Answered) and call.retry_after is not None and asks_to_wait(method, call):
+        now, after = ports.clock.now(), call.retry_after
+        slowing = slow_down(now + after if isinstance(after, timedelta) else after, now=now)
+        _share(ports, run, limited, slowing)
+    has_reached = reaches(method, call)
+    if has_reached is False:
+        return _report_failure(ports, run, limited, circuit)
+    if has_reached:
+        _share(ports, run, limited, after_answer(circuit, now=ports.clock.now()))
+    return False
+
+
+def _report_failure(ports: Ports, run: Run, limited: OriginLimit, seen: LimitState) -> bool:
+    """Count a call that did not reach its service. Return whether it opened the circuit."""
+    state = seen
+    for _ in range(MAX_RACES):
+        change = after_failure(state, seen, limited.limit.circuit, now=ports.clock.now())
+        attempt = _share(ports, run, limited, change)
+        if change is None or attempt is None:
+            return False
+        if attempt.is_stored:
+            return opens(change)
+        state = attempt.before
+    return False
+
+
+def _share(ports: Ports, run: Run, limited: OriginLimit, change: LimitChange | None) -> LimitAttempt | None:
+    """Try to store a change. Return None if there is none, or if the store is unavailable."""
+    if change is None:
+        return None
+    return ports.limits.try_change(run.instance.account_id, limited.origin, change)
 
 
 def _ask(ports: Ports, run: Run, limited: OriginLimit, demand: Demand) -> Permit | Later:
@@ -130,18 +171,19 @@ def _ask(ports: Ports, run: Run, limited: OriginLimit, demand: Demand) -> Permit
     return Later(until=ports.clock.now() + SHORTEST_WAIT)
 
 
-def _sleep_until(ports: Ports, run: Run, limited: OriginLimit, start: datetime, *, checks: bool) -> bool:
+def _sleep_until(ports: Ports, run: Run, limited: OriginLimit, permit: Permit, *, checks: bool) -> bool:
     """Sleep until a permit may be used. Return whether it still may, unless too much time has passed.
 
     It is checked again after a long sleep, and if ``checks`` is set.
     """
-    pause = start - ports.clock.now()
+    pause = permit.start - ports.clock.now()
     if checks or pause >= LONG_SLEEP:
         ports.clock.sleep((pause - CHECK_BEFORE).total_seconds())
         state = ports.limits.load(run.instance.account_id, limited.origin)
-        if instant_of(state[Member.NOT_BEFORE]) > start:
+        has_changed = state[Member.OPEN_UNTIL] != permit.circuit[Member.OPEN_UNTIL]
+        if has_changed or instant_of(state[Member.NOT_BEFORE]) > permit.start:
             return False
-        pause = start - ports.clock.now()
+        pause = permit.start - ports.clock.now()
     ports.clock.sleep(pause.total_seconds())
     return True
 
@@ -153,10 +195,15 @@ def _patience(
 
     What is left then covers the call.
     """
-    needed = longest(run.strategy, _step_of(run, intent)) - run.strategy.definition.request_delay
+    needed = _lasts(run, intent)
     leased = timedelta() if run.instance.lease is None else run.instance.lease.until - now
     invoked = max(min(MAX_AHEAD, time_left - needed), timedelta())
     return max(min(MAX_PATIENCE, invoked, leased - needed), timedelta()), invoked
+
+
+def _lasts(run: Run, intent: Intent) -> timedelta:
+    """Return the longest time that the call of a step takes."""
+    return longest(run.strategy, _step_of(run, intent)) - run.strategy.definition.request_delay
 
 
 def _step_of(run: Run, intent: Intent) -> Step:

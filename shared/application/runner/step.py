@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from shared.application.commit import execute, save
 from shared.application.ports import Ports
-from shared.application.runner.limits import KeptPermits, await_permit, report_refusal
+from shared.application.runner.limits import Allowed, KeptPermits, await_permit, report_call
 from shared.application.runner.patience import record_call
 from shared.application.runner.progress import Run, apply, record_step, refresh, stop_run
 from shared.application.runner.report import LOST, Stopped, call_report, stopped_by
@@ -157,7 +157,7 @@ def _execute(ports: Ports, run: Run, intent: Intent, deadline: Deadline) -> Run 
 
     If the limit of its service is used up for longer than a runner can wait, the run stops before the call.
     """
-    started_at, waited = ports.clock.now(), timedelta()
+    started_at, allowed = ports.clock.now(), Allowed()
     call, digest, impossible = None, None, None
     try:
         request = request_of(run.context(ports), intent)
@@ -169,11 +169,11 @@ def _execute(ports: Ports, run: Run, intent: Intent, deadline: Deadline) -> Run 
         permit = await_permit(ports, run, intent, deadline.permits, time_left=deadline.time_left() - RESERVE)
         if isinstance(permit, Later):
             return stop_run(ports, run, _wait(run, until=permit.until))
-        waited = permit
+        allowed = permit
         call, digest = ports.caller.call(request), digest_of(request)
     context = run.context(ports)
     if call is not None:
-        began_at = started_at + run.strategy.definition.request_delay + waited
+        began_at = started_at + run.strategy.definition.request_delay + allowed.waited
         run.tally.calls.append(call_report(context, intent, call, began_at=began_at))
     outcome = impossible or judge_call(context, intent, call, run=ports.controllers.run)
     following = _after_call(context, intent, outcome, call)
@@ -192,7 +192,7 @@ def _execute(ports: Ports, run: Run, intent: Intent, deadline: Deadline) -> Run 
     if call is None:
         return record()
     recorded = record_call(ports, run.instance, intent.visit, record)
-    report_refusal(ports, run, intent, call)
+    report_call(ports, run, intent, call, allowed.circuit)
     return recorded
 
 

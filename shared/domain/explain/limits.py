@@ -4,7 +4,7 @@ from datetime import datetime
 
 from shared.domain.instance.event import EventStatus
 from shared.domain.instance.run import Intent
-from shared.domain.limits.service import limit_of
+from shared.domain.limits.service import OriginLimit, limit_of
 from shared.domain.steps.history import PastEvent
 from shared.domain.strategy.model import Strategy
 
@@ -24,10 +24,9 @@ def next_call(past: PastEvent, now: datetime) -> Intent | None:
     return then
 
 
-def limit_of_call(strategy: Strategy, past: PastEvent, call: Intent) -> str | None:
-    """Return what the call waits for, as text for users, or None if its service has no limit.
+def limit_of_call(strategy: Strategy, past: PastEvent, call: Intent) -> OriginLimit | None:
+    """Return the limit that the call waits for, or None if its service has none.
 
     ``strategy`` is the event's version.
     """
-    limited = limit_of(strategy, strategy.definition.tasks[past.event.task].steps[call.step])
-    return None if limited is None else limited.text
+    return limit_of(strategy, strategy.definition.tasks[past.event.task].steps[call.step])

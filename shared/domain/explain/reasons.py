@@ -29,7 +29,7 @@ class Reason(StrEnum):
     WAITING_FOR_SERVICE = "WAITING_FOR_SERVICE"
     """A service had refused its call for now, and the call was not to be repeated yet."""
     WAITING_FOR_LIMIT = "WAITING_FOR_LIMIT"
-    """Its next call waits for the limit of its service, which all runners of the account share."""
+    """Its next call waits for the limit of its service, which all runners of the account share, or for its circuit."""
     WAITING_FOR_ANSWER = "WAITING_FOR_ANSWER"
     """It had sent an asynchronous call and waited for the answer."""
     IN_DOUBT = "IN_DOUBT"

@@ -3,16 +3,29 @@
 Permits of an origin have instants that are evenly spaced. A runner takes one by moving the instant of the next permit
 on, and sends its call within ``LATEST_USE`` after its own instant. The spacing is a little wider than the limit says,
 by ``LATEST_USE`` and ``CLOCKS_DIFFER``, so that a second never has more calls than ``perSecond``, wherever it begins.
-Source: docs/decisions/0067.
+While the circuit is open, calls wait as they do for the end of a slow-down; the permit of the next call is the right to
+probe (``circuit.py``).
+Source: docs/decisions/0067 and 0069.
 """
 
 from datetime import datetime, timedelta
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from shared.domain.instance.due import spread
-from shared.domain.limits.state import Bounds, LimitChange, LimitState, Member, instant_of, micros_of
+from shared.domain.limits.circuit import PROBE_MARGIN, circuit_of
+from shared.domain.limits.state import (
+    Bounds,
+    LimitChange,
+    LimitState,
+    Member,
+    at_least,
+    exactly,
+    instant_of,
+    micros_of,
+    micros_of_duration,
+)
 from shared.domain.strategy.model import ServiceLimit
 
 LATEST_USE: Final = timedelta(milliseconds=80)
@@ -47,14 +60,23 @@ SPREAD_OF_UNLIMITED: Final = timedelta(seconds=10)
 
 _SECOND: Final = timedelta(seconds=1)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_EVER: Final = 1 << 62
 
 
 class Permit(Struct, frozen=True, kw_only=True):
-    """The call may be sent from ``start`` on, and not after ``until``."""
+    """The call may be sent from ``start`` on, and not after ``until``.
+
+    ``circuit`` is the circuit while the call is made, in which alone its outcome counts. If it is not closed, this is
+    the right to probe.
+    """
 
     start: datetime
     until: datetime
+    circuit: LimitState = field(default_factory=LimitState)
+
+    @property
+    def is_probe(self) -> bool:
+        """Return whether the call probes a service whose circuit is not closed."""
+        return self.circuit[Member.OPEN_UNTIL] > 0
 
 
 class Later(Struct, frozen=True, kw_only=True):
@@ -64,15 +86,20 @@ class Later(Struct, frozen=True, kw_only=True):
 
 
 class Take(Struct, frozen=True, kw_only=True):
-    """Take a permit by storing ``change``. ``start`` is its instant, None if it is that of the state before."""
+    """Take a permit by storing ``change``. ``start`` is its instant, None if it is that of the state before.
+
+    The permit may be used until ``until``, None for as long as one of a rate.
+    """
 
     change: LimitChange
     start: datetime | None
+    until: datetime | None = None
 
     def taken_from(self, before: LimitState) -> Permit:
         """Return the permit that was taken by the change of a state."""
         start = instant_of(before[Member.NEXT_AT]) if self.start is None else self.start
-        return Permit(start=start, until=start + LATEST_USE)
+        circuit = circuit_of(LimitState(values={**before.values, **self.change.sets}))
+        return Permit(start=start, until=self.until or start + LATEST_USE, circuit=circuit)
 
 
 class Join(Struct, frozen=True, kw_only=True):
@@ -101,14 +128,16 @@ class Demand(Struct, frozen=True, kw_only=True):
 
     Its runner can wait until ``leased_until`` under its lease, and its invocation until ``latest``. It cannot use a
     permit within ``lead`` from now on, because the store is slow to answer. ``key`` spreads calls that would return at
-    the same time.
+    the same time. The call takes up to ``lasts``. ``probe`` is the end of a right to probe that its runner has already.
     """
 
     limit: ServiceLimit
     leased_until: datetime
     latest: datetime
     key: str
+    lasts: timedelta
     lead: timedelta = timedelta()
+    probe: int = 0
 
 
 def spacing_of(per_second: int) -> timedelta:
@@ -121,17 +150,24 @@ def spacing_of(per_second: int) -> timedelta:
 
 def grant(state: LimitState, demand: Demand, *, now: datetime) -> Grant:
     """Return when the call may be sent, or the change of the state that has to be stored to know it."""
-    rate, latest = _rate_of(state, demand.limit, now=now), max(demand.latest, now)
-    slowed_until = instant_of(state[Member.NOT_BEFORE])
+    rate, leased_until = _rate_of(state, demand.limit, now=now), max(demand.leased_until, now)
+    circuit = _circuit_for(state, demand, leased_until=leased_until)
+    slowed_until = max(instant_of(state[Member.NOT_BEFORE]), circuit.open_until)
     if rate is None:
-        leased_until = max(demand.leased_until, now)
-        if slowed_until <= leased_until:
-            return Permit(start=max(now, slowed_until), until=leased_until + LATEST_USE)
-        return Later(until=slowed_until + spread(demand.key) * SPREAD_OF_UNLIMITED)
+        if slowed_until > leased_until:
+            return Later(until=slowed_until + spread(demand.key) * SPREAD_OF_UNLIMITED)
+        start, until = max(now, slowed_until), leased_until + LATEST_USE
+        if not circuit.sets:
+            return Permit(start=start, until=until, circuit=circuit_of(state))
+        guards = {**circuit.guards, Member.NOT_BEFORE: Bounds(low=0, high=micros_of(start))}
+        change = LimitChange(at=micros_of(now), guards=guards, sets=circuit.sets)
+        return Take(change=change, start=start, until=until)
+    # A right to probe is not kept without a lease: all others wait for it.
+    latest = leased_until if circuit.sets else max(demand.latest, now)
     earliest, next_at = max(now + demand.lead, slowed_until), instant_of(state[Member.NEXT_AT])
     if max(earliest, next_at) > latest:
         return _join(state, rate, floor=max(latest, next_at, slowed_until), now=now)
-    return _take(rate, earliest, next_at, latest=latest, now=now)
+    return _take(rate, circuit, earliest, next_at, latest=latest, now=now)
 
 
 def slow_down(retry_at: datetime, *, now: datetime) -> LimitChange | None:
@@ -144,9 +180,28 @@ def slow_down(retry_at: datetime, *, now: datetime) -> LimitChange | None:
     return LimitChange(at=micros_of(now), guards={Member.NOT_BEFORE: bounds}, sets={Member.NOT_BEFORE: until})
 
 
-def micros_of_duration(duration: timedelta) -> int:
-    """Return a duration in microseconds."""
-    return duration // _MICROSECOND
+class _Circuit(Struct, frozen=True, kw_only=True):
+    """The circuit for one call: until when the call waits for it, its guards, and what the right to probe stores."""
+
+    open_until: datetime
+    guards: dict[Member, Bounds]
+    sets: dict[Member, int]
+
+
+def _circuit_for(state: LimitState, demand: Demand, *, leased_until: datetime) -> _Circuit:
+    """Return the circuit for a call. If it is not closed, the call is a probe."""
+    open_until = state[Member.OPEN_UNTIL]
+    guards = {Member.OPEN_UNTIL: exactly(open_until)}
+    if not open_until:
+        return _Circuit(open_until=instant_of(0), guards=guards, sets={})
+    # The call may begin as late as the lease allows.
+    ends = leased_until + LATEST_USE + demand.lasts + PROBE_MARGIN
+    is_own = open_until == demand.probe
+    return _Circuit(
+        open_until=instant_of(0 if is_own else open_until),
+        guards=guards,
+        sets={Member.OPEN_UNTIL: micros_of(ends)},
+    )
 
 
 class _Rate(Struct, frozen=True, kw_only=True):
@@ -165,28 +220,35 @@ def _rate_of(state: LimitState, limit: ServiceLimit, *, now: datetime) -> _Rate 
     """Return the strictest rate that was stated lately, this limit's included, or None if there is none."""
     stored, own = state[Member.PER_SECOND], limit.per_second
     is_recent = stored > 0 and instant_of(state[Member.STATED_AT]) + STATED_FOR > now
-    guards = {Member.PER_SECOND: _exactly(stored)}
+    guards = {Member.PER_SECOND: exactly(stored)}
     if own is not None and (not is_recent or own <= stored):
         if stored > 0 and own > stored:
             # Another strategy may state the stricter limit again at the same time.
-            guards[Member.STATED_AT] = _exactly(state[Member.STATED_AT])
+            guards[Member.STATED_AT] = exactly(state[Member.STATED_AT])
         stating = {Member.PER_SECOND: own, Member.STATED_AT: micros_of(now)}
         return _Rate(per_second=own, guards=guards, sets=stating)
     return _Rate(per_second=stored, guards=guards, sets={}) if is_recent else None
 
 
-def _take(rate: _Rate, earliest: datetime, next_at: datetime, *, latest: datetime, now: datetime) -> Take:
+def _take(
+    rate: _Rate,
+    circuit: _Circuit,
+    earliest: datetime,
+    next_at: datetime,
+    *,
+    latest: datetime,
+    now: datetime,
+) -> Take:
     """Take the next permit, or one that is free if the next one would be too early."""
     first = micros_of(earliest)
-    guards = {**rate.guards, Member.NOT_BEFORE: Bounds(low=0, high=first)}
+    guards = {**rate.guards, **circuit.guards, Member.NOT_BEFORE: Bounds(low=0, high=first)}
+    sets = {**rate.sets, **circuit.sets}
     if next_at <= earliest:
         guards[Member.NEXT_AT] = Bounds(low=0, high=first)
-        sets = {**rate.sets, Member.NEXT_AT: first + rate.spacing}
+        sets[Member.NEXT_AT] = first + rate.spacing
         return Take(change=LimitChange(at=micros_of(now), guards=guards, sets=sets), start=earliest)
     guards[Member.NEXT_AT] = Bounds(low=first, high=micros_of(latest))
-    change = LimitChange(
-        at=micros_of(now), guards=guards, sets=rate.sets, adds={Member.NEXT_AT: rate.spacing}
-    )
+    change = LimitChange(at=micros_of(now), guards=guards, sets=sets, adds={Member.NEXT_AT: rate.spacing})
     return Take(change=change, start=None)
 
 
@@ -199,11 +261,7 @@ def _join(state: LimitState, rate: _Rate, *, floor: datetime, now: datetime) -> 
         return Join(
             change=LimitChange(at=micros_of(now), guards=guards, sets=sets), place=floor, earliest=earliest
         )
-    guards = {**rate.guards, Member.LINE_AT: Bounds(low=first, high=_EVER)}
+    guards = {**rate.guards, Member.LINE_AT: at_least(first)}
     adds = {Member.LINE_AT: rate.spacing}
     change = LimitChange(at=micros_of(now), guards=guards, sets=rate.sets, adds=adds)
     return Join(change=change, place=None, earliest=earliest)
-
-
-def _exactly(number: int) -> Bounds:
-    return Bounds(low=number, high=number)

@@ -1,8 +1,11 @@
 """The limit that a step's call is under."""
 
+from datetime import datetime
+
 from msgspec import Struct
 
 from shared.domain.limits.origin import origin_of
+from shared.domain.limits.state import LimitState, Member, instant_of
 from shared.domain.strategy.model import ServiceLimit, Step, Strategy
 
 
@@ -12,11 +15,14 @@ class OriginLimit(Struct, frozen=True, kw_only=True):
     origin: str
     limit: ServiceLimit
 
-    @property
-    def text(self) -> str:
-        """Return what a call waits for, as text for users."""
-        if self.limit.per_second is None:
+    def why(self, state: LimitState, *, now: datetime) -> str:
+        """Return what a call waits for, as text for users, by the state of the limit."""
+        if state[Member.OPEN_UNTIL]:
+            return f"the circuit of {self.origin} is open: calls did not reach it"
+        if instant_of(state[Member.NOT_BEFORE]) > now:
             return f"{self.origin} has asked all callers to wait"
+        if self.limit.per_second is None:
+            return f"{self.origin} can be called again; its calls return one after another"
         return f"the limit of {self.origin} ({self.limit.per_second} a second)"
 
 

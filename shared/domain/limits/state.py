@@ -11,6 +11,7 @@ from msgspec import Struct, field
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_EVER = 1 << 62
 
 
 class Member(StrEnum):
@@ -26,6 +27,14 @@ class Member(StrEnum):
     """The strictest rate that was stated lately, 0 for none."""
     STATED_AT = "statedAt"
     """When that rate was last stated."""
+    OPEN_UNTIL = "openUntil"
+    """Until when calls wait because the circuit is open, or because a probe is in flight; 0 if it is closed."""
+    OPEN_FOR = "openFor"
+    """For how long it was opened last, in microseconds; if it is closed, for how long it will be."""
+    FAILURES = "failures"
+    """How many calls in a row did not reach the service."""
+    OPENS_AFTER = "opensAfter"
+    """After how many of them the circuit opens: the fewest that one of these calls has stated, 0 if none has."""
 
 
 class LimitState(Struct, frozen=True, kw_only=True):
@@ -65,9 +74,24 @@ class LimitChange(Struct, frozen=True, kw_only=True):
         return LimitState(values={**state.values, **self.sets, **added})
 
 
+def exactly(number: int) -> Bounds:
+    """Return the bounds that only one number is within."""
+    return Bounds(low=number, high=number)
+
+
+def at_least(number: int) -> Bounds:
+    """Return the bounds of a number without an upper one."""
+    return Bounds(low=number, high=_EVER)
+
+
 def micros_of(at: datetime) -> int:
     """Return an instant as a number of a state."""
     return (at - _EPOCH) // _MICROSECOND
+
+
+def micros_of_duration(duration: timedelta) -> int:
+    """Return a duration in microseconds."""
+    return duration // _MICROSECOND
 
 
 def instant_of(micros: int) -> datetime:

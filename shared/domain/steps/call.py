@@ -103,9 +103,13 @@ class TimedOut(Struct, frozen=True, kw_only=True):
 
 
 class Unreachable(Struct, frozen=True, kw_only=True):
-    """Nothing reached the service: no address, no connection, no token, or no secret."""
+    """Nothing reached the service: no address, no connection, no token, or no secret.
+
+    ``tried`` is False if no connection to the service was tried, because the call was not ready.
+    """
 
     why: str
+    tried: bool = True
 
 
 class AddressRefused(Struct, frozen=True, kw_only=True):

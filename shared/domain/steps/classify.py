@@ -24,6 +24,7 @@ from shared.domain.validation.schema import violations
 
 _GONE = (404, 410)
 _WAITING = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+_GATEWAY_ERRORS = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 _REFUSING = (HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY, *_WAITING)
 
 
@@ -70,6 +71,24 @@ def asks_to_wait(method: Method, call: CallOutcome) -> bool:
             return True
         case TimedOut() | Unreachable() | AddressRefused():
             return False
+        case _:
+            assert_never(call)
+
+
+def reaches(method: Method, call: CallOutcome) -> bool | None:
+    """Return whether the call has reached its service, or None if its outcome does not say.
+
+    A call that was not ready, or whose address may not be called, says nothing about the service. Neither no answer in
+    time nor a gateway's 502, 503 or 504 comes from the service, unless the flow handles that status.
+    """
+    match call:
+        case Answered(status=status):
+            handled = method.whole_answer or status in method.definite_statuses
+            return handled or status not in _GATEWAY_ERRORS
+        case TimedOut() | Unreachable(tried=True):
+            return False
+        case Unreachable() | AddressRefused() | TokenRefused():
+            return None
         case _:
             assert_never(call)
 

@@ -167,14 +167,25 @@ class Method(Struct, frozen=True, kw_only=True):
         return self.method in ("get", "put", "delete")
 
 
+class Circuit(Struct, frozen=True, kw_only=True):
+    """When the calls of a service wait because it is unreachable.
+
+    The circuit opens after ``failures`` calls in a row that did not reach the service, first for ``open_for``.
+    """
+
+    failures: int
+    open_for: timedelta
+
+
 class ServiceLimit(Struct, frozen=True, kw_only=True):
     """How much the runners of an account may ask of a service together.
 
-    ``per_second`` is how many calls a second its origin gets at most, None for any number. In any case a
-    ``Retry-After`` of the service slows all of them down.
+    ``per_second`` is how many calls a second its origin gets at most, None for any number. ``circuit`` is None if
+    failed calls do not make others wait. In any case a ``Retry-After`` of the service slows all of them down.
     """
 
     per_second: int | None = None
+    circuit: Circuit | None = None
 
 
 class Service(Struct, frozen=True, kw_only=True):

@@ -5,12 +5,14 @@ Source: docs/contracts/core.md sections 2.2, 4 (12, 13, 27) and 4.1; docs/design
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import TypedDict
 from urllib.parse import urlsplit
 
 from shared.domain.strategy.model import (
     Action,
     Authorization,
+    Circuit,
     InDoubt,
     Json,
     Method,
@@ -112,7 +114,13 @@ def _authorization(reader: Reader) -> tuple[str, Authorization]:
 
 
 def _limit(reader: Reader) -> ServiceLimit:
-    return ServiceLimit(per_second=reader.optional_whole("perSecond"))
+    return ServiceLimit(
+        per_second=reader.optional_whole("perSecond"), circuit=reader.part("circuit", _circuit)
+    )
+
+
+def _circuit(reader: Reader) -> Circuit:
+    return Circuit(failures=reader.whole("failures"), open_for=timedelta(seconds=reader.whole("openSeconds")))
 
 
 def _method(reader: Reader) -> Method:

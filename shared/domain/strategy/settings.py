@@ -52,6 +52,9 @@ MAX_REFUSED_HOURS = 7 * 24
 """The longest time that a service may refuse a call for now before that is an error."""
 MAX_PER_SECOND = 500
 """The highest limit of a service: each call is a write of one item, and DynamoDB takes 1,000 of those a second."""
+MAX_CIRCUIT_FAILURES = 100
+MAX_OPEN_SECONDS = 15 * 60
+"""The longest time for which a circuit is open before the next probe."""
 MAX_URL_LENGTH = 1000
 MAX_ZONE_LENGTH = 128
 """Room for a template with the longest name of an attribute; zones are shorter."""
@@ -310,11 +313,32 @@ METHOD = shape(
     },
 )
 
+CIRCUIT = shape(
+    "Circuit",
+    "Calls that do not reach the service (no connection, no answer in time, 502, 503, 504) make all others wait, until"
+    " a single call has got an answer. `{}` takes the defaults.",
+    {
+        "failures": whole(1, MAX_CIRCUIT_FAILURES, "After how many of them in a row it opens.", default=5),
+        "openSeconds": whole(
+            1,
+            MAX_OPEN_SECONDS,
+            "How long calls wait before one of them probes the service; twice as long after each probe that fails,"
+            f" {MAX_OPEN_SECONDS} at most.",
+            default=30,
+        ),
+    },
+)
+
 SERVICE_LIMIT = shape(
     "ServiceLimit",
     "How much all runners of the account may ask of the service together. The strictest limit counts that a strategy"
     " states for the same scheme, host and port. `{}` limits nothing, but a `Retry-After` slows everyone down.",
-    {"perSecond": whole(1, MAX_PER_SECOND, "Calls in any second at most.")},
+    {
+        "perSecond": whole(1, MAX_PER_SECOND, "Calls in any second at most."),
+        "circuit": part(
+            CIRCUIT, "When calls wait because the service is unreachable; without one, they do not."
+        ),
+    },
 )
 
 SERVICE = shape(

@@ -499,7 +499,7 @@ class TestRemoval:
             )
 
         assert outcome == Unreachable(
-            why="no token: the body of the authorization's response is in an unsupported charset"
+            why="no token: the body of the authorization's response is in an unsupported charset", tried=False
         )
 
     def test_a_call_without_secrets_keeps_its_answer(self, container: Container) -> None:

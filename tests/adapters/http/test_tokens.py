@@ -123,7 +123,9 @@ class TestWhereTheTokenIs:
         self, caller: HttpServiceCaller, script: Script, path: str | None, why: str
     ) -> None:
         with serving(script) as authority, serving() as service:
-            assert called(caller, authority, service, path=path) == Unreachable(why=f"no token: {why}")
+            assert called(caller, authority, service, path=path) == Unreachable(
+                why=f"no token: {why}", tried=False
+            )
             assert service.connections == 0
 
     @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ class TestWhereTheTokenIs:
     ) -> None:
         with serving(answer(b"", status, Retry_After="9")) as authority, serving() as service:
             assert called(caller, authority, service) == Unreachable(
-                why=f"no token: the authorization returned HTTP {status}"
+                why=f"no token: the authorization returned HTTP {status}", tried=False
             )
 
     @pytest.mark.parametrize(
@@ -173,10 +175,10 @@ class TestWhereTheTokenIs:
                 pass
 
             assert called(make(), authority, service) == Unreachable(
-                why="no token: 127.0.0.1: Connection refused"
+                why="no token: 127.0.0.1: Connection refused", tried=False
             )
             assert called(make(allowed=()), authority, service) == Unreachable(
-                why="no token: 127.0.0.1 is at an internal address"
+                why="no token: 127.0.0.1 is at an internal address", tried=False
             )
             assert service.connections == 0
 

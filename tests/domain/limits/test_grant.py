@@ -44,6 +44,7 @@ def ask(
     patience: timedelta = 5 * SECOND,
     lead: timedelta = timedelta(),
     leased: timedelta | None = None,
+    probe: int = 0,
 ) -> Grant:
     limit = ServiceLimit(per_second=per_second)
     return grant(
@@ -53,7 +54,9 @@ def ask(
             leased_until=NOON + (patience if leased is None else leased),
             latest=NOON + patience,
             key="i-1",
+            lasts=60 * SECOND,
             lead=lead,
+            probe=probe,
         ),
         now=NOON,
     )

@@ -82,6 +82,7 @@ def permit_for(states: list[LimitState], runner: Runner, per_second: int, *, now
         leased_until=now,
         latest=now + runner.patience * MILLISECOND,
         key="i-1",
+        lasts=SECOND,
         lead=runner.lead * MILLISECOND,
     )
     while True:

@@ -1,8 +1,11 @@
 from typing import Final
 
-from shared.domain.limits.service import limit_of
+import pytest
+
+from shared.domain.limits.service import OriginLimit, limit_of
+from shared.domain.limits.state import LimitState, Member, micros_of
 from shared.domain.strategy.model import ServiceLimit
-from tests.factories import settings, step, strategy_from, task
+from tests.factories import NOON, settings, step, strategy_from, task
 
 
 class TestTheLimitOfAStep:
@@ -16,16 +19,14 @@ class TestTheLimitOfAStep:
 
         assert found is not None
         assert found.limit == ServiceLimit(per_second=200)
-        assert found.text == f"the limit of {found.origin} (200 a second)"
 
-    def test_a_limit_without_a_rate_is_the_wish_of_the_service(self) -> None:
+    def test_a_limit_may_have_no_rate(self) -> None:
         service = {**self.LIMITED, "limit": {}}
         strategy = strategy_from(settings(task("charge", step("charge")), services=[service]))
         found = limit_of(strategy, strategy.definition.tasks["charge"].steps["charge"])
 
         assert found is not None
         assert found.limit == ServiceLimit()
-        assert found.text == f"{found.origin} has asked all callers to wait"
 
     def test_a_call_of_a_service_without_a_limit_is_under_none(self) -> None:
         strategy = strategy_from(settings(task("charge", step("charge"))))
@@ -37,3 +38,32 @@ class TestTheLimitOfAStep:
         strategy = strategy_from(settings(task("charge", own), services=[self.LIMITED]))
 
         assert limit_of(strategy, strategy.definition.tasks["charge"].steps["charge"]) is None
+
+
+class TestWhyACallWaits:
+    """The state of the limit says what a call waits for."""
+
+    ORIGIN: Final = "https://a.example"
+    RATED, UNRATED = ServiceLimit(per_second=200), ServiceLimit()
+    LIMIT, ASKED = f"the limit of {ORIGIN} (200 a second)", f"{ORIGIN} has asked all callers to wait"
+    OPEN: Final = f"the circuit of {ORIGIN} is open: calls did not reach it"
+    OVER: Final = f"{ORIGIN} can be called again; its calls return one after another"
+
+    @pytest.mark.parametrize(
+        ("limit", "not_before", "open_until", "why"),
+        [
+            (RATED, 0, 0, LIMIT),
+            (RATED, micros_of(NOON), 0, LIMIT),
+            (RATED, micros_of(NOON) + 1, 0, ASKED),
+            (RATED, 0, micros_of(NOON) + 1, OPEN),
+            # It is not closed before a probe has got an answer.
+            (RATED, 0, micros_of(NOON) - 1, OPEN),
+            (UNRATED, micros_of(NOON) + 1, 0, ASKED),
+            (UNRATED, micros_of(NOON) + 1, micros_of(NOON), OPEN),
+            (UNRATED, micros_of(NOON), 0, OVER),
+        ],
+    )
+    def test_a_reason(self, limit: ServiceLimit, not_before: int, open_until: int, why: str) -> None:
+        state = LimitState(values={Member.NOT_BEFORE: not_before, Member.OPEN_UNTIL: open_until})
+
+        assert OriginLimit(origin=self.ORIGIN, limit=limit).why(state, now=NOON) == why

@@ -12,7 +12,14 @@ from shared.domain.steps.call import (
     TokenRefused,
     Unreachable,
 )
-from shared.domain.steps.classify import AnswerClass, answer_class, asks_to_wait, certainty_of, classify
+from shared.domain.steps.classify import (
+    AnswerClass,
+    answer_class,
+    asks_to_wait,
+    certainty_of,
+    classify,
+    reaches,
+)
 from shared.domain.strategy.model import Method, Service
 from tests.factories import a_success, an_intent
 
@@ -171,6 +178,41 @@ class TestWaiting:
             asks_to_wait(only_429, Answered(status=429)),
             asks_to_wait(only_429, Answered(status=503)),
         ) == (False, True)
+
+
+class TestReaching:
+    """A call has reached its service if an answer came that is no gateway's. Circuits count by that."""
+
+    @pytest.mark.parametrize(
+        "status", [200, 201, 302, 400, 402, 404, 408, 409, 425, 429, 500, 501, 505, 507, 520]
+    )
+    def test_an_answer_of_the_service(self, status: int) -> None:
+        assert reaches(a_method(), Answered(status=status)) is True
+        assert reaches(a_method(), Answered(status=status, unusable="larger than 128 KB")) is True
+
+    @pytest.mark.parametrize("status", [502, 503, 504])
+    def test_an_error_of_a_gateway(self, status: int) -> None:
+        assert reaches(a_method(), Answered(status=status)) is False
+
+    @pytest.mark.parametrize("status", [502, 503, 504])
+    def test_a_status_that_the_flow_handles_is_an_answer(self, status: int) -> None:
+        named = a_method(definite_statuses=frozenset({status}))
+        other = a_method(definite_statuses=frozenset({500}))
+
+        assert reaches(named, Answered(status=status)) is True
+        assert reaches(a_method(whole_answer=True), Answered(status=status)) is True
+        assert reaches(other, Answered(status=status)) is False
+
+    @pytest.mark.parametrize("call", [TimedOut(why="x"), Unreachable(why="x")])
+    def test_no_answer_and_no_connection(self, call: CallOutcome) -> None:
+        assert reaches(a_method(), call) is False
+        assert reaches(a_method(whole_answer=True), call) is False
+
+    @pytest.mark.parametrize(
+        "call", [Unreachable(why="no token", tried=False), AddressRefused(why="x"), TokenRefused(why="x")]
+    )
+    def test_a_call_that_was_not_tried_says_nothing(self, call: CallOutcome) -> None:
+        assert reaches(a_method(), call) is None
 
 
 class TestOutcomes:

@@ -15,6 +15,7 @@ from shared.domain.strategy.model import (
     Action,
     Authorization,
     Calendar,
+    Circuit,
     Definition,
     Delta,
     InDoubt,
@@ -238,7 +239,9 @@ class TestEveryField:
                     },
                     credential_path="data.token",
                     credential_type="Bearer",
-                    limit=ServiceLimit(per_second=200),
+                    limit=ServiceLimit(
+                        per_second=200, circuit=Circuit(failures=5, open_for=timedelta(seconds=30))
+                    ),
                     methods={
                         "charge": Method(
                             key="charge",

@@ -8,7 +8,7 @@ import pytest
 from shared.domain.errors import Problem
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.steps.outcome import longest
-from shared.domain.strategy.model import ServiceLimit, Strategy
+from shared.domain.strategy.model import Circuit, ServiceLimit, Strategy
 from shared.domain.strategy.parse import read_definition
 from tests.domain.strategy.definitions import (
     CONTROLLERS,
@@ -54,6 +54,27 @@ class TestLimits:
         service = read_definition(settings, environment="dev").services["billing"]
         assert service.limit == ServiceLimit(per_second=per_second)
 
+    @pytest.mark.parametrize(
+        ("circuit", "failures", "seconds"),
+        [
+            ({}, 5, 30),
+            ({"failures": 1}, 1, 30),
+            ({"openSeconds": 900}, 5, 900),
+            ({"failures": 100, "openSeconds": 1}, 100, 1),
+        ],
+    )
+    def test_a_circuit_is_read(self, circuit: Any, failures: int, seconds: int) -> None:
+        settings = changed("/services/0/limit", {"circuit": circuit})
+        limit = read_definition(settings, environment="dev").services["billing"].limit
+        assert limit == ServiceLimit(circuit=Circuit(failures=failures, open_for=timedelta(seconds=seconds)))
+
+    @pytest.mark.parametrize("limit", [{}, {"perSecond": 5}, {"circuit": None}])
+    def test_a_limit_without_a_circuit_has_none(self, limit: Any) -> None:
+        settings = changed("/services/0/limit", limit)
+        found = read_definition(settings, environment="dev").services["billing"].limit
+        assert found is not None
+        assert found.circuit is None
+
     @pytest.mark.parametrize("limit", [None, REMOVED])
     def test_a_service_without_one_has_none(self, limit: Any) -> None:
         settings = changed("/services/0/limit", limit, of=full())
@@ -75,6 +96,14 @@ class TestLimits:
             ({"perSecond": {}}, "/perSecond", "type", "must be a whole number"),
             ({"perMinute": 9}, "/perMinute", "unknown-field", "is not a known field"),
             ({"concurrent": 9}, "/concurrent", "unknown-field", "is not a known field"),
+            ({"circuit": 5}, "/circuit", "type", "must be an object"),
+            ({"circuit": {"failures": 0}}, "/circuit/failures", "range", "must be between 1 and 100"),
+            ({"circuit": {"failures": 101}}, "/circuit/failures", "range", "must be between 1 and 100"),
+            ({"circuit": {"failures": "5"}}, "/circuit/failures", "type", "must be a whole number"),
+            ({"circuit": {"openSeconds": 0}}, "/circuit/openSeconds", "range", "must be between 1 and 900"),
+            ({"circuit": {"openSeconds": 901}}, "/circuit/openSeconds", "range", "must be between 1 and 900"),
+            ({"circuit": {"openSeconds": 1.5}}, "/circuit/openSeconds", "type", "must be a whole number"),
+            ({"circuit": {"after": 5}}, "/circuit/after", "unknown-field", "is not a known field"),
             ({"per_second": 9}, "/per_second", "unknown-field", "is not a known field"),
             (200, "", "type", "must be an object"),
             ("200", "", "type", "must be an object"),
