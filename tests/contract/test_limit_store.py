@@ -149,6 +149,22 @@ class TestTheItem:
         with pytest.raises(StoredShapeError, match="schema 2"):
             store.load(full.ACCOUNT, ORIGIN)
 
+    def test_numbers_of_a_newer_release_are_ignored_and_kept(self, dynamodb: DynamoDb) -> None:
+        """As by the release before circuits, which changes the same item."""
+        store = DynamoDbLimits(client=dynamodb.client, tables=dynamodb.tables, report=lambda *_: None)
+        store.change(full.ACCOUNT, ORIGIN, guarded(0, 0))
+        (item,) = dynamodb.admin.scan(TableName=dynamodb.tables.access)["Items"]
+        dynamodb.admin.put_item(TableName=dynamodb.tables.access, Item={**item, "newer": {"N": "7"}})
+
+        assert store.load(full.ACCOUNT, ORIGIN) == LimitState(values={Member.PER_SECOND: 9})
+        store.change(
+            full.ACCOUNT,
+            ORIGIN,
+            change(adds={Member.NEXT_AT: 1}, guards={Member.NEXT_AT: Bounds(low=0, high=0)}),
+        )
+        (item,) = dynamodb.admin.scan(TableName=dynamodb.tables.access)["Items"]
+        assert (item["newer"], item["nextAt"]) == ({"N": "7"}, {"N": "1"})
+
     def test_the_item_beside_the_account_is_no_key_of_it(self, stores: Stores) -> None:
         stores.limits.change(full.ACCOUNT, ORIGIN, guarded(0, 0))
 
