@@ -9,7 +9,13 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.step_runner.reports import line_of, line_of_overdue, write_overdue_metric, write_run_metrics
+from functions.step_runner.reports import (
+    line_of,
+    line_of_circuit,
+    line_of_overdue,
+    write_overdue_metric,
+    write_run_metrics,
+)
 from shared.application.log_lines import log_line
 from shared.application.runner.loop import run_due_events
 from shared.application.runner.report import OverdueAnswer, RunReport
@@ -31,6 +37,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     def report(run: RunReport) -> None:
         # At once, because the invocation may be cut off during the next run.
         logger.info("run finished", extra=line_of(run))
+        for service in run.opened_circuits:
+            logger.warning("circuit opened", extra=line_of_circuit(run, service))
         write_run_metrics(run, stage=settings().stage, metered=settings().metered_services)
         if traces is not None:
             traces.send(run)

@@ -27,11 +27,13 @@ class Metric(StrEnum):
     OVERDUE_ANSWERS = "OverdueAnswers"
     MISSING_ANSWERS = "MissingAnswers"
     FAILED_PLANS = "FailedPlans"
+    OPENED_CIRCUITS = "OpenedCircuits"
     LATENESS = "Lateness"
     RUN_TIME = "RunTime"
     CALLS = "Calls"
     CALL_FAILURES = "CallFailures"
     CALL_TIME = "CallTime"
+    LIMIT_WAIT = "LimitWait"
 
 
 _COUNTED = {
@@ -78,9 +80,19 @@ def line_of(report: RunReport) -> dict[str, Any]:
 def write_run_metrics(report: RunReport, *, stage: str, metered: Collection[str]) -> None:
     """Write the metrics of a run. Services outside ``metered`` share one dimension, so that their number is bounded."""
     write_metrics(_of_run(report), {"stage": stage})
+
+    def metered_name(service: str) -> str:
+        return service if service in metered else OTHER_SERVICES
+
+    waits: dict[str, list[float]] = defaultdict(list)
+    for wait in report.limit_waits:
+        waits[metered_name(wait.service)].append(wait.took.total_seconds())
+    for service, seconds in waits.items():
+        where = {"stage": stage, "calledService": service}
+        write_metrics({Metric.LIMIT_WAIT: (MetricUnit.Seconds, seconds)}, where)
     by_service: dict[str, list[CallReport]] = defaultdict(list)
     for call in report.calls:
-        by_service[call.service if call.service in metered else OTHER_SERVICES].append(call)
+        by_service[metered_name(call.service)].append(call)
     for service, calls in by_service.items():
         where = {"stage": stage, "calledService": service}
         # The average of the failures is their share, and their number of samples is that of the calls.
@@ -95,6 +107,18 @@ def write_run_metrics(report: RunReport, *, stage: str, metered: Collection[str]
             write_metrics(
                 {Metric.CALLS: (MetricUnit.Count, [count])}, {**where, "statusClass": call_class.value}
             )
+
+
+def line_of_circuit(report: RunReport, service: str) -> dict[str, Any]:
+    """Return the members of the log line of a circuit that a call of a run has opened."""
+    return {
+        "account": report.account_id,
+        "strategy": report.strategy,
+        "instance": report.instance,
+        "event": report.event,
+        "task": report.task,
+        "called_service": service,
+    }
 
 
 def line_of_overdue(answer: OverdueAnswer) -> dict[str, Any]:
@@ -126,6 +150,8 @@ def _of_run(report: RunReport) -> Values:
     if report.plan_failed:
         counted.append(Metric.FAILED_PLANS)
     values: dict[str, tuple[MetricUnit, list[float]]] = {name: (MetricUnit.Count, [1]) for name in counted}
+    if report.opened_circuits:
+        values[Metric.OPENED_CIRCUITS] = (MetricUnit.Count, [len(report.opened_circuits)])
     if report.answers_overdue:
         values[Metric.OVERDUE_ANSWERS] = (MetricUnit.Count, [report.answers_overdue])
     if report.outcome not in _NOT_STARTED:

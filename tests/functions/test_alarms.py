@@ -167,6 +167,11 @@ def greeting() -> Strategy:
     return strategy(initial_delay={"unit": "days", "amount": 7}, parts=greet)
 
 
+def circuit_after(failures: int) -> Strategy:
+    """Return a strategy whose service has a circuit that opens after so many failures."""
+    return strategy(service={"limit": {"circuit": {"failures": failures}}})
+
+
 def late_runs(world: World, late: timedelta) -> list[Period]:
     """Return two periods in which an event was late."""
     periods: list[Period] = []
@@ -219,6 +224,10 @@ OURS: dict[str, tuple[Scenario, Scenario]] = {
     "failed-plans": (
         lambda world: [world.runs(strategy(calendar(runOnCycle=1)))],
         lambda world: [world.runs(strategy())],
+    ),
+    "open-circuits": (
+        lambda world: [world.runs(circuit_after(1), TimedOut(why="no answer"))],
+        lambda world: [world.runs(circuit_after(2), TimedOut(why="no answer"))],
     ),
     "late-runs": (
         lambda world: late_runs(world, timedelta(minutes=6)),

@@ -19,10 +19,12 @@ from functions.sweeper.handler import Metric as SweepMetric
 from shared import bootstrap
 from shared.application.log_lines import MAX_ENTRIES, log_line
 from shared.application.runner.report import CallClass, RunOutcome
+from shared.domain.ids import AccountId
 from shared.domain.instance.event import EventKind
+from shared.domain.limits.state import LimitState, Member, micros_of
 from shared.domain.steps.call import Answered, CallOutcome, TimedOut
 from shared.domain.strategy.model import Json
-from tests.application.runner.watched import OK, TWO_STEPS, Crash, Watched
+from tests.application.runner.watched import NOON, OK, TWO_STEPS, Crash, Watched
 from tests.functions.contexts import Context
 from tests.functions.emf import Written, values_of, written
 from tests.lifecycle_factories import calendar, retries, strategy
@@ -326,6 +328,54 @@ class TestTheMetrics:
 
         assert values_of(run(watched).metrics, "FailedPlans") == [1]
         assert values_of(run(watched, after=timedelta(days=1)).metrics, "FailedPlans") == []
+
+    def test_an_opened_circuit_is_counted_and_named(self, run: Runner) -> None:
+        of = strategy(retry=retries(), service={"limit": {"circuit": {"failures": 1}}})
+        watched = Watched(of, TimedOut(why="no answer"), TimedOut(why="no answer"))
+
+        first = run(watched)
+
+        assert values_of(first.metrics, "OpenedCircuits") == [1]
+        line, opened = run.caplog.records
+        assert (line.message, opened.message) == ("run finished", "circuit opened")
+        names = ("account", "strategy", "instance", "event", "task", "called_service")
+        assert [vars(opened)[name] for name in names] == [
+            "a-1",
+            "s-1",
+            watched.sid,
+            f"{watched.sid}-1",
+            "bill",
+            "shop",
+        ]
+        # The probe opens it again.
+        assert values_of(run(watched, after=timedelta(hours=2)).metrics, "OpenedCircuits") == [1]
+        assert values_of(run(watched, after=timedelta(hours=2)).metrics, "OpenedCircuits") == []
+
+    @pytest.mark.parametrize(("metered", "dimension"), [("shop", "shop"), ("depot", "other")])
+    def test_waits_for_a_limit_are_measured_by_service(
+        self, run: Runner, monkeypatch: pytest.MonkeyPatch, metered: str, dimension: str
+    ) -> None:
+        monkeypatch.setenv("METERED_SERVICES", metered)
+        bootstrap.forget()
+        watched = Watched(strategy(steps=TWO_STEPS, service={"limit": {"perSecond": 1}}))
+
+        invoked = run(watched)
+
+        # The first call has its permit at once. It took a quarter of a second.
+        assert values_of(invoked.metrics, "LimitWait", calledService=dimension) == [0.85]
+
+    def test_a_wait_without_a_runner_is_measured_when_it_begins(self, run: Runner) -> None:
+        of = strategy(retry=retries(), service={"limit": {}}, steps=TWO_STEPS)
+        watched = Watched(of)
+        limits = watched.ports.limits
+        until = micros_of(NOON + timedelta(minutes=10))
+        limits.states[AccountId("a-1"), "http://127.0.0.1:4010"] = LimitState(
+            values={Member.NOT_BEFORE: until}
+        )
+
+        (waited,) = values_of(run(watched).metrics, "LimitWait", calledService="other")
+
+        assert 600 <= waited <= 610
 
     def test_what_did_not_start_has_no_lateness(self, run: Runner) -> None:
         watched = Watched(strategy(parts={"onCreateTasks": [{"task": "greet"}]}, onMissed="last"))

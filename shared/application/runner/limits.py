@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from shared.application.ports import LimitAttempt, Ports
 from shared.application.runner.progress import Run
+from shared.application.runner.report import LimitWait
 from shared.domain.ids import CallKey
 from shared.domain.instance.run import Intent
 from shared.domain.limits.circuit import after_answer, after_failure, opens
@@ -76,6 +77,17 @@ def await_permit(
     if limited is None:
         return Allowed()
     began_at = ports.clock.now()
+    allowed = _await(ports, run, intent, limited, kept, time_left=time_left)
+    took = allowed.until - began_at if isinstance(allowed, Later) else allowed.waited
+    if took:
+        run.tally.limit_waits.append(LimitWait(service=limited.service, took=took))
+    return allowed
+
+
+def _await(
+    ports: Ports, run: Run, intent: Intent, limited: OriginLimit, kept: KeptPermits, *, time_left: timedelta
+) -> Allowed | Later:
+    began_at = ports.clock.now()
     leased, invoked = _patience(run, intent, time_left=time_left, now=began_at)
     demand = Demand(
         limit=limited.limit,
@@ -106,29 +118,28 @@ def await_permit(
     return Later(until=ports.clock.now() + SHORTEST_WAIT)
 
 
-def report_call(ports: Ports, run: Run, intent: Intent, call: CallOutcome, circuit: LimitState) -> bool:
-    """Share what the outcome of a call says about a service with a limit. Return whether it opened the circuit.
+def report_call(ports: Ports, run: Run, intent: Intent, call: CallOutcome, circuit: LimitState) -> None:
+    """Share what the outcome of a call says about a service with a limit.
 
     A refusal for now that says until when slows all runners down. ``circuit`` is the circuit when the call was allowed.
     """
     step = _step_of(run, intent)
     limited, method = limit_of(run.strategy, step), method_called(run.strategy, step)
     if limited is None or method is None:
-        return False
+        return
     # A status that the flow itself handles may be about this one call.
     if isinstance(call, Answered) and call.retry_after is not None and asks_to_wait(method, call):
         now, after = ports.clock.now(), call.retry_after
         slowing = slow_down(now + after if isinstance(after, timedelta) else after, now=now)
         _share(ports, run, limited, slowing)
     has_reached = reaches(method, call)
-    if has_reached is False:
-        return _report_failure(ports, run, limited, circuit)
     if has_reached:
         _share(ports, run, limited, after_answer(circuit, now=ports.clock.now()))
-    return False
+    elif has_reached is False and _opens_circuit(ports, run, limited, circuit):
+        run.tally.opened_circuits.append(limited.service)
 
 
-def _report_failure(ports: Ports, run: Run, limited: OriginLimit, seen: LimitState) -> bool:
+def _opens_circuit(ports: Ports, run: Run, limited: OriginLimit, seen: LimitState) -> bool:
     """Count a call that did not reach its service. Return whether it opened the circuit."""
     state = seen
     for _ in range(MAX_RACES):

@@ -100,11 +100,23 @@ class CallReport(Struct, frozen=True, kw_only=True):
     took: timedelta
 
 
+class LimitWait(Struct, frozen=True, kw_only=True):
+    """A call that had to wait for the limit or the circuit of its service.
+
+    ``took`` is how long, or for how long the event is going to wait without a runner.
+    """
+
+    service: str
+    took: timedelta
+
+
 class RunTally(Struct):
     """What a run has done so far. It is counted as it happens, because a run can stop at any point."""
 
     steps: int = 0
     calls: list[CallReport] = field(default_factory=list)
+    limit_waits: list[LimitWait] = field(default_factory=list)
+    opened_circuits: list[str] = field(default_factory=list)
     answers_overdue: int = 0
 
 
@@ -132,7 +144,7 @@ class RunReport(Struct, frozen=True, kw_only=True):
     ``status`` is the event's status afterwards, None if unknown; so for the instance's. ``newly_in_doubt`` means that
     this run left a call in doubt. ``plan_failed`` means that the run ended with the instance canceled, because its next
     cycle could not be dated. ``next_at`` is when the instance's next event is due, None if none is or if another
-    runner has the instance.
+    runner has the instance. ``opened_circuits`` are the services whose circuit the calls of this run opened.
     """
 
     account_id: AccountId
@@ -151,6 +163,8 @@ class RunReport(Struct, frozen=True, kw_only=True):
     took: timedelta
     steps: int
     calls: tuple[CallReport, ...]
+    limit_waits: tuple[LimitWait, ...]
+    opened_circuits: tuple[str, ...]
     answers_overdue: int
     outcome: RunOutcome
     status: EventStatus | None
@@ -235,6 +249,8 @@ def _run_report(watch: RunWatch, tally: RunTally, stopped: Stopped, outcome: Run
         took=watch.clock.now() - watch.claimed_at,
         steps=tally.steps,
         calls=tuple(tally.calls),
+        limit_waits=tuple(tally.limit_waits),
+        opened_circuits=tuple(tally.opened_circuits),
         answers_overdue=tally.answers_overdue,
         outcome=outcome,
         status=None if left is None else left.status,

@@ -10,8 +10,9 @@ from shared.domain.strategy.model import ServiceLimit, Step, Strategy
 
 
 class OriginLimit(Struct, frozen=True, kw_only=True):
-    """The limit of a service at the origin of its base URL."""
+    """The limit of a service, named by its key, at the origin of its base URL."""
 
+    service: str
     origin: str
     limit: ServiceLimit
 
@@ -34,4 +35,4 @@ def limit_of(strategy: Strategy, step: Step) -> OriginLimit | None:
     url = service.base_urls.get(strategy.environment)
     if service.limit is None or url is None:
         return None
-    return OriginLimit(origin=origin_of(url), limit=service.limit)
+    return OriginLimit(service=service.key, origin=origin_of(url), limit=service.limit)

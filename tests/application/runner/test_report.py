@@ -114,6 +114,8 @@ class TestAReport:
                     took=timedelta(seconds=0.25),
                 ),
             ),
+            limit_waits=(),
+            opened_circuits=(),
             answers_overdue=0,
             outcome=RunOutcome.PROCESSED,
             status=EventStatus.PROCESSED,

@@ -66,4 +66,4 @@ class TestWhyACallWaits:
     def test_a_reason(self, limit: ServiceLimit, not_before: int, open_until: int, why: str) -> None:
         state = LimitState(values={Member.NOT_BEFORE: not_before, Member.OPEN_UNTIL: open_until})
 
-        assert OriginLimit(origin=self.ORIGIN, limit=limit).why(state, now=NOON) == why
+        assert OriginLimit(service="shop", origin=self.ORIGIN, limit=limit).why(state, now=NOON) == why
