@@ -8,7 +8,7 @@ from botocore.awsrequest import AWSPreparedRequest
 from botocore.compat import HTTPHeaders
 from moto.core.models import botocore_stubber
 
-from shared.adapters.aws.http import HttpTransport, Reply
+from shared.adapters.aws.http import HttpReply, HttpTransport
 
 _send = HttpTransport.send
 _one_at_a_time = Lock()
@@ -19,12 +19,14 @@ def bridge() -> None:
     HttpTransport.send = _answered  # type: ignore[method-assign]
 
 
-def _answered(self: HttpTransport, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+def _answered(
+    self: HttpTransport, method: str, path: str, headers: Mapping[str, str], body: bytes
+) -> HttpReply:
     found = _by_moto(self.url + path, method, headers, body) if botocore_stubber.enabled else None
     return _send(self, method, path, headers, body) if found is None else found
 
 
-def _by_moto(url: str, method: str, headers: Mapping[str, str], body: bytes) -> Reply | None:
+def _by_moto(url: str, method: str, headers: Mapping[str, str], body: bytes) -> HttpReply | None:
     """Return moto's answer, or None if it mocks nothing at this address."""
     sent: Any = HTTPHeaders()
     for name, value in headers.items():
@@ -38,6 +40,6 @@ def _by_moto(url: str, method: str, headers: Mapping[str, str], body: bytes) -> 
         return None
     status, answered, content = found
     data = content.encode() if isinstance(content, str) else content
-    return Reply(
+    return HttpReply(
         status=status, headers={name.lower(): str(value) for name, value in answered.items()}, body=data
     )

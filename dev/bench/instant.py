@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from shared.adapters.aws.http import HttpTransport, Reply
+from shared.adapters.aws.http import HttpReply, HttpTransport
 from shared.adapters.dynamodb.tables import BY_STRATEGY, LAYOUTS
 
 Item = Mapping[str, Any]
@@ -29,7 +29,7 @@ class Instant:
         """Answer all requests of this process from now on."""
         send = self.send
 
-        def instead(_: HttpTransport, *request: Any) -> Reply:  # noqa: ANN401 - as it is sent
+        def instead(_: HttpTransport, *request: Any) -> HttpReply:  # noqa: ANN401 - as it is sent
             return send(*request)
 
         HttpTransport.send = instead  # type: ignore[assignment,method-assign]
@@ -40,12 +40,12 @@ class Instant:
             self._put(table, item)
             self._by_strategy[item["strategyPhase"]["S"]].append(item["createdSid"]["S"])
 
-    def send(self, _method: str, _path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+    def send(self, _method: str, _path: str, headers: Mapping[str, str], body: bytes) -> HttpReply:
         """Answer a request."""
         begun = time.thread_time()
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
         answer = self._OPERATIONS[operation](self, json.loads(body)) if operation else {}
-        reply = Reply(status=200, headers={}, body=json.dumps(answer).encode())
+        reply = HttpReply(status=200, headers={}, body=json.dumps(answer).encode())
         self.seconds += time.thread_time() - begun
         self.answers += 1
         return reply

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from shared.adapters.aws.client import MAX_ATTEMPTS
 from shared.adapters.aws.errors import UnansweredError
-from shared.adapters.aws.http import Reply
+from shared.adapters.aws.http import HttpReply
 from shared.adapters.dynamodb.instances import DynamoDbInstances
 from shared.application.ports import ConnectionLostError, StaleRevError
 from shared.domain.ids import AccountId
@@ -24,7 +24,7 @@ def loses(dynamodb: DynamoDb, operation: str, *, replies: int) -> list[dict[str,
     sent: list[dict[str, Any]] = []
     real = dynamodb.client.api.transport
 
-    def send(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+    def send(method: str, path: str, headers: Mapping[str, str], body: bytes) -> HttpReply:
         reply = real.send(method, path, headers, body)
         if headers["x-amz-target"].endswith(f".{operation}"):
             sent.append(json.loads(body))

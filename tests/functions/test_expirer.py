@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from dev.memory.world import ManualClock
 from shared import bootstrap
-from shared.adapters.aws.http import Reply
+from shared.adapters.aws.http import HttpReply
 from shared.adapters.dynamodb.tables import EXPIRY
 from shared.domain.instance.journal import EventHistory
 from shared.domain.strategy.flag import Flag
@@ -154,7 +154,7 @@ class TestFailures:
         records = expired(until=END + KEPT)
         throttled = [False, True, True, True, True, False, False]
 
-        def reply(operation: str, _: bytes) -> Reply | None:
+        def reply(operation: str, _: bytes) -> HttpReply | None:
             return throttling() if operation == "BatchWriteItem" and throttled.pop(0) else None
 
         (client,) = clients

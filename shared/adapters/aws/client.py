@@ -15,7 +15,7 @@ from msgspec import Struct, field
 
 from shared.adapters.aws.credentials import CredentialSource
 from shared.adapters.aws.errors import AwsError, UnansweredError
-from shared.adapters.aws.http import Reply, Transport
+from shared.adapters.aws.http import HttpReply, Transport
 from shared.adapters.aws.signing import Signer
 from shared.application.ports import ConnectionLostError, OverloadedError
 
@@ -51,6 +51,7 @@ _THROTTLED = frozenset(
     }
 )
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # ``dumps`` would make an encoder for each request
+_decode = json.JSONDecoder().decode  # ``loads`` would guess how the bytes are encoded
 _TIMED_OUT = frozenset({"RequestTimeout", "RequestTimeoutException"})
 
 
@@ -189,7 +190,7 @@ class AwsClient(Struct, kw_only=True):
         """Close the connections."""
         self.transport.close()
 
-    def _sent(self, request: Request) -> Reply:
+    def _sent(self, request: Request) -> HttpReply:
         path = self.base if self.base and request.path == "/" else self.base + request.path
         headers = {"host": self.host, "user-agent": self.user_agent, **request.headers}
         signed = self.signer.signed(
@@ -205,12 +206,12 @@ class AwsClient(Struct, kw_only=True):
             signed["x-amzn-trace-id"] = trace
         return self.transport.send(request.method, path, signed, request.body)
 
-    def _answer(self, operation: str, reply: Reply) -> Answer:
+    def _answer(self, operation: str, reply: HttpReply) -> Answer:
         checksum = reply.headers.get("x-amz-crc32")
         if checksum is not None and zlib.crc32(reply.body) != int(checksum):
             raise UnansweredError(f"the answer to {operation} was damaged on its way")
         try:
-            body = json.loads(reply.body) if reply.body else {}
+            body = _decode(reply.body.decode()) if reply.body else {}
         except ValueError as error:
             if reply.status < HTTPStatus.BAD_REQUEST:
                 raise UnansweredError(f"the answer to {operation} is no JSON") from error
@@ -248,7 +249,7 @@ def _description(cause: AwsError | UnansweredError) -> str:
     return str(cause)
 
 
-def _code(reply: Reply, body: Answer) -> str:
+def _code(reply: HttpReply, body: Answer) -> str:
     """Return the code of an error, without the namespace and the URL that some services add to it."""
     code = reply.headers.get("x-amzn-errortype") or body.get("__type") or body.get("code") or ""
     return str(code).partition(":")[0].rpartition("#")[2]

@@ -3,20 +3,20 @@
 import ssl
 from collections.abc import Mapping
 from functools import cache, cached_property
-from http.client import HTTPException
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 from weakref import finalize
 
 import certifi
 
-from shared.adapters.aws.connection import Connection, Patience, Reply, connect
+from shared.adapters.aws.connection import Patience, connect
 from shared.adapters.aws.errors import UnansweredError
+from shared.adapters.connection import BrokenAnswerError, Connection, HttpReply, written
 
 if TYPE_CHECKING:
     from shared.adapters.aws.proxied import Proxied
 
-__all__ = ["HttpTransport", "Patience", "Reply", "Transport"]
+__all__ = ["HttpReply", "HttpTransport", "Patience", "Transport"]
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -24,7 +24,7 @@ _PORTS = {"http": 80, "https": 443}
 class Transport(Protocol):
     """Sends requests to one service. It is thread-safe."""
 
-    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> HttpReply:
         """Send a request and return its answer. Raises: UnansweredError."""
 
     def close(self) -> None:
@@ -61,17 +61,19 @@ class HttpTransport:
         self._kept: list[Connection] = []
         finalize(self, _close_all, self._kept)
 
-    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> HttpReply:
         if self._proxy is not None:
             return self._proxied.send(method, path, headers, body)
+        framing = {"accept-encoding": "identity", "content-length": str(len(body))}
+        request = written(method, path, {**headers, **framing}, body)
         connection: Connection | None = None
         try:
             connection = self._kept_connection() or connect(
                 self._host, self._port, tls=self._context, patience=self._patience
             )
-            return connection.exchange(method, path, headers, body)
+            return connection.exchange(request)
         # A name that cannot be one is a ``UnicodeError``.
-        except (HTTPException, OSError, UnicodeError) as error:
+        except (BrokenAnswerError, OSError, UnicodeError) as error:
             raise UnansweredError(f"{type(error).__name__}: {error}") from error
         finally:
             if connection is not None:

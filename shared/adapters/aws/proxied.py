@@ -7,8 +7,9 @@ from typing import Any
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from shared.adapters.aws.connection import Patience, Reply
+from shared.adapters.aws.connection import Patience
 from shared.adapters.aws.errors import UnansweredError
+from shared.adapters.connection import HttpReply
 
 
 class Proxied:
@@ -31,7 +32,7 @@ class Proxied:
             options["ssl_context"] = tls
         self._pool = urllib3.ProxyManager(proxy, **options).connection_from_url(url)
 
-    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> HttpReply:
         """Send a request and return its answer. Raises: UnansweredError."""
         try:
             answer = self._pool.urlopen(
@@ -43,7 +44,7 @@ class Proxied:
                 assert_same_host=False,
             )
             # A body that ends too early is an error, too.
-            return Reply(
+            return HttpReply(
                 status=answer.status,
                 headers={name.lower(): value for name, value in answer.headers.items()},
                 body=answer.data,

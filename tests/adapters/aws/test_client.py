@@ -23,7 +23,7 @@ from shared.adapters.aws.client import (
     refusal_of,
 )
 from shared.adapters.aws.errors import AwsError, UnansweredError
-from shared.adapters.aws.http import Reply
+from shared.adapters.aws.http import HttpReply
 from shared.adapters.aws.services import Functions, Kms, Scheduler
 from shared.adapters.aws.signing import Credentials, Signer
 from shared.application.ports import ConnectionLostError, OverloadedError
@@ -32,7 +32,7 @@ LOST = UnansweredError("ReadTimeoutError: too late")
 DONE = (200, {"done": True})
 BUILD = json_request("Shop.Order", "1.0")
 
-Next = tuple[int, Mapping[str, Any]] | UnansweredError | Reply
+Next = tuple[int, Mapping[str, Any]] | UnansweredError | HttpReply
 
 
 @dataclass
@@ -43,15 +43,15 @@ class Service:
     sent: list[tuple[str, str, Mapping[str, str], bytes]] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
 
-    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> HttpReply:
         self.sent.append((method, path, headers, body))
         answer = self.answers.pop(0)
         if isinstance(answer, UnansweredError):
             raise answer
-        if isinstance(answer, Reply):
+        if isinstance(answer, HttpReply):
             return answer
         status, document = answer
-        return Reply(status=status, headers={}, body=json.dumps(document).encode())
+        return HttpReply(status=status, headers={}, body=json.dumps(document).encode())
 
     def close(self) -> None: ...
 
@@ -95,7 +95,7 @@ class TestARequest:
         assert "x-amzn-trace-id" not in headers
 
     def test_an_empty_answer_has_no_members(self) -> None:
-        assert Service([Reply(status=202, headers={}, body=b"")]).order() == {}
+        assert Service([HttpReply(status=202, headers={}, body=b"")]).order() == {}
 
     def test_the_invocation_that_it_belongs_to_is_named(self) -> None:
         service = Service([DONE])
@@ -140,7 +140,7 @@ class TestRepeats:
             refused("ServiceUnavailable", 503),
             refused("Anything", 504),
             LOST,
-            Reply(status=503, headers={}, body=b"<html>busy</html>"),
+            HttpReply(status=503, headers={}, body=b"<html>busy</html>"),
         ],
     )
     def test_a_passing_failure_is_repeated(self, first: Next) -> None:
@@ -239,18 +239,18 @@ class TestAnswers:
     def test_a_damaged_answer_is_fetched_again(self) -> None:
         body = b'{"done": true}'
         checksum = str(zlib.crc32(body))
-        damaged = Reply(status=200, headers={"x-amz-crc32": checksum}, body=b'{"done": fals}')
-        whole = Reply(status=200, headers={"x-amz-crc32": checksum}, body=body)
+        damaged = HttpReply(status=200, headers={"x-amz-crc32": checksum}, body=b'{"done": fals}')
+        whole = HttpReply(status=200, headers={"x-amz-crc32": checksum}, body=body)
 
         assert Service([damaged, whole]).order() == {"done": True}
 
     def test_an_answer_that_is_no_json_is_fetched_again(self) -> None:
-        assert Service([Reply(status=200, headers={}, body=b"<html>"), DONE]).order() == {"done": True}
+        assert Service([HttpReply(status=200, headers={}, body=b"<html>"), DONE]).order() == {"done": True}
 
     @pytest.mark.parametrize("body", [b"<html>no</html>", b'["no"]', b""])
     def test_a_refusal_without_a_code_has_none(self, body: bytes) -> None:
         with pytest.raises(AwsError) as caught:
-            Service([Reply(status=403, headers={}, body=body)]).order()
+            Service([HttpReply(status=403, headers={}, body=body)]).order()
 
         assert (caught.value.code, caught.value.status) == ("", 403)
 
@@ -265,7 +265,7 @@ class TestAnswers:
     )
     def test_the_code_stands_in_header_or_body(self, headers: Mapping[str, str], body: bytes) -> None:
         with pytest.raises(AwsError) as caught:
-            Service([Reply(status=409, headers=headers, body=body)]).order()
+            Service([HttpReply(status=409, headers=headers, body=body)]).order()
 
         assert caught.value.code == "ConflictException"
 

@@ -5,6 +5,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -51,7 +52,7 @@ class Server:
             threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
 
     def _converse(self, connection: socket.socket) -> None:
-        with connection:
+        with suppress(OSError), connection:  # the client may close at any time
             connection.settimeout(5)
             while self.replies and (request := self._request(connection)):
                 self.before()
@@ -196,9 +197,11 @@ class TestAnswers:
 
         def send_more(connection: socket.socket) -> None:
             if not has_more.is_set():
-                connection.sendall(more)
-                connection.shutdown(socket.SHUT_WR)
-                has_more.set()
+                try:
+                    connection.sendall(more)
+                    connection.shutdown(socket.SHUT_WR)
+                finally:
+                    has_more.set()
 
         sender = transport(server.port)
         server.after = send_more
@@ -229,12 +232,12 @@ class TestRequests:
 
     @pytest.mark.parametrize("value", ["a\r\nx: y", "a\n", "\ra"])
     def test_a_header_with_a_line_break_is_refused(self, server: Server, value: str) -> None:
-        with pytest.raises(ValueError, match="Invalid header value"):
+        with pytest.raises(ValueError, match="the header a has a line break"):
             transport(server.port).send("POST", "/", {"host": "h", "a": value}, b"{}")
         assert server.requests == []
 
-    def test_a_path_with_a_line_break_is_not_sent(self, server: Server) -> None:
-        with pytest.raises(UnansweredError, match="control characters"):
+    def test_a_path_with_a_line_break_is_refused(self, server: Server) -> None:
+        with pytest.raises(ValueError, match="control characters"):
             transport(server.port).send("POST", "/ HTTP/1.1\r\nx: y", {"host": "h"}, b"{}")
         assert server.requests == []
 

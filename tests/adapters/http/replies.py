@@ -9,7 +9,7 @@ import boto3
 
 from dev.aws import database
 from shared.adapters.aws.client import AwsClient
-from shared.adapters.aws.http import Reply as RawReply
+from shared.adapters.aws.http import HttpReply as RawReply
 from shared.adapters.aws.http import Transport
 from shared.adapters.dynamodb.client import DynamoDbClient
 from tests.engines import PROMPT
