@@ -46,17 +46,13 @@ class TimedSocket(socket.socket):
     until: float = math.inf
     seconds: Seconds
 
-    def send(self, *args: Any) -> int:  # noqa: ANN401 - as the socket takes them
-        self._limit_time()
-        return super().send(*args)
-
     def sendall(self, *args: Any) -> None:  # noqa: ANN401 - as the socket takes them
         self._limit_time()
         super().sendall(*args)
 
-    def recv_into(self, *args: Any) -> int:  # noqa: ANN401 - as the socket takes them
+    def recv(self, *args: Any) -> bytes:  # noqa: ANN401 - as above
         self._limit_time()
-        return super().recv_into(*args)
+        return super().recv(*args)
 
     def _limit_time(self) -> None:
         left = self.until - self.seconds()

@@ -10,19 +10,19 @@ from datetime import UTC, timedelta
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from http.client import HTTPException
+from io import BytesIO
 from typing import NoReturn
 from urllib.parse import urlencode
 
 import requests
 from msgspec import Struct
 from msgspec.structs import replace
-from requests.exceptions import InvalidSchema
-from urllib3 import Timeout
+from urllib3 import HTTPResponse
 from urllib3.exceptions import DecodeError, HTTPError
 
+from shared.adapters.connection import BrokenAnswerError, HttpReply
 from shared.adapters.http.egress import NotSentError, RefusedAddressError
-from shared.adapters.http.guarded_http import GuardedAdapter
+from shared.adapters.http.guarded_http import GuardedConnections
 from shared.domain.redacted import Redacted
 from shared.domain.steps.call import AddressRefused, RetryAfter, TimedOut, Unreachable
 from shared.domain.strategy.model import Json
@@ -33,9 +33,7 @@ MAX_BODY_BYTES = 128 * 1024
 _OURS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "Ritornello"}
 """The headers of each request, unless it has its own."""
 
-_SCHEMES = ("http://", "https://")
 _FORM = "application/x-www-form-urlencoded"
-_FIRST_FINAL_STATUS = 200
 # The framing of a message is decided here, and an action may not ask for compression.
 _NOT_THEIRS = frozenset(
     (
@@ -56,7 +54,6 @@ _MAX_RETRY_AFTER = timedelta(days=365)
 _MAX_DIGITS = 9
 # How much of a header is quoted in a message.
 _SHOWN = 40
-_BROKEN = (requests.RequestException, HTTPError, HTTPException, OSError, ValueError)
 
 
 class Sending(Redacted, Struct, frozen=True, kw_only=True):
@@ -99,19 +96,21 @@ class Reply(Redacted, Struct, frozen=True, kw_only=True):
         return self.must_be_json or not self.media_type.startswith("text/")
 
 
-def exchange(adapter: GuardedAdapter, sending: Sending) -> Reply | TimedOut | Unreachable | AddressRefused:
+def exchange(
+    connections: GuardedConnections, sending: Sending
+) -> Reply | TimedOut | Unreachable | AddressRefused:
     """Send a request once and return its outcome. Messages contain nothing of the request except its host."""
     try:
         prepared = _prepared(sending)
     except (requests.RequestException, HTTPError, ValueError) as error:
         return Unreachable(why=f"the request cannot be written: {type(error).__name__}", tried=False)
     try:
-        return _exchanged(adapter, prepared, sending.seconds)
+        return _read(connections.send(prepared, seconds=sending.seconds))
     except RefusedAddressError as error:
         return AddressRefused(why=str(error))
     except NotSentError as error:
         return Unreachable(why=str(error))
-    except _BROKEN as error:
+    except (BrokenAnswerError, OSError) as error:
         return TimedOut(why=_message(error, sending.seconds))
 
 
@@ -131,17 +130,10 @@ def _prepared(sending: Sending) -> requests.PreparedRequest:
     prepared = requests.PreparedRequest()
     prepared.prepare_method(sending.method)
     prepared.prepare_url(sending.url, urlencode(sending.params) or None)
-    if not (prepared.url or "").lower().startswith(_SCHEMES):
-        raise InvalidSchema("neither http nor https")
-    prepared.prepare_headers(
-        {
-            name: value.strip(" \t")
-            for name, value in sending.headers.items()
-            if name.lower() not in _NOT_THEIRS
-        }
-    )
-    for name, value in _OURS.items():
-        prepared.headers.setdefault(name, value)
+    theirs = {
+        name: value.strip(" \t") for name, value in sending.headers.items() if name.lower() not in _NOT_THEIRS
+    }
+    prepared.prepare_headers({**_OURS, **theirs})  # the last one counts, in whatever case
     content: bytes | None = None
     if sending.body is not None:
         content = _encoded(sending.body, prepared.headers.setdefault("Content-Type", "application/json"))
@@ -169,30 +161,15 @@ def _form_text(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _exchanged(
-    adapter: GuardedAdapter, prepared: requests.PreparedRequest, seconds: float
-) -> Reply | TimedOut:
-    # As a urllib3 Timeout the seconds are for the whole exchange; a plain number would be for each part.
-    timeout = Timeout(total=seconds)
-    response = adapter.send(prepared, stream=True, timeout=timeout)  # type: ignore[arg-type]
-    with response:
-        if response.status_code < _FIRST_FINAL_STATUS:
-            response.raw.close()
-            return TimedOut(
-                why=f"only HTTP {response.status_code} was received, which announces another response"
-            )
-        return _read(response)
-
-
-def _read(response: requests.Response) -> Reply:
-    """Return the response with its body, or with the reason why the body cannot be used."""
-    content_type = response.headers.get("Content-Type", "")
+def _read(answer: HttpReply) -> Reply:
+    """Return the answer with its body as text, or with the reason why the body cannot be used."""
+    content_type = answer.headers.get("content-type", "")
     reply = Reply(
-        status=response.status_code,
+        status=answer.status,
         media_type=content_type.partition(";")[0].strip().lower(),
-        retry_after=_retry_after(response.headers.get("Retry-After", "")),
+        retry_after=_retry_after(answer.headers.get("retry-after", "")),
     )
-    content = _content(response)
+    content = _content(answer)
     if isinstance(content, _Unusable):
         return replace(reply, unusable=content.why)
     text = _decoded(content, content_type) if content else ""
@@ -210,24 +187,23 @@ class _Unusable(Struct, frozen=True):
 _TOO_LARGE = _Unusable(f"larger than {MAX_BODY_BYTES // 1024} KB")
 
 
-def _content(response: requests.Response) -> bytes | _Unusable:
-    """Return the bytes of a response's body, decompressed."""
-    if (response.raw.length_remaining or 0) > MAX_BODY_BYTES:
+def _content(answer: HttpReply) -> bytes | _Unusable:
+    """Return the bytes of an answer's body, decompressed."""
+    if not answer.is_whole:
         return _TOO_LARGE
+    encoding = answer.headers.get("content-encoding", "")
+    # An empty body is not in any encoding, whatever the header says.
+    if not encoding or not answer.body:
+        return answer.body
+    # urllib3 passes on what it cannot decompress, as if it were the body itself.
+    if any(name.strip().lower() not in _ENCODINGS for name in encoding.split(",") if name.strip()):
+        return _Unusable(f"in an unsupported encoding: {encoding[:_SHOWN]!r}")
+    compressed = HTTPResponse(BytesIO(answer.body), {"Content-Encoding": encoding}, preload_content=False)
     try:
-        content: bytes = response.raw.read(MAX_BODY_BYTES + 1, decode_content=True)
+        content = compressed.read(MAX_BODY_BYTES + 1, decode_content=True)
     except DecodeError:
         return _Unusable("not compressed as its Content-Encoding says")
-    if len(content) > MAX_BODY_BYTES:
-        return _TOO_LARGE
-    encoding = response.headers.get("Content-Encoding", "")
-    # urllib3 passes on what it cannot decompress, as if it were the body itself.
-    # An empty body is not in any encoding, whatever the header says; ``tell`` counts its bytes as sent.
-    if response.raw.tell() and any(
-        name.strip().lower() not in _ENCODINGS for name in encoding.split(",") if name.strip()
-    ):
-        return _Unusable(f"in an unsupported encoding: {encoding[:_SHOWN]!r}")
-    return content
+    return _TOO_LARGE if len(content) > MAX_BODY_BYTES else content
 
 
 def _decoded(content: bytes, content_type: str) -> str | _Unusable:
@@ -278,12 +254,11 @@ def _retry_after(value: str) -> RetryAfter | None:
 
 
 def _message(error: BaseException, seconds: float) -> str:
-    """Return what failed after sending began, by the kind of the root cause."""
-    # The kind only, because messages of the library may contain the URL and so a secret.
-    while error.__context__ is not None:
-        error = error.__context__
+    """Return what failed after sending began, without anything that was sent or received."""
     if isinstance(error, TimeoutError):
         return f"no complete response within {seconds:g} s"
+    if isinstance(error, BrokenAnswerError):
+        return f"no complete response: {error}"
     return f"the connection broke before the response was complete: {type(error).__name__}"
 
 

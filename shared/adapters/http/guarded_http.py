@@ -4,24 +4,21 @@
 Source: docs/design.md sections 3.7 and 9.
 """
 
-import logging
-import math
 import socket
 import ssl
 from collections import OrderedDict
+from collections.abc import Mapping
 from functools import cached_property
 from threading import Lock
-from typing import Any, cast
+from typing import cast
 from urllib.parse import urlsplit
+from weakref import finalize
 
-from requests import PreparedRequest, Response
-from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import LocationValueError
+import certifi
+from msgspec import Struct
+from requests import PreparedRequest
 
+from shared.adapters.connection import Connection, HttpReply, written
 from shared.adapters.http.egress import Egress, NotSentError, TimedSocket
 
 CONNECT_SECONDS = 10.0
@@ -33,153 +30,157 @@ MAX_IDLE_SECONDS = 4.0
 _HOSTS_KEPT = 16
 # A runner makes one call at a time.
 _CONNECTIONS_KEPT = 2
+_PORTS = {"http": 80, "https": 443}
+
+
+class _Origin(Struct, frozen=True):
+    """Where a URL leads. ``host`` is in lower case."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def name(self) -> str:
+        """Return the host as its certificate names it."""
+        return self.host.rstrip(".")
+
+    @property
+    def host_header(self) -> str:
+        """Return the host with its port, unless that is the usual one."""
+        name = f"[{self.name}]" if ":" in self.name else self.name
+        return name if self.port == _PORTS[self.scheme] else f"{name}:{self.port}"
+
+
+class _Kept(Struct, frozen=True):
+    """A connection that can take another request, and when it took the last one."""
+
+    connection: Connection
+    used_at: float
 
 
 class _TimedTlsSocket(TimedSocket, ssl.SSLSocket):
     """A timed socket with TLS."""
 
 
-class _Connection(HTTPConnection):
-    """A connection made by ``Egress``. Each request on it ends within its timeout, connecting included."""
+class GuardedConnections:
+    """Sends prepared requests over connections that ``egress`` makes, and keeps these.
 
-    def __init__(self, *args: Any, egress: Egress, **kwargs: Any) -> None:  # noqa: ANN401 - urllib3's
-        super().__init__(*args, **kwargs)
-        self._egress = egress
-        self._until: float | None = None
-        self._used_at = -math.inf
-
-    def connect(self) -> None:
-        """Connect. Raises: NotSentError."""
-        self._until = self._ends_at()
-        try:
-            super().connect()
-        except OSError as error:
-            raise NotSentError(f"{self.host}: {_message(error)}") from error
-        self._limit(self._until)
-
-    def request(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - urllib3's
-        if self.sock is not None and self._until is None:
-            self._limit(self._ends_at())
-        super().request(*args, **kwargs)
-
-    def getresponse(self) -> Any:  # noqa: ANN401 - urllib3's response
-        self._until = None
-        self._used_at = self._egress.seconds()
-        return super().getresponse()
-
-    @property
-    def is_connected(self) -> bool:
-        """Return whether the next request may use this connection: it is open and was not idle for long."""
-        idle = self._egress.seconds() - self._used_at
-        return idle <= MAX_IDLE_SECONDS and super().is_connected
-
-    def _new_conn(self) -> socket.socket:
-        until = min(self._until or 0.0, self._egress.seconds() + CONNECT_SECONDS)
-        found = self._egress.connected(self._dns_host.strip("[]"), self.port, until)
-        found.settimeout(max(0.001, until - self._egress.seconds()))  # what TLS may take
-        return found
-
-    def _ends_at(self) -> float:
-        return self._egress.seconds() + (self.timeout or 0.0)
-
-    def _limit(self, until: float) -> None:
-        timed = cast(TimedSocket, self.sock)
-        timed.seconds = self._egress.seconds
-        timed.until = until
-
-
-class _TlsConnection(_Connection, HTTPSConnection):
-    """A connection with TLS."""
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
-
-
-class GuardedAdapter(HTTPAdapter):
-    """A transport adapter of ``requests`` that connects through ``egress`` only.
-
-    It is used without a session of ``requests``, so it follows no redirect, keeps no cookies, and takes nothing from
-    the environment: no proxies and no ``.netrc``. It never retries. ``ca_file`` holds the trusted certificates; None
-    means certifi's.
+    Redirects are not followed, nothing is repeated, and nothing is taken from the environment: no proxies and no
+    ``.netrc``. ``max_body`` is the longest body of an answer that is read. ``ca_file`` holds the trusted certificates;
+    None means certifi's.
     """
 
-    def __init__(self, egress: Egress, *, ca_file: str | None = None) -> None:
-        # From here on urllib3 logs no URLs in this process, because they may contain secrets.
-        logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
-        logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
+    def __init__(self, egress: Egress, *, max_body: int, ca_file: str | None = None) -> None:
         self._egress = egress
+        self._max_body = max_body
         self._ca_file = ca_file
         self._lock = Lock()
-        self._pools: OrderedDict[tuple[str, str, int | None], HTTPConnectionPool] = OrderedDict()
-        super().__init__(max_retries=0)
+        self._kept: OrderedDict[_Origin, list[_Kept]] = OrderedDict()
+        finalize(self, _close_all, self._kept)
 
-    def get_connection_with_tls_context(
-        self,
-        request: PreparedRequest,
-        *_: Any,  # noqa: ANN401 - as requests has it
-        **__: Any,  # noqa: ANN401 - as above
-    ) -> HTTPConnectionPool:
-        """Return the pool of the URL's origin. Raises: LocationValueError, ValueError: it has none."""
-        # The library's own way through settings and pool keys takes longer than the rest of a request.
-        parts = urlsplit(request.url or "")
-        if not parts.hostname:
-            raise LocationValueError("no host")
-        origin = (parts.scheme, parts.hostname, parts.port)
-        with self._lock:
-            pool = self._pools.get(origin) or self._new_pool(*origin)
-            self._pools[origin] = pool
-            # Sorted by last use. The connections of a dropped pool close with its last response.
-            self._pools.move_to_end(origin)
-            if len(self._pools) > _HOSTS_KEPT:
-                self._pools.popitem(last=False)
-            return pool
+    def send(self, request: PreparedRequest, *, seconds: float) -> HttpReply:
+        """Send a request and return its answer, all within so many seconds.
 
-    def cert_verify(self, *args: Any) -> None:  # noqa: ANN401 - as above
-        """Do nothing: the TLS context holds the trusted certificates, loaded once instead of per connection."""
-
-    def request_url(self, request: PreparedRequest, *_: Any) -> str:  # noqa: ANN401 - as above
-        """Return path and query, because there is never a proxy."""
-        return request.path_url
-
-    def build_response(self, req: PreparedRequest, resp: Any) -> Response:  # noqa: ANN401 - as above
-        """Return the response with what ``exchange`` reads of it: no cookies, and no guessed encoding."""
-        response = Response()
-        response.status_code = resp.status
-        response.headers = CaseInsensitiveDict(resp.headers)
-        response.raw = resp
-        response.request = req
-        return response
+        Raises: NotSentError; BrokenAnswerError, OSError: the request may have taken effect.
+        """
+        until = self._egress.seconds() + seconds
+        try:
+            origin = _origin_of(request.url or "")
+            headers: Mapping[str, str] = request.headers
+            if "Host" not in headers:
+                headers = {"Host": origin.host_header, **headers}
+            body = request.body if isinstance(request.body, bytes) else b""
+            message = written(request.method or "", request.path_url, headers, body)
+        except ValueError as error:
+            raise NotSentError(f"the request cannot be written: {type(error).__name__}") from error
+        connection = self._kept_connection(origin) or self._connected(origin, until)
+        timed = cast(TimedSocket, connection.socket)
+        timed.seconds, timed.until = self._egress.seconds, until
+        used_at = self._egress.seconds()
+        try:
+            return connection.exchange(message, max_body=self._max_body)
+        finally:
+            self._keep(origin, _Kept(connection, used_at))
 
     def close(self) -> None:
         """Close the kept connections."""
         with self._lock:
-            pools = list(self._pools.values())
-            self._pools.clear()
-        for pool in pools:
-            pool.close()
+            _close_all(self._kept)
 
-    def _new_pool(self, scheme: str, host: str, port: int | None) -> HTTPConnectionPool:
-        if scheme == "https":
-            return _TlsPool(
-                host,
-                port,
-                maxsize=_CONNECTIONS_KEPT,
-                cert_reqs=ssl.CERT_REQUIRED,
-                ssl_context=self._tls,
-                egress=self._egress,
-            )
-        return _Pool(host, port, maxsize=_CONNECTIONS_KEPT, egress=self._egress)
+    def _kept_connection(self, origin: _Origin) -> Connection | None:
+        """Return a kept connection that is fresh and that the service has not closed, if there is one."""
+        while True:
+            with self._lock:
+                kept = self._kept.get(origin)
+                if not kept:
+                    return None
+                found = kept.pop()
+            is_fresh = self._egress.seconds() - found.used_at <= MAX_IDLE_SECONDS
+            if is_fresh and found.connection.is_quiet:
+                return found.connection
+            found.connection.close()
+
+    def _keep(self, origin: _Origin, used: _Kept) -> None:
+        """Keep a connection, if it may be kept, and close those of the origin that was called least recently."""
+        dropped: list[_Kept] = []
+        with self._lock:
+            kept = self._kept.setdefault(origin, [])
+            self._kept.move_to_end(origin)
+            if used.connection.may_be_kept and len(kept) < _CONNECTIONS_KEPT:
+                kept.append(used)
+            else:
+                dropped.append(used)
+            # Sorted by last use.
+            if len(self._kept) > _HOSTS_KEPT:
+                dropped += self._kept.popitem(last=False)[1]
+        _close(dropped)
+
+    def _connected(self, origin: _Origin, until: float) -> Connection:
+        """Return a new connection. Raises: NotSentError."""
+        until = min(until, self._egress.seconds() + CONNECT_SECONDS)
+        _check_name(origin.name)
+        try:
+            found: socket.socket = self._egress.connected(origin.host, origin.port, until)
+            if origin.scheme == "https":
+                found.settimeout(max(0.001, until - self._egress.seconds()))
+                found = self._tls.wrap_socket(found, server_hostname=origin.name)
+        except OSError as error:
+            raise NotSentError(f"{origin.name}: {_message(error)}") from error
+        return Connection(found)
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self._ca_file or DEFAULT_CA_BUNDLE_PATH)
+        context = ssl.create_default_context(cafile=self._ca_file or certifi.where())
+        context.set_alpn_protocols(["http/1.1"])
         context.sslsocket_class = _TimedTlsSocket
         return context
+
+
+def _origin_of(url: str) -> _Origin:
+    """Return the origin of a URL. Raises: ValueError: it has none, or is neither http nor https."""
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ValueError("not the URL of a service")
+    return _Origin(parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme])
+
+
+def _check_name(name: str) -> None:
+    """Raise NotSentError if no host can have this name. TLS would find out only after it has taken the socket."""
+    try:
+        name.encode("idna")
+    except UnicodeError as error:
+        raise NotSentError(f"{name} cannot be the name of a host") from error
+
+
+def _close(kept: list[_Kept]) -> None:
+    for one in kept:
+        one.connection.close()
+
+
+def _close_all(kept: OrderedDict[_Origin, list[_Kept]]) -> None:
+    while kept:
+        _close(kept.popitem()[1])
 
 
 def _message(error: OSError) -> str:

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from shared.adapters.http.addresses import AddressGuard, Network
 from shared.adapters.http.call_secrets import CallSecrets
 from shared.adapters.http.egress import Egress, Resolver, Seconds, system_resolver
-from shared.adapters.http.exchange import Reply, Sending, exchange, read_json
-from shared.adapters.http.guarded_http import GuardedAdapter
+from shared.adapters.http.exchange import MAX_BODY_BYTES, Reply, Sending, exchange, read_json
+from shared.adapters.http.guarded_http import GuardedConnections
 from shared.adapters.http.tokens import NoToken, Token, TokenCache
 from shared.application.ports import SecretRefusedError, Secrets
 from shared.domain.steps.call import (
@@ -44,8 +44,10 @@ class HttpServiceCaller:
         ca_file: str | None = None,
         resolve: Resolver = system_resolver,
     ) -> None:
-        self._adapter = GuardedAdapter(Egress(seconds, AddressGuard(allowed), resolve), ca_file=ca_file)
-        self._exchange = partial(exchange, self._adapter)
+        self._connections = GuardedConnections(
+            Egress(seconds, AddressGuard(allowed), resolve), max_body=MAX_BODY_BYTES, ca_file=ca_file
+        )
+        self._exchange = partial(exchange, self._connections)
         self._tokens = TokenCache(self._exchange, seconds)
         self._secrets = secrets
         self._seconds = seconds
@@ -61,7 +63,7 @@ class HttpServiceCaller:
     def close(self) -> None:
         """Close the kept connections; tokens are kept, and later calls connect again."""
         # For the start of an invocation: while a container is frozen, its connections close without its notice.
-        self._adapter.close()
+        self._connections.close()
 
     def _sent(self, secrets: CallSecrets, request: ServiceRequest) -> CallOutcome:
         """Send a request, with a token if it needs one, and once more if its token or a secret was refused.

@@ -9,8 +9,8 @@ from typing import Final
 
 from shared.adapters.http.addresses import AddressGuard, Network
 from shared.adapters.http.egress import Egress, Resolver, Seconds, system_resolver
-from shared.adapters.http.exchange import Reply, Sending, exchange, json_content
-from shared.adapters.http.guarded_http import GuardedAdapter
+from shared.adapters.http.exchange import MAX_BODY_BYTES, Reply, Sending, exchange, json_content
+from shared.adapters.http.guarded_http import GuardedConnections
 from shared.application.webhooks import WebhookReply
 from shared.domain.notifications.webhook import signature_headers
 from shared.domain.steps.call import Answered
@@ -31,7 +31,9 @@ class HttpWebhookCaller:
         ca_file: str | None = None,
         resolve: Resolver = system_resolver,
     ) -> None:
-        self._adapter = GuardedAdapter(Egress(seconds, AddressGuard(allowed), resolve), ca_file=ca_file)
+        self._connections = GuardedConnections(
+            Egress(seconds, AddressGuard(allowed), resolve), max_body=MAX_BODY_BYTES, ca_file=ca_file
+        )
 
     def post(self, url: str, message: Mapping[str, Json], *, key: bytes, at: datetime) -> WebhookReply:
         body = dict(message)
@@ -45,10 +47,10 @@ class HttpWebhookCaller:
             body=body,
             seconds=TIMEOUT_SECONDS,
         )
-        outcome = exchange(self._adapter, sending)
+        outcome = exchange(self._connections, sending)
         # Only the status counts.
         return Answered(status=outcome.status) if isinstance(outcome, Reply) else outcome
 
     def close(self) -> None:
         """Close the kept connections, as ``HttpServiceCaller.close`` does."""
-        self._adapter.close()
+        self._connections.close()

@@ -83,9 +83,6 @@ class TestNothingWasSent:
 class TestNoWholeAnswer:
     """After sending began, the service may have received the call, unless the whole answer arrives."""
 
-    def broken(self, kind: str) -> TimedOut:
-        return TimedOut(why=f"the connection broke before the response was complete: {kind}")
-
     def test_a_silent_service_times_out(self, caller: HttpServiceCaller) -> None:
         with serving(lambda connection: connection.recv(1)) as service:
             started = monotonic()
@@ -132,18 +129,26 @@ class TestNoWholeAnswer:
         assert 0.9 < monotonic() - started < 5
 
     def test_a_reset_connection_is_no_answer(self, caller: HttpServiceCaller) -> None:
-        assert called(caller, reset) == self.broken("ConnectionResetError")
+        assert called(caller, reset) == TimedOut(
+            why="the connection broke before the response was complete: ConnectionResetError"
+        )
 
     def test_a_closed_connection_is_no_answer(self, caller: HttpServiceCaller) -> None:
-        assert called(caller, sending(b"")) == self.broken("RemoteDisconnected")
+        assert called(caller, sending(b"")) == TimedOut(
+            why="no complete response: the connection ended after 0 bytes of it"
+        )
 
     def test_an_invalid_answer_is_no_answer(self, caller: HttpServiceCaller) -> None:
-        assert called(caller, sending(b"220 smtp.example.test ESMTP\r\n")) == self.broken("BadStatusLine")
+        assert called(caller, sending(b"220 smtp.example.test ESMTP\r\n")) == TimedOut(
+            why="no complete response: it is not HTTP (Expected HTTP/, RTSP/ or ICE/)"
+        )
 
     def test_a_truncated_body_is_no_answer(self, caller: HttpServiceCaller) -> None:
         script = sending(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[1]")
 
-        assert called(caller, script) == self.broken("IncompleteRead")
+        assert called(caller, script) == TimedOut(
+            why="no complete response: the connection ended after 41 bytes of it"
+        )
 
     def test_a_truncated_chunk_is_no_answer(self, caller: HttpServiceCaller) -> None:
         script = sending(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n[1]")
@@ -155,8 +160,8 @@ class TestNoWholeAnswer:
         [
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n[1]",
             b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n[1]",
-            b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
-            b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 30_000 + b"\r\n",
+            b"HTTP/1.1 200 OK\r\nX: " + b"y" * 140_000 + b"\r\n\r\n",
         ],
         ids=["chunk size", "two lengths", "too many headers", "too long a header"],
     )
@@ -165,17 +170,24 @@ class TestNoWholeAnswer:
     ) -> None:
         assert isinstance(called(caller, sending(head)), TimedOut)
 
-    def test_an_interim_answer_is_not_an_answer(self, caller: HttpServiceCaller) -> None:
-        hint = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"
-        with serving(hint + answer([1]), answer([2])) as service:
-            assert caller.call(a_request(service.url())) == TimedOut(
-                why="only HTTP 103 was received, which announces another response"
-            )
-            assert caller.call(a_request(service.url())) == Answered(status=200, body=[2])
+    @pytest.mark.parametrize(
+        "interim",
+        [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"],
+    )
+    def test_an_interim_answer_is_not_an_answer(self, caller: HttpServiceCaller, interim: bytes) -> None:
+        """The answer follows it, on the same connection. Source: RFC 9110 section 15.2."""
+        with serving(interim * 2 + answer([1]), answer([2]), sending(interim)) as service:
+            outcomes = [caller.call(a_request(service.url())) for _ in range(3)]
 
-    def test_continue_is_waited_through(self, caller: HttpServiceCaller) -> None:
-        assert called(caller, b"HTTP/1.1 100 Continue\r\n\r\n" + answer([1])) == Answered(
-            status=200, body=[1]
+            assert outcomes[:2] == [Answered(status=200, body=[1]), Answered(status=200, body=[2])]
+            assert isinstance(outcomes[2], TimedOut)
+            assert service.connections == 1
+
+    def test_another_protocol_is_no_answer(self, caller: HttpServiceCaller) -> None:
+        upgrade = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+
+        assert called(caller, upgrade) == TimedOut(
+            why="no complete response: the server changes the protocol"
         )
 
     def test_nothing_is_sent_twice(self, caller: HttpServiceCaller) -> None:
