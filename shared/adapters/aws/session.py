@@ -61,7 +61,7 @@ class AwsSession:
             credentials=self._credentials,
             timing=self._timing,
             user_agent=USER_AGENT,
-            trace=self._trace,
+            trace=self._trace if _LAMBDA in self._environment else _no_trace,
             attempts=attempts,
             refusal=refusal,
         )
@@ -72,4 +72,8 @@ class AwsSession:
 
     def _trace(self) -> str | None:
         """Return what tells Lambda which invocation an invocation comes from. Else it would not see endless loops."""
-        return self._environment.get(_TRACE) if _LAMBDA in self._environment else None
+        return self._environment.get(_TRACE)
+
+
+def _no_trace() -> None:
+    """Return that requests belong to no invocation of Lambda."""
