@@ -237,8 +237,11 @@ def format_instant(at: datetime) -> str:
 
     Raises: DateError: if ``at`` is naive.
     """
-    with _Calendar():
-        return f"{_utc(at).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+    try:
+        text = _utc(at).isoformat(timespec="milliseconds")
+    except OverflowError as error:
+        raise DateError(f"no such date: {error}") from error
+    return f"{text.removesuffix('+00:00')}Z"
 
 
 def _utc(at: datetime) -> datetime:
