@@ -176,9 +176,13 @@ def _ends_of_downtimes(instance: Instance) -> list[datetime]:
     return [downtime.until for downtime in instance.downtimes if downtime.until is not None]
 
 
-def next_event(instance: Instance) -> Event | None:
-    """Return the event that starts next if nothing changes, or None if no event can start by itself."""
-    startable = [event for event in instance.events if instance.lets_start(event)]
+def next_event(instance: Instance, *, besides: Event | None = None) -> Event | None:
+    """Return the event that starts next if nothing changes, or None if no event can start by itself.
+
+    The event ``besides`` is left out.
+    """
+    left_out = None if besides is None else besides.seq
+    startable = [event for event in instance.events if event.seq != left_out and instance.lets_start(event)]
     return min(startable, key=_order, default=None)
 
 

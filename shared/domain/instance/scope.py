@@ -167,7 +167,7 @@ def _next_date(instance: Instance, event: Event | None) -> datetime | None:
 
     The next cycle is planned only when the main event has ended. Outside an event, dates are being planned.
     """
-    other = None if event is None else next_event(instance.without(frozenset({event.seq})))
+    other = None if event is None else next_event(instance, besides=event)
     return None if other is None else other.due_at
 
 

@@ -126,7 +126,7 @@ def failure(
     notes = _given(unread, note)
     if at is None:
         return used_up, notes
-    others = next_event(instance.without(frozenset({event.seq})))
+    others = next_event(instance, besides=event)
     retried = Failure(
         step=step.key,
         failed_at=now,
