@@ -16,7 +16,17 @@ def log_line(record: Mapping[str, Any]) -> str:
 
     The size of an exception can grow with the request or the item that caused it.
     """
-    return json.dumps(_cut(record, _MAX_DEPTH), default=str, separators=(",", ":"))
+    try:
+        line = _encode(record)
+    except (TypeError, ValueError, RecursionError):  # a name that is no text, a circle, too many levels
+        return _encode(_cut(record, _MAX_DEPTH))
+    # Almost every line is short, and then nothing in it is long.
+    return line if len(line) <= MAX_TEXT_CHARACTERS else _encode(_cut(record, _MAX_DEPTH))
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of a log record
+    """Return what JSON has no form for as an object or a text."""
+    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 def _cut(value: Any, depth: int) -> Any:  # noqa: ANN401 - any value of a log record
@@ -38,3 +48,6 @@ def _cut_text(text: str) -> str:
     # The end of a traceback names the error, the beginning where it came from.
     half = MAX_TEXT_CHARACTERS // 2
     return f"{text[:half]} ... {text[-half:]}"
+
+
+_encode = json.JSONEncoder(default=_plain, separators=(",", ":")).encode

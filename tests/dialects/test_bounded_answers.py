@@ -3,6 +3,8 @@
 import json
 import logging
 from collections.abc import Mapping
+from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -198,6 +200,22 @@ class TestLogLines:
         assert line["frames"] == list(range(MAX_ENTRIES))
         assert len(json.dumps(line["deep"])) < 100
         assert line["at"].startswith("<module 'logging'")
+
+    def test_a_short_line_is_not_cut(self) -> None:
+        many = {"frames": list(range(MAX_ENTRIES + 1))}
+        assert json.loads(log_line(many)) == many
+
+    def test_other_mappings_are_objects(self) -> None:
+        assert json.loads(log_line({"a": MappingProxyType({"b": (1, Decimal("1.5"))})})) == {
+            "a": {"b": [1, "1.5"]}
+        }
+
+    def test_what_json_cannot_express_is_cut(self) -> None:
+        circle: dict[str, Any] = {"a": 1}
+        circle["b"] = circle
+        line = json.loads(log_line({"names": {(1, 2): 3}, "circle": circle}))
+        assert line["names"] == {"(1, 2)": 3}
+        assert line["circle"]["b"]["a"] == 1
 
     def test_a_failure_logs_a_bounded_line(
         self, client: Client, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
