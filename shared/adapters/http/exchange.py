@@ -22,7 +22,7 @@ from urllib3.exceptions import DecodeError, HTTPError
 
 from shared.adapters.connection import BrokenAnswerError, HttpReply
 from shared.adapters.http.egress import NotSentError, RefusedAddressError
-from shared.adapters.http.guarded_http import GuardedConnections
+from shared.adapters.http.guarded_http import GuardedConnections, message_of
 from shared.domain.redacted import Redacted
 from shared.domain.steps.call import AddressRefused, RetryAfter, TimedOut, Unreachable
 from shared.domain.strategy.model import Json
@@ -101,11 +101,11 @@ def exchange(
 ) -> Reply | TimedOut | Unreachable | AddressRefused:
     """Send a request once and return its outcome. Messages contain nothing of the request except its host."""
     try:
-        prepared = _prepared(sending)
+        message = message_of(_prepared(sending))
     except (requests.RequestException, HTTPError, ValueError) as error:
         return Unreachable(why=f"the request cannot be written: {type(error).__name__}", tried=False)
     try:
-        return _read(connections.send(prepared, seconds=sending.seconds))
+        return _read(connections.send(message, seconds=sending.seconds))
     except RefusedAddressError as error:
         return AddressRefused(why=str(error))
     except NotSentError as error:

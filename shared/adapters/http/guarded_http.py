@@ -20,6 +20,7 @@ from requests import PreparedRequest
 
 from shared.adapters.connection import Connection, HttpReply, written
 from shared.adapters.http.egress import Egress, NotSentError, TimedSocket
+from shared.domain.redacted import Redacted
 
 CONNECT_SECONDS = 10.0
 """The longest time to connect, including name resolution and TLS, unless the call itself has less."""
@@ -52,6 +53,15 @@ class _Origin(Struct, frozen=True):
         return name if self.port == _PORTS[self.scheme] else f"{name}:{self.port}"
 
 
+class Message(Redacted, Struct, frozen=True):
+    """A request as it is sent, and where it goes."""
+
+    HIDDEN = ("content",)
+
+    origin: _Origin
+    content: bytes
+
+
 class _Kept(Struct, frozen=True):
     """A connection that can take another request, and when it took the last one."""
 
@@ -64,7 +74,7 @@ class _TimedTlsSocket(TimedSocket, ssl.SSLSocket):
 
 
 class GuardedConnections:
-    """Sends prepared requests over connections that ``egress`` makes, and keeps these.
+    """Sends requests over connections that ``egress`` makes, and keeps these.
 
     Redirects are not followed, nothing is repeated, and nothing is taken from the environment: no proxies and no
     ``.netrc``. ``max_body`` is the longest body of an answer that is read. ``ca_file`` holds the trusted certificates;
@@ -79,27 +89,19 @@ class GuardedConnections:
         self._kept: OrderedDict[_Origin, list[_Kept]] = OrderedDict()
         finalize(self, _close_all, self._kept)
 
-    def send(self, request: PreparedRequest, *, seconds: float) -> HttpReply:
+    def send(self, message: Message, *, seconds: float) -> HttpReply:
         """Send a request and return its answer, all within so many seconds.
 
         Raises: NotSentError; BrokenAnswerError, OSError: the request may have taken effect.
         """
         until = self._egress.seconds() + seconds
-        try:
-            origin = _origin_of(request.url or "")
-            headers: Mapping[str, str] = request.headers
-            if "Host" not in headers:
-                headers = {"Host": origin.host_header, **headers}
-            body = request.body if isinstance(request.body, bytes) else b""
-            message = written(request.method or "", request.path_url, headers, body)
-        except ValueError as error:
-            raise NotSentError(f"the request cannot be written: {type(error).__name__}") from error
+        origin = message.origin
         connection = self._kept_connection(origin) or self._connected(origin, until)
         timed = cast(TimedSocket, connection.socket)
         timed.seconds, timed.until = self._egress.seconds, until
         used_at = self._egress.seconds()
         try:
-            return connection.exchange(message, max_body=self._max_body)
+            return connection.exchange(message.content, max_body=self._max_body)
         finally:
             self._keep(origin, _Kept(connection, used_at))
 
@@ -155,6 +157,16 @@ class GuardedConnections:
         context.set_alpn_protocols(["http/1.1"])
         context.sslsocket_class = _TimedTlsSocket
         return context
+
+
+def message_of(request: PreparedRequest) -> Message:
+    """Return a request as it is sent. Raises: ValueError: HTTP cannot express it, or it goes to no host."""
+    origin = _origin_of(request.url or "")
+    headers: Mapping[str, str] = request.headers
+    if "Host" not in headers:
+        headers = {"Host": origin.host_header, **headers}
+    body = request.body if isinstance(request.body, bytes) else b""
+    return Message(origin, written(request.method or "", request.path_url, headers, body))
 
 
 def _origin_of(url: str) -> _Origin:

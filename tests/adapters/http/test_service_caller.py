@@ -49,6 +49,30 @@ class TestNothingWasSent:
             why="example.test has no address"
         )
 
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"headers": {"X-Name": "Ж"}},
+            {"headers": {"X-Name": "a\nb"}},
+            {"body": float("inf")},
+            {"url": "ftp://example.test/"},
+            {"url": "http://example.test:99999/"},
+        ],
+        ids=lambda change: next(iter(change)),
+    )
+    def test_a_request_that_http_cannot_express_says_nothing_about_the_service(
+        self, make: Make, change: dict[str, Any]
+    ) -> None:
+        def never(_: str) -> list[str]:
+            pytest.fail("nothing is resolved")
+
+        changes = {"url": "http://example.test/", **change}
+        outcome = make(resolve=never).call(a_request(changes.pop("url"), **changes))
+
+        assert isinstance(outcome, Unreachable)
+        assert outcome.why.startswith("the request cannot be written: ")
+        assert not outcome.tried
+
     def test_the_resolver_takes_too_long(self, make: Make) -> None:
         done = Event()
 
