@@ -72,6 +72,9 @@ def rivals(seed: int, *, stall: float = 0.003) -> Town:
             command_bulk(there, rng.choice(bulks), order)
         there.settle(seconds=rng.choice([0.1, 1, 50]))
     faults.until = 0
+    there.settle(
+        seconds=600
+    )  # a command that stalls is answered first, and takes effect before the last ones
     for sid in world.flags.access.operations.bulks:
         command_bulk(there, sid, OperationCommand.RESUME)
     there.settle(hours=4)
