@@ -270,6 +270,7 @@ INSTANCE = Instance(
             at=at(31), anchor=Anchor(year=2026, month=2, day=31, hour=24, minute=5, second=6, microsecond=7)
         ),
         moved_to=at(29),
+        spread_seconds=40,
         calendar="monthly",
         end_date=at(30),
         has_ended=True,

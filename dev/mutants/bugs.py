@@ -398,15 +398,15 @@ BUGS = (
     Bug(
         name="an end date does not limit the due date",
         file="shared/domain/planning/cycles.py",
-        old="return max(self.moment.at, before_spread(self.due, self.move))",
+        old="return max(self.moment.at, self.due - timedelta(seconds=self.spread_seconds))",
         new="return self.moment.at",
         layers=("tests/domain/planning/test_moved_dates.py",),
     ),
     Bug(
         name="a skipped range changes the anchor",
         file="shared/domain/planning/plan.py",
-        old="plan = plan.at_cycle(skipped.last_cycle, skipped.moment, due=due)",
-        new="plan = plan.at_cycle(skipped.last_cycle, moment_at(skipped.last_at, ZoneInfo('UTC')), due=due)",
+        old="plan = plan.at_cycle(skipped.last_cycle, skipped.moment,",
+        new="plan = plan.at_cycle(skipped.last_cycle, moment_at(skipped.last_at, ZoneInfo('UTC')),",
         layers=("tests/domain/planning/test_moved_dates.py",),
     ),
     Bug(
@@ -508,6 +508,13 @@ BUGS = (
         old="return of_pause if is_paused else other",
         new="return of_pause",
         layers=("tests/domain/planning/test_missed_dates.py",),
+    ),
+    Bug(
+        name="a longer spread charges a day twice",
+        file="shared/domain/planning/cycles.py",
+        old="before=before - timedelta(seconds=instance.plan.spread_seconds)",
+        new="before=before - timedelta(days=1)",
+        layers=("tests/domain/planning/test_spread.py",),
     ),
     Bug(
         name="a moved charge moves the rhythm",

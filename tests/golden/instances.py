@@ -430,6 +430,11 @@ def _active() -> Sequence[Golden]:
             "due:13",
         ),
         golden("spread-date", active(SPREAD, plan=Plan(moment=MOMENT, moved_to=at(31, 10))), "due:13"),
+        golden(
+            "spread-plan",
+            active(SPREAD, plan=Plan(moment=MOMENT, moved_to=at(31, 10), spread_seconds=3600)),
+            "due:13",
+        ),
         golden("cycles-to-skip", active(PLANNED, plan=Plan(moment=MOMENT, to_skip=2)), "due:13"),
         golden(
             "dated-in-another-zone",

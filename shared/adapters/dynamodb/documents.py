@@ -341,6 +341,7 @@ PLAN = Shape(
         "cycle": Member("cycle", WHOLE),
         "moment": Member("plan", MOMENT),
         "moved_to": Member("movedTo", INSTANT),
+        "spread_seconds": Member("spreadSeconds", WHOLE),
         "dated_in": Member("datedIn", TEXT),
         "calendar": Member("calendar", TEXT),
         "end_date": Member("end", INSTANT),

@@ -1,7 +1,7 @@
 """The instance: the aggregate that holds all data that must change together."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from msgspec import Struct, field
@@ -172,16 +172,17 @@ class Plan(Struct, frozen=True, kw_only=True):
     calendar of the open cycle, None if the strategy has only one. ``cycle`` is the number of
     the planned cycle, from 1. ``moment`` is its planned date, with the local date and time it was computed from;
     retries do not move it. ``moved_to`` is when the last cycle that ran, or will run, is due, None if that is
-    ``moment``. No cycle is planned or due after ``end_date``. ``has_ended`` means that no further cycle follows.
-    ``on_late`` is the last resume's rule for missed dates, until the plan has caught up. ``dated_in`` is the zone in
-    which ``moment`` was computed if the plan has another zone since, None otherwise. ``to_skip`` is how many of the
-    cycles that are planned next an operator wants left out.
+    ``moment``; it is ``spread_seconds`` later only to spread the load. No cycle is planned or due after ``end_date``.
+    ``has_ended`` means that no further cycle follows. ``on_late`` is the last resume's rule for missed dates, until the
+    plan has caught up. ``dated_in`` is the zone in which ``moment`` was computed if the plan has another zone since,
+    None otherwise. ``to_skip`` is how many of the cycles that are planned next an operator wants left out.
     """
 
     schedule: OwnSchedule | None = None
     cycle: int = 1
     moment: Moment | None = None
     moved_to: datetime | None = None
+    spread_seconds: int = 0
     calendar: str | None = None
     end_date: datetime | None = None
     has_ended: bool = False
@@ -194,12 +195,24 @@ class Plan(Struct, frozen=True, kw_only=True):
         """Return when the last cycle that ran, or will run, is due; None before the first cycle."""
         return self.moved_to or (None if self.moment is None else self.moment.at)
 
-    def at_cycle(self, cycle: int, moment: Moment, *, due: datetime) -> "Plan":
+    @property
+    def due_before_spread(self) -> datetime | None:
+        """Return when that cycle would be due if its calendar did not spread the load."""
+        return None if self.due is None else self.due - timedelta(seconds=self.spread_seconds)
+
+    def at_cycle(self, cycle: int, moment: Moment, *, due: datetime, spread_seconds: int = 0) -> "Plan":
         """Return the plan at a cycle."""
         moved_to = None if due == moment.at else due
         # A planned date that stays is still the one that was computed in the earlier zone.
         dated_in = self.dated_in if moment == self.moment else None
-        return replace(self, cycle=cycle, moment=moment, moved_to=moved_to, dated_in=dated_in)
+        return replace(
+            self,
+            cycle=cycle,
+            moment=moment,
+            moved_to=moved_to,
+            spread_seconds=spread_seconds,
+            dated_in=dated_in,
+        )
 
     def in_another_zone(self, before: str, after: str) -> "Plan":
         """Return the plan after a change of its zone that does not move the planned date.

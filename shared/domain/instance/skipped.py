@@ -12,7 +12,8 @@ class Skipped(Struct, frozen=True, kw_only=True):
     """A range of consecutive cycles that will not run, for one cause.
 
     ``task`` is the task of the first one. ``first_at`` and ``last_at`` are the first and the last date, and ``moment``
-    is the last planned one. ``why`` explains the cause.
+    is the last planned one. ``last_at`` is ``spread_seconds`` later only to spread the load. ``why`` explains the
+    cause.
     """
 
     task: str
@@ -21,5 +22,6 @@ class Skipped(Struct, frozen=True, kw_only=True):
     first_at: datetime
     last_at: datetime
     moment: Moment
+    spread_seconds: int = 0
     cause: ClosedBy
     why: str

@@ -98,6 +98,7 @@ def _skip_open(
         last_cycle=instance.plan.cycle if later is None else later.last_cycle,
         first_at=main.date,
         last_at=main.date if later is None else max(main.date, later.last_at),
+        spread_seconds=0 if later is None else later.spread_seconds,
         moment=moment if later is None else later.moment,
         cause=ClosedBy.OPERATOR,
         why=SKIPPED,

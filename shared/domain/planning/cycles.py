@@ -86,9 +86,14 @@ class CycleDate(Struct, frozen=True, kw_only=True):
     problem: str | None = None
 
     @property
+    def spread_seconds(self) -> int:
+        """Return by how much the due date is later only to spread the load."""
+        return 0 if self.move is None else self.move.spread_seconds
+
+    @property
     def latest(self) -> datetime:
         """Return the later one of planned and due date, which an end date limits, before it is spread."""
-        return max(self.moment.at, before_spread(self.due, self.move))
+        return max(self.moment.at, self.due - timedelta(seconds=self.spread_seconds))
 
 
 class Outlook(Struct, frozen=True, kw_only=True):
@@ -161,6 +166,8 @@ def following(strategy: Strategy, instance: Instance, *, now: datetime) -> Cycle
         )
     dated = CycleDate(cycle=number, moment=planned, due=planned.at, calendar=calendar, problem=problem)
     dated = _on_business_day(strategy, instance, _moved(strategy, instance, dated, now=now))
+    # Equal dates are spread alike, unless the last one was spread under other settings, or has been shifted since.
+    dated = _checked(dated, before=before - timedelta(seconds=instance.plan.spread_seconds))
     return _checked(_spread_out(strategy, instance, dated), before=before)
 
 
@@ -174,7 +181,7 @@ def dated_again(
     """
     plan, moment = instance.plan, instance.plan.moment
     if moment is None or plan.cycle == 1:
-        blank = replace(instance, plan=replace(plan, moment=None, moved_to=None))
+        blank = replace(instance, plan=replace(plan, moment=None, moved_to=None, spread_seconds=0))
         return first_cycle(strategy, blank, now=now)
     # Callbacks see the cycle before, as they did when it was dated.
     earlier, problem = replace(instance, plan=replace(plan, cycle=plan.cycle - 1)), None
@@ -184,11 +191,6 @@ def dated_again(
     dated = CycleDate(cycle=plan.cycle, moment=moment, due=moment.at, calendar=calendar, problem=problem)
     dated = _on_business_day(strategy, earlier, _moved(strategy, earlier, dated, now=now))
     return _spread_out(strategy, earlier, dated)
-
-
-def before_spread(due: datetime, move: Move | None) -> datetime:
-    """Return the due date that a cycle would have if its calendar did not spread the load."""
-    return due if move is None else due - timedelta(seconds=move.spread_seconds)
 
 
 def without_spread(strategy: Strategy) -> Strategy:
@@ -255,7 +257,8 @@ def counted_in_zone(strategy: Strategy, instance: Instance, *, now: datetime) ->
         else own_dates_are_fixed(plan.schedule)
     )
     base, due = _base(strategy, instance, moment, elapses=is_fixed)
-    return replace(instance, plan=replace(plan.at_cycle(plan.cycle, base, due=due), dated_in=None))
+    dated = plan.at_cycle(plan.cycle, base, due=due, spread_seconds=plan.spread_seconds)
+    return replace(instance, plan=replace(dated, dated_in=None))
 
 
 def coming_cycles(
@@ -271,8 +274,11 @@ def coming_cycles(
         instance = counted_in_zone(strategy, instance, now=now)
     while dated is not None and (instance.plan.end_date is None or dated.latest <= instance.plan.end_date):
         yield dated
-        due = dated.due if dated.left_out is None else instance.plan.due or dated.due
-        instance = replace(instance, plan=instance.plan.at_cycle(dated.cycle, dated.moment, due=due))
+        due, spread = dated.due, dated.spread_seconds
+        if dated.left_out is not None:
+            due, spread = instance.plan.due or due, instance.plan.spread_seconds
+        plan = instance.plan.at_cycle(dated.cycle, dated.moment, due=due, spread_seconds=spread)
+        instance = replace(instance, plan=plan)
         dated = following(strategy, instance, now=now)
 
 
@@ -344,7 +350,7 @@ def _range(passed: list[CycleDate], missed_before: tuple[datetime, ...], rule_fo
     """Return the cycles that do not run as one range. If any of them was missed, that is its cause."""
     if not passed:
         return None
-    first, last = passed[0], passed[-1]
+    first, last, latest = passed[0], passed[-1], max(passed, key=lambda one: one.due)
     missed = [*missed_before, *(one.due for one in passed if not one.left_out)]
     # Dates that no business day follows yet are not missed, but do not run either.
     trailing = [one.left_out for one in takewhile(lambda one: one.left_out is not None, reversed(passed))]
@@ -357,7 +363,8 @@ def _range(passed: list[CycleDate], missed_before: tuple[datetime, ...], rule_fo
         first_cycle=first.cycle,
         last_cycle=last.cycle,
         first_at=min(one.due for one in passed),
-        last_at=max(one.due for one in passed),
+        last_at=latest.due,
+        spread_seconds=latest.spread_seconds,
         moment=last.moment,
         cause=first.left_out.cause if first.left_out and not missed else ClosedBy.LATE_PLAN,
         why="; then ".join(reasons),

@@ -24,7 +24,6 @@ from shared.domain.planning.cycles import (
     CycleDate,
     CycleError,
     Outlook,
-    before_spread,
     counted_in_zone,
     elapses,
     first_cycle,
@@ -68,7 +67,10 @@ def open_cycle(strategy: Strategy, instance: Instance, dated: CycleDate, *, now:
     on_call = instance.plan.schedule is not None and instance.plan.schedule.on_call
     onhold = strategy.definition.manual_trigger or on_call
     key = dated.calendar.key if len(strategy.definition.calendars) > 1 else None
-    plan = replace(instance.plan.at_cycle(dated.cycle, dated.moment, due=dated.due), calendar=key)
+    plan = instance.plan.at_cycle(
+        dated.cycle, dated.moment, due=dated.due, spread_seconds=dated.spread_seconds
+    )
+    plan = replace(plan, calendar=key)
     change = Change(instance=replace(instance, plan=plan, updated_at=now))
     for entry in dated.calendar.leading_up_tasks:
         ahead = leading_up_date(strategy, change.instance, entry, dated, now=now)
@@ -192,6 +194,7 @@ def catch_up(
         last_cycle=instance.plan.cycle if last is None else last.last_cycle,
         first_at=main.date,
         last_at=main.date if last is None else max(main.date, last.last_at),
+        spread_seconds=0 if last is None else last.spread_seconds,
         moment=moment if last is None else last.moment,
         cause=ClosedBy.LATE_PLAN,
         why=missed_under(rule_for, [main.date]) if last is None else last.why,
@@ -263,7 +266,9 @@ def shift(
     else:
         moment, due = dated_in_present_zone(strategy, instance, moment)
     due = shifted(moment_at(due, zone), span, zone).at
-    plan = instance.plan.at_cycle(instance.plan.cycle, shifted(moment, span, zone), due=due)
+    plan = instance.plan.at_cycle(
+        instance.plan.cycle, shifted(moment, span, zone), due=due, spread_seconds=instance.plan.spread_seconds
+    )
     moved = replace(instance, plan=plan, events=events, updated_at=now)
     moved = _on_next_business_day(strategy, moved)
     main = moved.main_event
@@ -298,7 +303,7 @@ def _on_next_business_day(strategy: Strategy, instance: Instance) -> Instance:
     spread = 0 if main.move is None else main.move.spread_seconds
     move = None if day.at == moment.at else Move(planned=moment.at, why=day.why, spread_seconds=spread)
     main = replace(main, date=day.at, due_at=day.at, move=move)
-    plan = instance.plan.at_cycle(instance.plan.cycle, moment, due=day.at)
+    plan = instance.plan.at_cycle(instance.plan.cycle, moment, due=day.at, spread_seconds=spread)
     return replace(instance.with_event(main), plan=plan)
 
 
@@ -326,9 +331,7 @@ def is_past_end(instance: Instance) -> bool:
     plan, end = instance.plan, instance.plan.end_date
     if plan.moment is None or plan.due is None or end is None:
         return False
-    main = instance.main_event
-    due = before_spread(plan.due, None if main is None else main.move)
-    return max(plan.moment.at, due) > end
+    return max(plan.moment.at, plan.due_before_spread or plan.due) > end
 
 
 def end_before(
@@ -381,8 +384,10 @@ def close_for(instance: Instance, main: Event, skipped: Skipped, *, now: datetim
         replace(record, skipped_cycles=cycles, skipped_until=skipped.last_at) for record in change.records
     )
     plan = instance.plan
-    due = skipped.last_at if plan.due is None else max(plan.due, skipped.last_at)
-    plan = plan.at_cycle(skipped.last_cycle, skipped.moment, due=due)
+    due, spread = skipped.last_at, skipped.spread_seconds
+    if plan.due is not None and plan.due >= due:
+        due, spread = plan.due, plan.spread_seconds
+    plan = plan.at_cycle(skipped.last_cycle, skipped.moment, due=due, spread_seconds=spread)
     return Change(instance=replace(change.instance, plan=plan), records=records)
 
 

@@ -295,7 +295,8 @@ class _Work:
     def _move_main(
         self, attribute: str, main: Event, moment: Moment, due: datetime, move: Move | None
     ) -> None:
-        plan = self.instance.plan.at_cycle(self.instance.plan.cycle, moment, due=due)
+        spread = 0 if move is None else move.spread_seconds
+        plan = self.instance.plan.at_cycle(self.instance.plan.cycle, moment, due=due, spread_seconds=spread)
         self.change = replace(self.change, instance=replace(self.instance, plan=plan))
         self._move(attribute, main, due, move=move)
 

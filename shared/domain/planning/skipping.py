@@ -29,7 +29,9 @@ def next_to_skip(strategy: Strategy, instance: Instance, count: int, *, now: dat
         if dated is None:
             break
         found.append(dated)
-        plan = instance.plan.at_cycle(dated.cycle, dated.moment, due=dated.due)
+        plan = instance.plan.at_cycle(
+            dated.cycle, dated.moment, due=dated.due, spread_seconds=dated.spread_seconds
+        )
         instance = replace(instance, plan=plan)
     if not found:
         return None
@@ -39,6 +41,7 @@ def next_to_skip(strategy: Strategy, instance: Instance, count: int, *, now: dat
         last_cycle=found[-1].cycle,
         first_at=found[0].due,
         last_at=found[-1].due,
+        spread_seconds=found[-1].spread_seconds,
         moment=found[-1].moment,
         cause=ClosedBy.OPERATOR,
         why=SKIPPED,

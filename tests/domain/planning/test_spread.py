@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from shared.domain.calendar.dates import moment_at, zone_named
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.event import Move
+from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import CancelReason, InstanceStatus
 from shared.domain.instance.run import Ending
-from shared.domain.lifecycle.commands import Pause, Reschedule, Resume, Update
+from shared.domain.lifecycle.commands import Migrate, Pause, Reschedule, Resume, Skip, Update
 from shared.domain.planning.forecast import forecast, simulate
 from shared.domain.strategy.model import Json, OnResume, Strategy
 from tests.coming import assert_foreseen
@@ -209,6 +210,70 @@ class TestMissedDates:
         assert len(of.open) == 1
         of.applied(Update(by=ANN, end_date=at(f"{date}T08:59:59"), sets_end_date=True), at(resumed))
         assert of.open == []
+
+
+class TestDatesThatCoincide:
+    """Two cycles that would be due at the same time without the spread run once, however each of them is spread."""
+
+    @staticmethod
+    def daily(minutes: int | None) -> Strategy:
+        spreading: dict[str, Json] = {} if minutes is None else {"spreadMinutes": minutes}
+        return strategy(calendar(DAILY, businessDays={"convention": "following"}, **spreading))
+
+    @pytest.mark.parametrize("minutes", [None, 1, 60, 61, 720])
+    def test_a_migration_changes_the_spread(self, minutes: int | None) -> None:
+        # Saturday moves to Monday, and so does Sunday.
+        of = begun(self.daily(60))
+        assert at("2026-02-02T09:00") < of.main.date < at("2026-02-02T10:00")
+        of.applied(Migrate(to=replace(self.daily(minutes), version=2), by=ANN), at("2026-01-30"))
+        of.strategy = replace(self.daily(minutes), version=2)
+
+        of.run(of.main, of.main.date)
+
+        assert of.main.planned_date == at("2026-02-03T09:00")
+        (why,) = [record.why for record in of.records if record.closed_by is ClosedBy.COINCIDES]
+        assert why == (
+            "skipped: cycle 2 would be due on 2026-02-02T09:00:00.000Z, and one that is due on "
+            "2026-02-02T09:00:00.000Z is before it; and 1 more"
+        )
+
+    def test_a_skipped_cycle_after_a_migration(self) -> None:
+        of = begun(self.daily(60))
+        of.applied(Migrate(to=replace(self.daily(720), version=2), by=ANN), at("2026-01-30"))
+        of.strategy = replace(self.daily(720), version=2)
+        of.applied(Skip(cycles=1, by=ANN), at("2026-01-30"))
+        assert of.main.planned_date == at("2026-02-03T09:00")
+
+    def test_a_plan_is_shifted_to_a_time_with_a_longer_spread(self) -> None:
+        """At 23:00 an hour is left of the day; at 9:00 all of the twelve hours of the spread are."""
+        of = begun(self.daily(720), "2026-01-28T23:00")
+        of.applied(Pause(by=ANN), at("2026-01-28T12:00"))
+        of.applied(Resume(by=ANN, on_late=OnResume.SHIFT), at("2026-01-30T22:00"))
+        assert of.main.planned_date == at("2026-01-31T09:00")
+        assert at("2026-02-02T09:00") < of.main.date < at("2026-02-02T10:00")
+
+        of.run(of.main, of.main.date)
+
+        assert of.main.planned_date == at("2026-02-03T09:00")
+        assert of.main.date > at("2026-02-03T10:00")
+
+    def test_several_dates_of_a_day_all_run(self) -> None:
+        of = begun(strategy(by_cron("0 */4 * * *", spreadMinutes=720)), "2026-01-31T00:00")
+        for _ in range(12):
+            of.run(of.main, of.main.date)
+        assert of.closed == [("bill", "PROCESSED")] * 12
+        assert of.main.planned_date == at("2026-02-02T00:00")
+
+    @pytest.mark.parametrize("later", [720, 60])
+    def test_several_dates_of_a_day_after_a_migration(self, later: int) -> None:
+        """None of them is due before an earlier one."""
+        of = begun(strategy(by_cron("0 */4 * * *", spreadMinutes=60)), "2026-01-31T00:00")
+        to = replace(strategy(by_cron("0 */4 * * *", spreadMinutes=later)), version=2)
+        of.applied(Migrate(to=to, by=ANN), at("2026-01-30"))
+        of.strategy = to
+        for _ in range(3):
+            of.run(of.main, of.main.date)
+        assert of.closed == [("bill", "PROCESSED")] * 3
 
 
 class TestWhatIsExact:
