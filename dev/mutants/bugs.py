@@ -155,7 +155,7 @@ BUGS = (
             return verdict
         latest = ports.instances.load(sid)
         if isinstance(command, Pause) and latest is not None:
-            from dataclasses import replace
+            from msgspec.structs import replace
 
             save(ports, replace(verdict, instance=replace(verdict.instance, rev=latest.rev + 1)))
             return verdict
