@@ -235,7 +235,7 @@ def start_of(day: date, zone: ZoneInfo) -> datetime:
 def format_instant(at: datetime) -> str:
     """Return the instant as it is stored and sent: UTC, milliseconds (the rest is cut off), ``Z``.
 
-    Raises: DateError: if ``at`` is naive.
+    Raises: DateError: if ``at`` is naive, or outside the years 1 to 9999 in UTC.
     """
     try:
         text = _utc(at).isoformat(timespec="milliseconds")

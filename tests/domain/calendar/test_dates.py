@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -347,3 +347,19 @@ class TestLimits:
             moment_at(naive, LISBON)
         with pytest.raises(DateError, match="no offset"):
             format_instant(naive)
+
+    @pytest.mark.parametrize(
+        "at",
+        [
+            datetime.max.replace(tzinfo=timezone(-timedelta(hours=1))),
+            datetime.min.replace(tzinfo=timezone(timedelta(hours=1))),
+        ],
+        ids=["after the year 9999", "before the year 1"],
+    )
+    def test_an_instant_that_is_out_of_the_calendar_in_utc_cannot_be_written(self, at: datetime) -> None:
+        with pytest.raises(DateError, match="no such date"):
+            format_instant(at)
+
+    def test_the_first_and_the_last_instant_can_be_written(self) -> None:
+        assert format_instant(datetime.min.replace(tzinfo=UTC)) == "0001-01-01T00:00:00.000Z"
+        assert format_instant(datetime.max.replace(tzinfo=UTC)) == "9999-12-31T23:59:59.999Z"
