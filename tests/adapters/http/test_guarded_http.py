@@ -1,11 +1,12 @@
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from time import monotonic
 from typing import Any
 
@@ -307,3 +308,30 @@ class TestTls:
 
             assert outcome == TimedOut(why="no complete response within 1 s")
             assert 0.9 < monotonic() - started < 5
+
+    def test_a_service_that_reads_slowly_ends_at_the_deadline(
+        self, make: Make, certified: Callable[[str], Certificate]
+    ) -> None:
+        """The time to send counts as well."""
+        own, stop = certified("example.test"), Event()
+
+        def read_slowly(listener: socket.socket) -> None:
+            connection, _ = listener.accept()
+            with suppress(OSError), own.server().wrap_socket(connection, server_side=True) as reader:
+                while reader.recv(1 << 14) and not stop.wait(0.05):
+                    pass
+
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            thread = Thread(target=read_slowly, args=(listener,))
+            thread.start()
+            started = monotonic()
+            try:
+                service = Stub(listener, listener.getsockname()[1], [])
+                outcome = self.call(make, service, own, timeout_seconds=1, body="x" * (1 << 25))
+                took = monotonic() - started
+            finally:
+                stop.set()
+                thread.join(10)
+
+        assert outcome == TimedOut(why="no complete response within 1 s")
+        assert 0.9 < took < 5
