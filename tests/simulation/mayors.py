@@ -16,6 +16,7 @@ from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.event import EventStatus, PausedFor, Resolution
 from shared.domain.instance.model import InstanceStatus
+from shared.domain.instance.reason import Cause
 from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import Cancel, CancelEvent, CancelTasks, Command, Pause, Resolve, Resume
 from shared.domain.strategy.model import OnResume
@@ -42,6 +43,14 @@ def ask(there: Town, name: str, request: Callable[[], object]) -> None:
                 return
 
     there.world.do(name, client)
+
+
+def resume_poisoned(there: Town) -> None:
+    """Resume the instances that crashed five runners in a row. With many crashes that is what has to happen."""
+    for sid, instance in there.world.store.instances.items():
+        stop = instance.stop
+        if stop is not None and stop.reason.cause is Cause.POISONED:
+            command(there, sid, Resume(by=BEN))
 
 
 def govern(there: Town) -> None:

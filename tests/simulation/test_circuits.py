@@ -19,7 +19,7 @@ from shared.domain.limits.state import Bounds, LimitChange, LimitState, Member, 
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest, TimedOut, Unreachable
 from shared.domain.strategy.model import Json
 from tests.simulation.faults import BrownOut, Faults
-from tests.simulation.mayors import BEN
+from tests.simulation.mayors import BEN, resume_poisoned
 from tests.simulation.stage import KilledError
 from tests.simulation.test_limits import Punctual
 from tests.simulation.town import Town, after_nine, town
@@ -216,6 +216,8 @@ def storm(seed: int) -> None:
     limits = rng.choice([(CIRCUIT, CIRCUIT), (RATED, CIRCUIT)])
     there, watch, _ = outage(faults, minutes=15, limits=limits, share=rng.choice([1, 1, 0.8]))
 
+    there.world.run_until(after_nine(1, hours=12))
+    resume_poisoned(there)
     there.world.run_until(after_nine(1, hours=23))
 
     watch.assert_calls_waited()
