@@ -544,5 +544,33 @@ BUGS = (
         new="",
         layers=("tests/application/test_flag_pauses.py",),
     ),
+    Bug(
+        name="two runners take one slot",
+        file="shared/domain/limits/slots.py",
+        old="guards={**limit.guards, slot_name(number): is_free},",
+        new="guards=limit.guards,",
+        layers=("tests/domain/limits/test_slots.py", "tests/simulation/test_slots.py"),
+    ),
+    Bug(
+        name="a runner returns the slot of another one",
+        file="shared/domain/limits/slots.py",
+        old="guards={slot.name: exactly(slot.until)},",
+        new="guards={},",
+        layers=("tests/domain/limits/test_slots.py", "tests/simulation/test_slots.py"),
+    ),
+    Bug(
+        name="a slot passes before its call ends",
+        file="shared/application/runner/limits.py",
+        old="        lasts=_lasts(run, intent),",
+        new="        lasts=-timedelta(minutes=1),",
+        layers=("tests/application/runner/test_slots.py", "tests/simulation/test_slots.py"),
+    ),
+    Bug(
+        name="a run that waits keeps its slot",
+        file="shared/application/runner/loop.py",
+        old="    free_slot(ports, run, deadline.permits)\n    return at",
+        new="    return at",
+        layers=("tests/application/runner/test_slots.py",),
+    ),
 )
 """From the domain outwards."""

@@ -137,6 +137,12 @@ class TestLimits:
         assert [at - START for at, _ in before.shop.requests] == [timedelta(), timedelta()]
         assert [at - START for at, _ in after.shop.requests] == [timedelta(), timedelta(seconds=1.1)]
 
+    @pytest.mark.setting("ServiceLimit.concurrent")
+    def test_calls_in_flight_are_counted(self) -> None:
+        before, after = both("/services/0/limit", {"concurrent": 7})
+        (state,) = after.ports.limits.states.values()
+        assert (before.ports.limits.states, state[Member.CONCURRENT]) == ({}, 7)
+
 
 class TestCircuits:
     """``services[].limit.circuit``: when calls wait because the service is unreachable."""

@@ -147,6 +147,8 @@ class TestTheTable:
             ({"perSecond": 200}, "the same of 3 steps, if their service has a limit"),
             ({}, "the same of 3 steps, if its limit has no rate"),
             ({"circuit": {}}, "the same of 3 steps, if its limit is a circuit"),
+            ({"concurrent": 5}, "the same of 3 steps, if its limit is of calls in flight"),
+            ({"concurrent": 5, "perSecond": 200}, "the same of 3 steps, if its limit is of both"),
         ],
     )
     def test_running_an_event_under_a_limit(self, rig: Rig, limit: dict[str, Any], row: str) -> None:
@@ -158,9 +160,10 @@ class TestTheTable:
 
         assert rig.caller.times == 3
         assert found == TABLE[row]
-        # One write for a call at most, and one read.
-        assert found[0] <= 8 + 3
-        assert found[1] <= 10 + 6
+        # One write for a call at most, and one read. A slot is returned once.
+        slots = "concurrent" in limit
+        assert found[0] <= 8 + 3 + slots
+        assert found[1] <= 10 + 6 + slots
 
     def test_a_probe_that_closes_the_circuit(self, rig: Rig) -> None:
         """The right to probe and its outcome are a write each."""
@@ -330,7 +333,7 @@ class TestTheTable:
         return operation.sid
 
     def test_every_row_of_the_table_is_measured(self) -> None:
-        assert len(TABLE) == 15
+        assert len(TABLE) == 17
 
 
 class TestRequests:

@@ -8,7 +8,7 @@ from shared.adapters.dynamodb.limits import DynamoDbLimits
 from shared.application.ports import ConnectionLostError, LimitAttempt
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId
-from shared.domain.limits.state import Bounds, LimitChange, LimitState, Member, micros_of
+from shared.domain.limits.state import Bounds, LimitChange, LimitState, Member, micros_of, slot_name
 from tests import full
 from tests.contract.test_lost_replies import asks_again, gives_up
 from tests.engines import DynamoDb, Stores, on_dynamodb
@@ -18,10 +18,10 @@ NOW = micros_of(full.at(1))
 
 
 def change(
-    guards: dict[Member, Bounds] | None = None,
+    guards: dict[str, Bounds] | None = None,
     *,
-    sets: dict[Member, int] | None = None,
-    adds: dict[Member, int] | None = None,
+    sets: dict[str, int] | None = None,
+    adds: dict[str, int] | None = None,
 ) -> LimitChange:
     return LimitChange(at=NOW, guards=guards or {}, sets=sets or {}, adds=adds or {})
 
@@ -31,7 +31,7 @@ def guarded(low: int, high: int) -> LimitChange:
     return change({Member.NEXT_AT: Bounds(low=low, high=high)}, sets={Member.PER_SECOND: 9})
 
 
-EVERY = {member: 10**15 + number for number, member in enumerate(Member)}
+EVERY: dict[str, int] = {member: 10**15 + number for number, member in enumerate(Member)}
 
 
 class TestAState:
@@ -44,13 +44,22 @@ class TestAState:
         stores.limits.change(full.ACCOUNT, ORIGIN, change(guards_of_an_empty_state(), sets=EVERY))
         assert stores.limits.load(full.ACCOUNT, ORIGIN) == LimitState(values=EVERY)
 
+    def test_slots_survive(self, stores: Stores) -> None:
+        slots: dict[str, int] = {slot_name(number): 10**15 + number for number in (0, 1, 9, 10, 99)}
+        taking = change({name: Bounds(low=0, high=5) for name in slots}, sets=slots)
+
+        assert stores.limits.change(full.ACCOUNT, ORIGIN, taking).is_stored
+        assert stores.limits.load(full.ACCOUNT, ORIGIN) == LimitState(values=slots)
+        refused = stores.limits.change(full.ACCOUNT, ORIGIN, taking)
+        assert (refused.is_stored, refused.before) == (False, LimitState(values=slots))
+
     def test_accounts_and_origins_have_states_of_their_own(self, stores: Stores) -> None:
         stores.limits.change(full.ACCOUNT, ORIGIN, guarded(0, 0))
         assert stores.limits.load(AccountId("other"), ORIGIN) == LimitState()
         assert stores.limits.load(full.ACCOUNT, f"{ORIGIN}:8443") == LimitState()
 
 
-def guards_of_an_empty_state() -> dict[Member, Bounds]:
+def guards_of_an_empty_state() -> dict[str, Bounds]:
     return {member: Bounds(low=0, high=0) for member in Member}
 
 

@@ -6,7 +6,7 @@ from shared.application.ports import AuditPosition
 from shared.domain.access import AccessKey, Role, Session
 from shared.domain.ids import OperationSid, event_sid
 from shared.domain.instance.verdict import AuditEntry
-from shared.domain.limits.state import Bounds, LimitChange, LimitState, Member, micros_of
+from shared.domain.limits.state import Bounds, LimitChange, LimitState, Member, micros_of, slot_name
 from shared.domain.notifications.model import NotificationKind
 from shared.domain.notifications.webhook import Webhook
 from shared.domain.strategy.flag import Flag
@@ -59,6 +59,17 @@ OPEN_CIRCUIT = LimitState(
         Member.OPEN_FOR: 60_000_000,
         Member.FAILURES: 6,
         Member.OPENS_AFTER: 5,
+    }
+)
+
+TAKEN_SLOTS = LimitState(
+    values={
+        Member.CONCURRENT: 3,
+        Member.CONCURRENT_AT: 1_772_356_200_000_000,
+        Member.TAKEN_FOR: 1_250_000,
+        slot_name(0): 1_772_356_365_080_000,
+        slot_name(1): 0,
+        slot_name(2): 1_772_356_371_205_000,
     }
 )
 
@@ -168,6 +179,7 @@ ACCESS = (
     _webhook("webhook-full", WEBHOOK),
     _limit("limit", LIMIT),
     _limit("open-circuit", OPEN_CIRCUIT),
+    _limit("taken-slots", TAKEN_SLOTS),
     _audit("command", replace(MINIMAL_AUDIT, target=SID, from_state="ACTIVE", to_state="PAUSED")),
     _audit("of-account", MINIMAL_AUDIT),
     _audit("full", AUDIT),

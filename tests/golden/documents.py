@@ -222,6 +222,7 @@ DEFINITIONS = (
     ),
     Document(name="definitions/limited", write=lambda: plain(stored_definition(settings.LIMITED))),
     Document(name="definitions/circuits", write=lambda: plain(stored_definition(settings.CIRCUITS))),
+    Document(name="definitions/in-flight", write=lambda: plain(stored_definition(settings.IN_FLIGHT))),
     Document(
         name="definitions/on-missed-last",
         write=lambda: plain(stored_definition(settings.MISSED_RULES["last"])),

@@ -324,6 +324,12 @@ CIRCUITS: dict[str, Any] = {
 }
 """A service with a circuit, and one with the default circuit."""
 
+IN_FLIGHT: dict[str, Any] = {
+    **MINIMAL,
+    "services": [{**MINIMAL["services"][0], "limit": {"concurrent": 5, "perSecond": 200}}],
+}
+"""A service with a limit of the calls in flight."""
+
 MISSED_RULES: dict[str, dict[str, Any]] = {
     rule: {**MINIMAL, "config": {"onMissed": rule}} for rule in ("all", "last", "skip")
 }

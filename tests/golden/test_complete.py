@@ -63,6 +63,7 @@ def stored() -> Stored:
         settings.SPREAD,
         settings.LIMITED,
         settings.CIRCUITS,
+        settings.IN_FLIGHT,
         *settings.MISSED_RULES.values(),
     )
     definitions = [stored_definition(each) for each in plain]

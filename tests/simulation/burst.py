@@ -19,7 +19,7 @@ from shared.application.ports import ConnectionLostError, InstanceStore, LimitAt
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
-from shared.domain.instance.due import Scheduled, next_run
+from shared.domain.instance.due import Due, Scheduled, next_run
 from shared.domain.limits.state import LimitChange, LimitState
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.strategy.model import Json, Strategy
@@ -61,8 +61,8 @@ def settings_of(limit: Json) -> Json:
 class Burst:
     """The time, the containers, and what they have done.
 
-    ``lost_replies`` is the chance that the reply to a change of the limit is lost. ``calls`` are the instants at which
-    calls were sent, by their keys.
+    ``lost_replies`` is the chance that the reply to a change of the limit is lost. A call takes between the two of
+    ``lasts``, in seconds. ``calls`` are the instants at which calls were sent, by their keys.
     """
 
     limit: Json
@@ -71,6 +71,7 @@ class Burst:
     rng: random.Random
     lost_replies: float = 0.0
     skew: timedelta = timedelta()
+    lasts: tuple[float, float] = (0.02, 0.08)
     at: datetime = NINE - timedelta(hours=1)
     stage: Stage = field(default_factory=Stage)
     waking: list[tuple[datetime, int, Process]] = field(default_factory=list)
@@ -127,6 +128,8 @@ class Burst:
         """Schedule the next wakeup of an instance whose event is not done."""
         instance = self.ports.instances.instances[sid]
         following = next_run(instance, self.at)
+        if isinstance(following, Due):
+            self.pending.append(sid)
         if isinstance(following, Scheduled) and following.at < NINE + timedelta(hours=12):
             late = timedelta(seconds=self.rng.uniform(0, 60))
             heappush(self.scheduled, (following.at + late, next(self.numbers), sid))
@@ -142,13 +145,13 @@ class Burst:
 
 @dataclass(slots=True)
 class Gateway:
-    """The service. A call takes 20 to 80 milliseconds."""
+    """The service."""
 
     burst: Burst
 
     def call(self, request: ServiceRequest) -> CallOutcome:
         self.burst.calls.append((self.burst.at, request.call_key))
-        self.burst.pass_time(self.burst.rng.uniform(0.02, 0.08))
+        self.burst.pass_time(self.burst.rng.uniform(*self.burst.lasts))
         return Answered(status=201, body={"id": "1"})
 
 

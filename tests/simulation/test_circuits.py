@@ -239,7 +239,11 @@ def two_probes() -> None:
     """Let the runners of all events ask for the right to probe at the same time."""
     there, watch, _ = outage(Faults(rng=random.Random(1), pace=0.1), minutes=15, limits=(CIRCUIT, CIRCUIT))
     there.world.run_until(after_nine(1, seconds=-30))
-    state = {Member.OPEN_UNTIL: micros_of(after_nine(1)), Member.OPEN_FOR: 1, Member.FAILURES: 3}
+    state: dict[str, int] = {
+        Member.OPEN_UNTIL: micros_of(after_nine(1)),
+        Member.OPEN_FOR: 1,
+        Member.FAILURES: 3,
+    }
     key = (AccountId("a-1"), "https://shop.example.test")
     watch[key] = LimitState(values=state)
 

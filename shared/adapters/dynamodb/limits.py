@@ -15,10 +15,13 @@ from shared.adapters.dynamodb.reading import Item
 from shared.adapters.dynamodb.tables import Tables, limit_key
 from shared.application.ports import LimitAttempt, UnavailableError
 from shared.domain.ids import AccountId
-from shared.domain.limits.state import LimitChange, LimitState, Member, instant_of
+from shared.domain.limits.state import SLOT_PREFIX, LimitChange, LimitState, Member, instant_of
 
 KEPT = timedelta(days=1)
 """How long the state of a limit is kept after its last change."""
+
+
+_MEMBERS = frozenset(Member)
 
 
 class DynamoDbLimits(Struct, frozen=True, kw_only=True):
@@ -70,24 +73,25 @@ def _state_of(item: Item | None) -> LimitState:
     if not item:
         return LimitState()
     found = read(item)
-    return LimitState(values={member: found[member] for member in Member if member in found})
+    names = [name for name in found if name in _MEMBERS or name.startswith(SLOT_PREFIX)]
+    return LimitState(values={name: found[name] for name in names})
 
 
 def _expressions(change: LimitChange) -> dict[str, str]:
-    changed = [f"{member} = :{member}" for member in change.sets]
-    changed += [f"{member} = if_not_exists({member}, :zero) + :{member}" for member in change.adds]
+    changed = [f"{name} = :{name}" for name in change.sets]
+    changed += [f"{name} = if_not_exists({name}, :zero) + :{name}" for name in change.adds]
     always = ["accountId = :account", "#schema = :schema", "expiresAt = :expiresAt"]
     return {
         "UpdateExpression": f"SET {', '.join([*always, *changed])}",
         "ConditionExpression": " AND ".join(
-            _guard(member, counts_if_absent=bounds.low <= 0) for member, bounds in change.guards.items()
+            _guard(name, counts_if_absent=bounds.low <= 0) for name, bounds in change.guards.items()
         ),
     }
 
 
-def _guard(member: Member, *, counts_if_absent: bool) -> str:
-    within = f"{member} BETWEEN :{member}Low AND :{member}High"
-    return f"(attribute_not_exists({member}) OR {within})" if counts_if_absent else within
+def _guard(name: str, *, counts_if_absent: bool) -> str:
+    within = f"{name} BETWEEN :{name}Low AND :{name}High"
+    return f"(attribute_not_exists({name}) OR {within})" if counts_if_absent else within
 
 
 def _values(account: AccountId, change: LimitChange) -> Mapping[str, Any]:
@@ -98,7 +102,7 @@ def _values(account: AccountId, change: LimitChange) -> Mapping[str, Any]:
             f":{name}": seconds for name, seconds in expiry_of("access", instant_of(change.at) + KEPT).items()
         },
     }
-    for member, bounds in change.guards.items():
-        values |= {f":{member}Low": bounds.low, f":{member}High": bounds.high}
-    values |= {f":{member}": number for member, number in {**change.sets, **change.adds}.items()}
+    for name, bounds in change.guards.items():
+        values |= {f":{name}Low": bounds.low, f":{name}High": bounds.high}
+    values |= {f":{name}": number for name, number in {**change.sets, **change.adds}.items()}
     return values | ({":zero": 0} if change.adds else {})

@@ -1,6 +1,6 @@
 """The limits of services: wait for a permit before a call, and share what its outcome says about the service.
 
-Source: docs/decisions/0067 and 0069.
+Source: docs/decisions/0067, 0069 and 0072.
 """
 
 from datetime import datetime, timedelta
@@ -20,6 +20,7 @@ from shared.domain.limits.grant import (
     MAX_AHEAD,
     MAX_PATIENCE,
     SHORTEST_WAIT,
+    Busy,
     Demand,
     Join,
     Later,
@@ -29,6 +30,7 @@ from shared.domain.limits.grant import (
     slow_down,
 )
 from shared.domain.limits.service import OriginLimit, limit_of
+from shared.domain.limits.slots import Slot, free
 from shared.domain.limits.state import LimitChange, LimitState, Member, instant_of
 from shared.domain.steps.call import Answered, CallOutcome
 from shared.domain.steps.classify import asks_to_wait, reaches
@@ -48,13 +50,25 @@ CHECK_BEFORE: Final = timedelta(milliseconds=200)
 """How long before its permit that check is made."""
 
 
+_EPOCH, _MILLISECOND = instant_of(0), timedelta(milliseconds=1)
+
+
+class RunSlot(Struct, frozen=True, kw_only=True):
+    """The slot of a run, and the limit that it is of."""
+
+    limited: OriginLimit
+    slot: Slot
+
+
 class KeptPermits(Struct):
     """The permits of an invocation whose events wait for them without a lease, by the keys of their calls.
 
-    If an event is not claimed again by this invocation, its permit is lost.
+    If an event is not claimed again by this invocation, its permit is lost. ``slot`` is the slot of the run that is
+    executed now; a run has one at most.
     """
 
     by_call: dict[CallKey, Permit] = field(default_factory=dict)
+    slot: RunSlot | None = None
 
 
 class Allowed(Struct, frozen=True, kw_only=True):
@@ -74,10 +88,16 @@ def await_permit(
     Raises: UnavailableError: a permit may have been taken, and is lost. The call was not sent.
     """
     limited = limit_of(run.strategy, _step_of(run, intent))
+    if kept.slot is not None and (limited is None or limited.origin != kept.slot.limited.origin):
+        # A run that waited for a second slot while it has a first one could wait for ever.
+        free_slot(ports, run, kept)
     if limited is None:
         return Allowed()
     began_at = ports.clock.now()
     allowed = _await(ports, run, intent, limited, kept, time_left=time_left)
+    if isinstance(allowed, Later):
+        # Clocks have whole milliseconds. With a part of one, a runner would find the event not quite due yet.
+        allowed = Later(until=allowed.until + (_EPOCH - allowed.until) % _MILLISECOND)
     took = allowed.until - began_at if isinstance(allowed, Later) else allowed.waited
     if took:
         run.tally.limit_waits.append(LimitWait(service=limited.service, took=took))
@@ -95,27 +115,44 @@ def _await(
         latest=began_at + invoked,
         key=run.instance.sid,
         lasts=_lasts(run, intent),
+        slot=None if kept.slot is None else kept.slot.slot,
     )
     known = kept.by_call.pop(intent.call_key, None)
-    for _ in range(MAX_PERMITS):
+    permits = 0
+    while permits < MAX_PERMITS:
         requested_at = ports.clock.now()
         granted = known or _ask(ports, run, limited, demand)
         if isinstance(granted, Later):
             return granted
+        if isinstance(granted, Busy):
+            # Only as long as its lease allows, so that this ends.
+            ports.clock.sleep((granted.again - ports.clock.now()).total_seconds())
+            continue
+        permits += 1
         if granted.start > demand.leased_until:
             kept.by_call[intent.call_key] = granted
             return Later(until=granted.start - CLAIM_EARLY)
+        if granted.slot is not None:
+            kept.slot = RunSlot(limited=limited, slot=granted.slot)
         # If this permit is lost because the store was slow, the next one must be far enough ahead.
         demand = replace(
             demand,
             lead=2 * (ports.clock.now() - requested_at),
             probe=granted.circuit[Member.OPEN_UNTIL],
+            slot=granted.slot or demand.slot,
         )
         is_valid = _sleep_until(ports, run, limited, granted, checks=known is not None)
         if is_valid and ports.clock.now() <= granted.until:
             return Allowed(waited=ports.clock.now() - began_at, circuit=granted.circuit)
         known = None
     return Later(until=ports.clock.now() + SHORTEST_WAIT)
+
+
+def free_slot(ports: Ports, run: Run, kept: KeptPermits) -> None:
+    """Return the slot of a run, if it has one. Best effort: one that is not returned passes by time."""
+    if kept.slot is not None:
+        own, kept.slot = kept.slot, None
+        _share(ports, run, own.limited, free(own.slot, now=ports.clock.now()))
 
 
 def report_call(ports: Ports, run: Run, intent: Intent, call: CallOutcome, circuit: LimitState) -> None:
@@ -160,17 +197,17 @@ def _share(ports: Ports, run: Run, limited: OriginLimit, change: LimitChange | N
     return ports.limits.try_change(run.instance.account_id, limited.origin, change)
 
 
-def _ask(ports: Ports, run: Run, limited: OriginLimit, demand: Demand) -> Permit | Later:
-    """Return the permit for a call, or how long it waits without a runner."""
+def _ask(ports: Ports, run: Run, limited: OriginLimit, demand: Demand) -> Permit | Later | Busy:
+    """Return the permit for a call, or how long it waits without a runner, or under its lease for a slot."""
     account = run.instance.account_id
     state = ports.limits.load(account, limited.origin)
     for _ in range(MAX_RACES):
         now = ports.clock.now()
         decided = grant(state, demand, now=now)
-        if isinstance(decided, Permit | Later):
+        if isinstance(decided, Permit | Later | Busy):
             return decided
         attempt = ports.limits.change(account, limited.origin, decided.change)
-        state = attempt.before
+        decided_on, state = state, attempt.before
         if attempt.is_stored:
             match decided:
                 case Take():
@@ -179,6 +216,9 @@ def _ask(ports: Ports, run: Run, limited: OriginLimit, demand: Demand) -> Permit
                     return decided.wait_after(state)
                 case _:
                     assert_never(decided)
+        slot = decided.slot if isinstance(decided, Take) else None
+        if slot is not None and state[slot.name] != decided_on[slot.name]:
+            demand = replace(demand, yields=True)
     return Later(until=ports.clock.now() + SHORTEST_WAIT)
 
 

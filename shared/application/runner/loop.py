@@ -17,7 +17,7 @@ from shared.application.commit import (
     with_known_pauses,
 )
 from shared.application.ports import Ports, UnavailableError
-from shared.application.runner.limits import KeptPermits
+from shared.application.runner.limits import KeptPermits, free_slot
 from shared.application.runner.patience import CallUnrecordedError, give_back
 from shared.application.runner.progress import Run
 from shared.application.runner.report import (
@@ -248,12 +248,14 @@ def _run_steps(ports: Ports, run: Run, deadline: Deadline) -> Stopped:
         before = at
         try:
             if isinstance(at.then, RunEnd):
+                free_slot(ports, at, deadline.permits)
                 at = conclude_run(ports, at, at.then)
             else:
                 at = next_step(ports, at, at.then, call_in_doubt=call_in_doubt, deadline=deadline)
                 call_in_doubt, deadline = False, replace(deadline, has_executed=True)
         except UnavailableError as error:
             at = _stop_unavailable(ports, before, error, deadline)
+    free_slot(ports, run, deadline.permits)
     return at
 
 

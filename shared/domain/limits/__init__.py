@@ -1,1 +1,1 @@
-"""Limits of services: how many calls a second all runners of an account send to one origin. Start in ``grant.py``."""
+"""Limits of services: how many calls all runners of an account send to one origin. Start in ``grant.py``."""

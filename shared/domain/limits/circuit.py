@@ -48,7 +48,7 @@ def after_answer(seen: LimitState, *, now: datetime) -> LimitChange | None:
     open_until = seen[Member.OPEN_UNTIL]
     if not open_until and not seen[Member.FAILURES]:
         return None
-    guards = {Member.OPEN_UNTIL: exactly(open_until)}
+    guards: dict[str, Bounds] = {Member.OPEN_UNTIL: exactly(open_until)}
     if not open_until:
         # Of many answers at the same time, only the first one needs to be stored.
         guards[Member.FAILURES] = at_least(1)
@@ -85,22 +85,22 @@ def _count(state: LimitState, circuit: Circuit, *, now: datetime) -> LimitChange
     open_for = max(micros_of_duration(circuit.open_for), state[Member.OPEN_FOR])
     if state[Member.FAILURES] + 1 >= opens_after:
         return _open(state, open_for, now=now)
-    guards = {
+    guards: dict[str, Bounds] = {
         Member.OPEN_UNTIL: exactly(0),
         # Failures at the same time are all counted, but not beyond the one that opens the circuit.
         Member.FAILURES: Bounds(low=0, high=opens_after - 2),
         Member.OPENS_AFTER: exactly(state[Member.OPENS_AFTER]),
         Member.OPEN_FOR: exactly(state[Member.OPEN_FOR]),
     }
-    sets = {Member.OPENS_AFTER: opens_after, Member.OPEN_FOR: open_for}
+    sets: dict[str, int] = {Member.OPENS_AFTER: opens_after, Member.OPEN_FOR: open_for}
     return LimitChange(at=micros_of(now), guards=guards, sets=sets, adds={Member.FAILURES: 1})
 
 
 def _open(state: LimitState, open_for: int, *, now: datetime) -> LimitChange:
-    guards = {
+    guards: dict[str, Bounds] = {
         member: exactly(state[member]) for member in (Member.OPEN_UNTIL, Member.OPENS_AFTER, Member.OPEN_FOR)
     }
     # An answer meanwhile ends the count.
     guards[Member.FAILURES] = at_least(state[Member.FAILURES])
-    sets = {Member.OPEN_UNTIL: micros_of(now) + open_for, Member.OPEN_FOR: open_for}
+    sets: dict[str, int] = {Member.OPEN_UNTIL: micros_of(now) + open_for, Member.OPEN_FOR: open_for}
     return LimitChange(at=micros_of(now), guards=guards, sets=sets, adds={Member.FAILURES: 1})

@@ -4,10 +4,11 @@ Permits of an origin have instants that are evenly spaced. A runner takes one by
 on, and sends its call within ``LATEST_USE`` after its own instant. The spacing is a little wider than the limit says,
 by ``LATEST_USE`` and ``CLOCKS_DIFFER``, so that a second never has more calls than ``perSecond``, wherever it begins.
 While the circuit is open, calls wait as they do for the end of a slow-down; the permit of the next call is the right to
-probe (``circuit.py``).
-Source: docs/decisions/0067 and 0069.
+probe (``circuit.py``). If the calls in flight are limited, each needs a slot as well (``slots.py``).
+Source: docs/decisions/0067, 0069 and 0072.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,6 +16,7 @@ from msgspec import Struct, field
 
 from shared.domain.instance.due import spread
 from shared.domain.limits.circuit import PROBE_MARGIN, circuit_of
+from shared.domain.limits.slots import Slot, SlotTerms, slot_for
 from shared.domain.limits.state import (
     Bounds,
     LimitChange,
@@ -26,6 +28,7 @@ from shared.domain.limits.state import (
     micros_of,
     micros_of_duration,
 )
+from shared.domain.limits.stated import Stated, strictest_concurrent, strictest_rate
 from shared.domain.strategy.model import ServiceLimit
 
 LATEST_USE: Final = timedelta(milliseconds=80)
@@ -40,11 +43,11 @@ MAX_PATIENCE: Final = timedelta(seconds=5)
 MAX_AHEAD: Final = timedelta(seconds=50)
 """How far ahead a permit may be. For a later one than ``MAX_PATIENCE`` the invocation waits without a lease."""
 
+ASK_AGAIN: Final = timedelta(milliseconds=500)
+"""How often a runner that waits under its lease looks for a free slot, on average."""
+
 CLAIM_EARLY: Final = timedelta(seconds=1)
 """How much before such a permit the event is due again, so that its claim is done in time."""
-
-STATED_FOR: Final = timedelta(hours=1)
-"""For how long the strictest limit of an origin counts after a call was last made under it."""
 
 MAX_SLOWDOWN: Final = timedelta(minutes=15)
 """The longest time for which one ``Retry-After`` slows down all runners. The refused call itself may wait longer."""
@@ -54,6 +57,9 @@ RETURN_EARLY: Final = timedelta(seconds=2)
 
 SHORTEST_WAIT: Final = timedelta(seconds=1)
 """The shortest wait without a runner."""
+
+SHORTEST_WAIT_FOR_SLOT: Final = timedelta(seconds=5)
+"""The shortest such wait of a runner that has looked for a free slot in vain."""
 
 SPREAD_OF_UNLIMITED: Final = timedelta(seconds=10)
 """Over how long the calls return that have waited for the end of a slow-down, if the origin has no rate."""
@@ -66,12 +72,13 @@ class Permit(Struct, frozen=True, kw_only=True):
     """The call may be sent from ``start`` on, and not after ``until``.
 
     ``circuit`` is the circuit while the call is made, in which alone its outcome counts. If it is not closed, this is
-    the right to probe.
+    the right to probe. ``slot`` is the call's slot, if it needs one.
     """
 
     start: datetime
     until: datetime
     circuit: LimitState = field(default_factory=LimitState)
+    slot: Slot | None = None
 
     @property
     def is_probe(self) -> bool:
@@ -85,21 +92,28 @@ class Later(Struct, frozen=True, kw_only=True):
     until: datetime
 
 
+class Busy(Struct, frozen=True, kw_only=True):
+    """All slots are taken. The runner asks again at ``again``, under its lease."""
+
+    again: datetime
+
+
 class Take(Struct, frozen=True, kw_only=True):
     """Take a permit by storing ``change``. ``start`` is its instant, None if it is that of the state before.
 
-    The permit may be used until ``until``, None for as long as one of a rate.
+    The permit may be used until ``until``, None for as long as one of a rate. ``slot`` is the slot of its call.
     """
 
     change: LimitChange
     start: datetime | None
     until: datetime | None = None
+    slot: Slot | None = None
 
     def taken_from(self, before: LimitState) -> Permit:
         """Return the permit that was taken by the change of a state."""
         start = instant_of(before[Member.NEXT_AT]) if self.start is None else self.start
         circuit = circuit_of(LimitState(values={**before.values, **self.change.sets}))
-        return Permit(start=start, until=self.until or start + LATEST_USE, circuit=circuit)
+        return Permit(start=start, until=self.until or start + LATEST_USE, circuit=circuit, slot=self.slot)
 
 
 class Join(Struct, frozen=True, kw_only=True):
@@ -119,7 +133,7 @@ class Join(Struct, frozen=True, kw_only=True):
         return Later(until=max(place - RETURN_EARLY, self.earliest))
 
 
-Grant = Permit | Later | Take | Join
+Grant = Permit | Later | Busy | Take | Join
 """What is decided on a state: the last two after a change of it."""
 
 
@@ -128,7 +142,9 @@ class Demand(Struct, frozen=True, kw_only=True):
 
     Its runner can wait until ``leased_until`` under its lease, and its invocation until ``latest``. It cannot use a
     permit within ``lead`` from now on, because the store is slow to answer. ``key`` spreads calls that would return at
-    the same time. The call takes up to ``lasts``. ``probe`` is the end of a right to probe that its runner has already.
+    the same time. The call takes up to ``lasts``. ``probe`` is the end of a right to probe that its runner has already,
+    and ``slot`` the slot that it has. ``yields`` is set if another runner was faster to take
+    a free one: then it waits as if all were taken, so that runners do not race for them.
     """
 
     limit: ServiceLimit
@@ -138,6 +154,8 @@ class Demand(Struct, frozen=True, kw_only=True):
     lasts: timedelta
     lead: timedelta = timedelta()
     probe: int = 0
+    slot: Slot | None = None
+    yields: bool = False
 
 
 def spacing_of(per_second: int) -> timedelta:
@@ -150,24 +168,31 @@ def spacing_of(per_second: int) -> timedelta:
 
 def grant(state: LimitState, demand: Demand, *, now: datetime) -> Grant:
     """Return when the call may be sent, or the change of the state that has to be stored to know it."""
-    rate, leased_until = _rate_of(state, demand.limit, now=now), max(demand.leased_until, now)
-    circuit = _circuit_for(state, demand, leased_until=leased_until)
+    leased_until = max(demand.leased_until, now)
+    # The call may begin as late as the lease allows.
+    ends = leased_until + LATEST_USE + demand.lasts
+    rate = strictest_rate(state, demand.limit.per_second, now=now)
+    limit = strictest_concurrent(state, demand.limit.concurrent, now=now)
+    slots = slot_for(state, limit, demand.slot, key=demand.key, ends=ends, now=now)
+    circuit = _circuit_for(state, demand, ends=ends)
     slowed_until = max(instant_of(state[Member.NOT_BEFORE]), circuit.open_until)
     if rate is None:
         if slowed_until > leased_until:
             return Later(until=slowed_until + spread(demand.key) * SPREAD_OF_UNLIMITED)
-        start, until = max(now, slowed_until), leased_until + LATEST_USE
-        if not circuit.sets:
-            return Permit(start=start, until=until, circuit=circuit_of(state))
-        guards = {**circuit.guards, Member.NOT_BEFORE: Bounds(low=0, high=micros_of(start))}
-        change = LimitChange(at=micros_of(now), guards=guards, sets=circuit.sets)
-        return Take(change=change, start=start, until=until)
-    # A right to probe is not kept without a lease: all others wait for it.
-    latest = leased_until if circuit.sets else max(demand.latest, now)
+        if slots.are_taken or demand.yields:
+            return _wait_for_slot(state, slots, demand.key, leased_until=leased_until, now=now)
+        return _unrated(
+            state, circuit, slots, start=max(now, slowed_until), until=leased_until + LATEST_USE, now=now
+        )
+    # A right to probe and a slot are not kept without a lease: others wait for them.
+    latest = max(demand.latest, now) if limit is None and not circuit.sets else leased_until
     earliest, next_at = max(now + demand.lead, slowed_until), instant_of(state[Member.NEXT_AT])
     if max(earliest, next_at) > latest:
-        return _join(state, rate, floor=max(latest, next_at, slowed_until), now=now)
-    return _take(rate, circuit, earliest, next_at, latest=latest, now=now)
+        floor = max(latest, next_at, slowed_until)
+        return _join(state, _pace_of(rate), floor=floor, earliest=now + SHORTEST_WAIT, now=now)
+    if slots.are_taken or demand.yields:
+        return _wait_for_slot(state, slots, demand.key, leased_until=leased_until, now=now)
+    return _take(rate, circuit, slots, earliest, next_at, latest=latest, now=now)
 
 
 def slow_down(retry_at: datetime, *, now: datetime) -> LimitChange | None:
@@ -184,55 +209,56 @@ class _Circuit(Struct, frozen=True, kw_only=True):
     """The circuit for one call: until when the call waits for it, its guards, and what the right to probe stores."""
 
     open_until: datetime
-    guards: dict[Member, Bounds]
-    sets: dict[Member, int]
+    guards: Mapping[str, Bounds]
+    sets: Mapping[str, int]
 
 
-def _circuit_for(state: LimitState, demand: Demand, *, leased_until: datetime) -> _Circuit:
+def _circuit_for(state: LimitState, demand: Demand, *, ends: datetime) -> _Circuit:
     """Return the circuit for a call. If it is not closed, the call is a probe."""
     open_until = state[Member.OPEN_UNTIL]
-    guards = {Member.OPEN_UNTIL: exactly(open_until)}
+    guards: dict[str, Bounds] = {Member.OPEN_UNTIL: exactly(open_until)}
     if not open_until:
         return _Circuit(open_until=instant_of(0), guards=guards, sets={})
-    # The call may begin as late as the lease allows.
-    ends = leased_until + LATEST_USE + demand.lasts + PROBE_MARGIN
     is_own = open_until == demand.probe
     return _Circuit(
         open_until=instant_of(0 if is_own else open_until),
         guards=guards,
-        sets={Member.OPEN_UNTIL: micros_of(ends)},
+        sets={Member.OPEN_UNTIL: micros_of(ends + PROBE_MARGIN)},
     )
 
 
-class _Rate(Struct, frozen=True, kw_only=True):
-    """The rate that counts, the guards under which it does, and what stating it stores."""
+class _Pace(Struct, frozen=True, kw_only=True):
+    """How often a call can be sent, in microseconds, the guards under which that is so, and what stating it stores."""
 
-    per_second: int
-    guards: dict[Member, Bounds]
-    sets: dict[Member, int]
-
-    @property
-    def spacing(self) -> int:
-        return micros_of_duration(spacing_of(self.per_second))
+    spacing: int
+    guards: Mapping[str, Bounds]
+    sets: Mapping[str, int]
 
 
-def _rate_of(state: LimitState, limit: ServiceLimit, *, now: datetime) -> _Rate | None:
-    """Return the strictest rate that was stated lately, this limit's included, or None if there is none."""
-    stored, own = state[Member.PER_SECOND], limit.per_second
-    is_recent = stored > 0 and instant_of(state[Member.STATED_AT]) + STATED_FOR > now
-    guards = {Member.PER_SECOND: exactly(stored)}
-    if own is not None and (not is_recent or own <= stored):
-        if stored > 0 and own > stored:
-            # Another strategy may state the stricter limit again at the same time.
-            guards[Member.STATED_AT] = exactly(state[Member.STATED_AT])
-        stating = {Member.PER_SECOND: own, Member.STATED_AT: micros_of(now)}
-        return _Rate(per_second=own, guards=guards, sets=stating)
-    return _Rate(per_second=stored, guards=guards, sets={}) if is_recent else None
+def _pace_of(rate: Stated) -> _Pace:
+    return _Pace(spacing=micros_of_duration(spacing_of(rate.number)), guards=rate.guards, sets=rate.sets)
+
+
+def _unrated(
+    state: LimitState, circuit: _Circuit, slots: SlotTerms, *, start: datetime, until: datetime, now: datetime
+) -> Permit | Take:
+    """Return the permit of a call that no rate limits. It is taken by a change if it needs a slot or is a probe."""
+    sets: dict[str, int] = {**circuit.sets, **slots.sets}
+    if not sets:
+        return Permit(start=start, until=until, circuit=circuit_of(state), slot=slots.slot)
+    guards: dict[str, Bounds] = {
+        **circuit.guards,
+        **slots.guards,
+        Member.NOT_BEFORE: Bounds(low=0, high=micros_of(start)),
+    }
+    change = LimitChange(at=micros_of(now), guards=guards, sets=sets)
+    return Take(change=change, start=start, until=until, slot=slots.slot)
 
 
 def _take(
-    rate: _Rate,
+    rate: Stated,
     circuit: _Circuit,
+    slots: SlotTerms,
     earliest: datetime,
     next_at: datetime,
     *,
@@ -240,28 +266,45 @@ def _take(
     now: datetime,
 ) -> Take:
     """Take the next permit, or one that is free if the next one would be too early."""
-    first = micros_of(earliest)
-    guards = {**rate.guards, **circuit.guards, Member.NOT_BEFORE: Bounds(low=0, high=first)}
-    sets = {**rate.sets, **circuit.sets}
+    first, spacing = micros_of(earliest), micros_of_duration(spacing_of(rate.number))
+    guards: dict[str, Bounds] = {
+        **rate.guards,
+        **circuit.guards,
+        **slots.guards,
+        Member.NOT_BEFORE: Bounds(low=0, high=first),
+    }
+    sets: dict[str, int] = {**rate.sets, **circuit.sets, **slots.sets}
     if next_at <= earliest:
         guards[Member.NEXT_AT] = Bounds(low=0, high=first)
-        sets[Member.NEXT_AT] = first + rate.spacing
-        return Take(change=LimitChange(at=micros_of(now), guards=guards, sets=sets), start=earliest)
+        sets[Member.NEXT_AT] = first + spacing
+        change = LimitChange(at=micros_of(now), guards=guards, sets=sets)
+        return Take(change=change, start=earliest, slot=slots.slot)
     guards[Member.NEXT_AT] = Bounds(low=first, high=micros_of(latest))
-    change = LimitChange(at=micros_of(now), guards=guards, sets=sets, adds={Member.NEXT_AT: rate.spacing})
-    return Take(change=change, start=None)
+    change = LimitChange(at=micros_of(now), guards=guards, sets=sets, adds={Member.NEXT_AT: spacing})
+    return Take(change=change, start=None, slot=slots.slot)
 
 
-def _join(state: LimitState, rate: _Rate, *, floor: datetime, now: datetime) -> Join:
+def _wait_for_slot(
+    state: LimitState, slots: SlotTerms, key: str, *, leased_until: datetime, now: datetime
+) -> Busy | Join:
+    """Look again under the lease, or join the line. ``key`` lets runners look at different times."""
+    again = now + ASK_AGAIN * (0.5 + spread(key))
+    if again <= leased_until:
+        return Busy(again=again)
+    pace = _Pace(spacing=slots.spacing, guards=slots.guards, sets=slots.sets)
+    return _join(state, pace, floor=leased_until, earliest=now + SHORTEST_WAIT_FOR_SLOT, now=now)
+
+
+def _join(state: LimitState, pace: _Pace, *, floor: datetime, earliest: datetime, now: datetime) -> Join:
     """Join the line, which begins at ``floor`` at the earliest. A stricter limit counts at once, for others too."""
-    first, earliest = micros_of(floor), now + SHORTEST_WAIT
+    first = micros_of(floor)
     if state[Member.LINE_AT] <= first:
-        guards = {**rate.guards, Member.LINE_AT: Bounds(low=0, high=first)}
-        sets = {**rate.sets, Member.LINE_AT: first + rate.spacing}
+        guards: dict[str, Bounds] = {**pace.guards, Member.LINE_AT: Bounds(low=0, high=first)}
+        sets = {**pace.sets, Member.LINE_AT: first + pace.spacing}
         return Join(
             change=LimitChange(at=micros_of(now), guards=guards, sets=sets), place=floor, earliest=earliest
         )
-    guards = {**rate.guards, Member.LINE_AT: at_least(first)}
-    adds = {Member.LINE_AT: rate.spacing}
-    change = LimitChange(at=micros_of(now), guards=guards, sets=rate.sets, adds=adds)
+    guards = {**pace.guards, Member.LINE_AT: at_least(first)}
+    adds: dict[str, int] = {Member.LINE_AT: pace.spacing}
+    change = LimitChange(at=micros_of(now), guards=guards, sets=pace.sets, adds=adds)
     return Join(change=change, place=None, earliest=earliest)

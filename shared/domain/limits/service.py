@@ -5,6 +5,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from shared.domain.limits.origin import origin_of
+from shared.domain.limits.slots import slots_taken
 from shared.domain.limits.state import LimitState, Member, instant_of
 from shared.domain.strategy.model import ServiceLimit, Step, Strategy
 
@@ -22,9 +23,12 @@ class OriginLimit(Struct, frozen=True, kw_only=True):
             return f"the circuit of {self.origin} is open: calls did not reach it"
         if instant_of(state[Member.NOT_BEFORE]) > now:
             return f"{self.origin} has asked all callers to wait"
-        if self.limit.per_second is None:
-            return f"{self.origin} can be called again; its calls return one after another"
-        return f"the limit of {self.origin} ({self.limit.per_second} a second)"
+        most = state[Member.CONCURRENT] or self.limit.concurrent
+        if most is not None and slots_taken(state, now=now) >= most:
+            return f"the limit of {self.origin} ({most} in flight)"
+        if self.limit.per_second is not None:
+            return f"the limit of {self.origin} ({self.limit.per_second} a second)"
+        return f"{self.origin} can be called again; its calls return one after another"
 
 
 def limit_of(strategy: Strategy, step: Step) -> OriginLimit | None:

@@ -1,11 +1,12 @@
 """The stored state of the limit of one origin in one account, and guarded changes of it.
 
-Source: docs/decisions/0067.
+Source: docs/decisions/0067, 0069 and 0072.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct, field
 
@@ -35,16 +36,31 @@ class Member(StrEnum):
     """How many calls in a row did not reach the service."""
     OPENS_AFTER = "opensAfter"
     """After how many of them the circuit opens: the fewest that one of these calls has stated, 0 if none has."""
+    CONCURRENT = "concurrent"
+    """The strictest number of calls in flight that was stated lately, 0 for none."""
+    CONCURRENT_AT = "concurrentAt"
+    """When that number was last stated."""
+    TAKEN_FOR = "takenFor"
+    """How long a slot is taken, on average, in microseconds."""
+
+
+SLOT_PREFIX: Final = "slot"
+"""The prefix of the names of slots. A slot's number is until when it is taken."""
+
+
+def slot_name(number: int) -> str:
+    """Return the name of a slot. The first one is slot 0."""
+    return f"{SLOT_PREFIX}{number}"
 
 
 class LimitState(Struct, frozen=True, kw_only=True):
-    """The state of a limit. The numbers that all runners share, by ``Member``."""
+    """The state of a limit. The numbers that all runners share, by ``Member`` and by the names of slots."""
 
-    values: Mapping[Member, int] = field(default_factory=dict)
+    values: Mapping[str, int] = field(default_factory=dict)
 
-    def __getitem__(self, member: Member) -> int:
+    def __getitem__(self, name: str) -> int:
         """Return a number of the state."""
-        return self.values.get(member, 0)
+        return self.values.get(name, 0)
 
 
 class Bounds(Struct, frozen=True, kw_only=True):
@@ -62,15 +78,15 @@ class LimitChange(Struct, frozen=True, kw_only=True):
     """
 
     at: int
-    guards: Mapping[Member, Bounds]
-    sets: Mapping[Member, int] = field(default_factory=dict)
-    adds: Mapping[Member, int] = field(default_factory=dict)
+    guards: Mapping[str, Bounds]
+    sets: Mapping[str, int] = field(default_factory=dict)
+    adds: Mapping[str, int] = field(default_factory=dict)
 
     def applied_to(self, state: LimitState) -> LimitState | None:
         """Return the state after the change, or None if a guard does not allow it."""
-        if not all(bounds.low <= state[member] <= bounds.high for member, bounds in self.guards.items()):
+        if not all(bounds.low <= state[name] <= bounds.high for name, bounds in self.guards.items()):
             return None
-        added = {member: state[member] + number for member, number in self.adds.items()}
+        added = {name: state[name] + number for name, number in self.adds.items()}
         return LimitState(values={**state.values, **self.sets, **added})
 
 

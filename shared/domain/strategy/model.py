@@ -180,11 +180,13 @@ class Circuit(Struct, frozen=True, kw_only=True):
 class ServiceLimit(Struct, frozen=True, kw_only=True):
     """How much the runners of an account may ask of a service together.
 
-    ``per_second`` is how many calls a second its origin gets at most, None for any number. ``circuit`` is None if
-    failed calls do not make others wait. In any case a ``Retry-After`` of the service slows all of them down.
+    ``per_second`` is how many calls a second its origin gets at most, and ``concurrent`` how many are in flight at most
+    at the same time; None for any number. ``circuit`` is None if failed calls do not make others wait. In any case a
+    ``Retry-After`` of the service slows all of them down.
     """
 
     per_second: int | None = None
+    concurrent: int | None = None
     circuit: Circuit | None = None
 
 

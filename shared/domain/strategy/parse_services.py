@@ -115,7 +115,9 @@ def _authorization(reader: Reader) -> tuple[str, Authorization]:
 
 def _limit(reader: Reader) -> ServiceLimit:
     return ServiceLimit(
-        per_second=reader.optional_whole("perSecond"), circuit=reader.part("circuit", _circuit)
+        per_second=reader.optional_whole("perSecond"),
+        concurrent=reader.optional_whole("concurrent"),
+        circuit=reader.part("circuit", _circuit),
     )
 
 

@@ -52,6 +52,8 @@ MAX_REFUSED_HOURS = 7 * 24
 """The longest time that a service may refuse a call for now before that is an error."""
 MAX_PER_SECOND = 500
 """The highest limit of a service: each call is a write of one item, and DynamoDB takes 1,000 of those a second."""
+MAX_CONCURRENT = 100
+"""The most calls in flight to limit a service to: each is a number of one item, and its size is what a write costs."""
 MAX_CIRCUIT_FAILURES = 100
 MAX_OPEN_SECONDS = 15 * 60
 """The longest time for which a circuit is open before the next probe."""
@@ -335,6 +337,7 @@ SERVICE_LIMIT = shape(
     " states for the same scheme, host and port. `{}` limits nothing, but a `Retry-After` slows everyone down.",
     {
         "perSecond": whole(1, MAX_PER_SECOND, "Calls in any second at most."),
+        "concurrent": whole(1, MAX_CONCURRENT, "Calls in flight at the same time at most."),
         "circuit": part(
             CIRCUIT, "When calls wait because the service is unreachable; without one, they do not."
         ),

@@ -50,7 +50,7 @@ def first_event(life: Life) -> Event:
     return found
 
 
-def far_ahead() -> dict[Member, int]:
+def far_ahead() -> dict[str, int]:
     """Return the numbers of a state whose next permit is ten minutes ahead."""
     return {Member.NEXT_AT: NOW + 10 * MINUTE, Member.PER_SECOND: 200, Member.STATED_AT: NOW}
 

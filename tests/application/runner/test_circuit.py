@@ -138,7 +138,7 @@ class TestOpening:
 
     def test_under_a_rate_the_answer_knows_of_failures_since_its_permit(self) -> None:
         """Taking a permit returns the state, which the read before it may not have had."""
-        counted = {Member.FAILURES: 1, Member.OPENS_AFTER: 2, Member.OPEN_FOR: 30 * SECOND}
+        counted: dict[str, int] = {Member.FAILURES: 1, Member.OPENS_AFTER: 2, Member.OPEN_FOR: 30 * SECOND}
         life = Life(
             under(perSecond=200),
             limits=lambda clock: Scripted(clock, after_loads={1: LimitState(values=counted)}),
@@ -211,10 +211,18 @@ class TestAnOpenCircuit:
         assert (finding.since, finding.until) == (START, first_event(life).due_at)
 
     def test_a_permit_that_is_kept_is_lost_if_the_circuit_opens_meanwhile(self) -> None:
-        ahead = {Member.NEXT_AT: NOW + 30 * SECOND, Member.PER_SECOND: 200, Member.STATED_AT: NOW}
+        ahead: dict[str, int] = {
+            Member.NEXT_AT: NOW + 30 * SECOND,
+            Member.PER_SECOND: 200,
+            Member.STATED_AT: NOW,
+        }
 
         def limits(clock: ManualClock) -> MemoryLimits:
-            open_now = {**ahead, Member.OPEN_UNTIL: NOW + 10 * MINUTE, Member.OPEN_FOR: SECOND}
+            open_now: dict[str, int] = {
+                **ahead,
+                Member.OPEN_UNTIL: NOW + 10 * MINUTE,
+                Member.OPEN_FOR: SECOND,
+            }
             store = Scripted(clock, after_changes={1: LimitState(values=open_now)})
             store.states[ACCOUNT, ORIGIN] = LimitState(values=ahead)
             return store
@@ -226,10 +234,18 @@ class TestAnOpenCircuit:
         assert waits(life) == [timedelta(minutes=10)]
 
     def test_a_runner_that_sleeps_for_its_permit_learns_of_it(self) -> None:
-        ahead = {Member.NEXT_AT: NOW + 3 * SECOND, Member.PER_SECOND: 200, Member.STATED_AT: NOW}
+        ahead: dict[str, int] = {
+            Member.NEXT_AT: NOW + 3 * SECOND,
+            Member.PER_SECOND: 200,
+            Member.STATED_AT: NOW,
+        }
 
         def limits(clock: ManualClock) -> MemoryLimits:
-            open_now = {**ahead, Member.OPEN_UNTIL: NOW + 10 * MINUTE, Member.OPEN_FOR: SECOND}
+            open_now: dict[str, int] = {
+                **ahead,
+                Member.OPEN_UNTIL: NOW + 10 * MINUTE,
+                Member.OPEN_FOR: SECOND,
+            }
             store = Scripted(clock, after_changes={1: LimitState(values=open_now)})
             store.states[ACCOUNT, ORIGIN] = LimitState(values=ahead)
             return store
@@ -345,7 +361,7 @@ class TestAStoreThatFails:
 
     def test_a_failure_is_decided_again_on_what_others_have_stored(self) -> None:
         """Another failure is counted while this call is in flight."""
-        counted = {Member.FAILURES: 1, Member.OPENS_AFTER: 2, Member.OPEN_FOR: 30 * SECOND}
+        counted: dict[str, int] = {Member.FAILURES: 1, Member.OPENS_AFTER: 2, Member.OPEN_FOR: 30 * SECOND}
         life = Life(
             under(),
             GATEWAY,
@@ -355,7 +371,11 @@ class TestAStoreThatFails:
         assert state_of(life)[Member.OPEN_UNTIL] == NOW + 30 * SECOND
 
     def test_a_failure_after_another_has_opened_it_changes_nothing(self) -> None:
-        open_now = {Member.OPEN_UNTIL: NOW + MINUTE, Member.OPEN_FOR: MINUTE, Member.FAILURES: 2}
+        open_now: dict[str, int] = {
+            Member.OPEN_UNTIL: NOW + MINUTE,
+            Member.OPEN_FOR: MINUTE,
+            Member.FAILURES: 2,
+        }
         life = Life(
             under(),
             GATEWAY,

@@ -209,7 +209,11 @@ class TestAPermitThatIsKept:
         assert (waiting.status, waiting.due_at) == (EventStatus.PENDING, START + timedelta(seconds=29))
 
     def test_a_slow_down_meanwhile_ends_it(self) -> None:
-        slowed = {Member.NEXT_AT: NOW + 30 * SECOND, Member.PER_SECOND: 200, Member.STATED_AT: NOW}
+        slowed: dict[str, int] = {
+            Member.NEXT_AT: NOW + 30 * SECOND,
+            Member.PER_SECOND: 200,
+            Member.STATED_AT: NOW,
+        }
         slowed[Member.NOT_BEFORE] = NOW + 10 * MINUTE
         life = Life(limited(), limits=self.queue(30 * SECOND, after_changes={1: LimitState(values=slowed)}))
 

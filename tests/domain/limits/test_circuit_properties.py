@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.limits.circuit import after_answer, after_failure
-from shared.domain.limits.grant import Demand, Later, Permit, Take, grant
+from shared.domain.limits.grant import Demand, Join, Later, Permit, Take, grant
 from shared.domain.limits.state import LimitChange, LimitState, Member, instant_of
 from shared.domain.strategy.model import Circuit, ServiceLimit
 from tests.factories import NOON
@@ -92,7 +92,7 @@ class Origin:
             if isinstance(decided, Later):
                 return
             before = self.states[-1]
-            if not isinstance(decided, Permit) and self._store(decided.change):
+            if isinstance(decided, Take | Join) and self._store(decided.change):
                 if isinstance(decided, Take):
                     self._allow(decided.taken_from(before), act, before)
                 return

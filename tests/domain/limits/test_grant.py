@@ -6,7 +6,7 @@ from shared.domain.limits.grant import (
     CLOCKS_DIFFER,
     LATEST_USE,
     MAX_SLOWDOWN,
-    STATED_FOR,
+    Busy,
     Demand,
     Grant,
     Join,
@@ -18,6 +18,7 @@ from shared.domain.limits.grant import (
     spacing_of,
 )
 from shared.domain.limits.state import Bounds, LimitChange, LimitState, Member, instant_of, micros_of
+from shared.domain.limits.stated import STATED_FOR
 from shared.domain.strategy.model import ServiceLimit
 from tests.factories import NOON
 
@@ -66,6 +67,7 @@ def settle(state: LimitState, decided: Grant) -> tuple[Permit | Later, LimitStat
     """Store the change of a decision. Return what the runner may do, and the state afterwards."""
     if isinstance(decided, Permit | Later):
         return decided, state
+    assert not isinstance(decided, Busy)
     after = decided.change.applied_to(state)
     assert after is not None
     return (decided.taken_from(state) if isinstance(decided, Take) else decided.wait_after(state)), after

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from shared.domain.limits.grant import (
     CLOCKS_DIFFER,
     LATEST_USE,
+    Busy,
     Demand,
     Later,
     Permit,
@@ -87,7 +88,7 @@ def permit_for(states: list[LimitState], runner: Runner, per_second: int, *, now
     )
     while True:
         decided = grant(state, demand, now=now)
-        assert not isinstance(decided, Permit | Later), "a rate has no permit without a change"
+        assert not isinstance(decided, Permit | Later | Busy), "a rate has no permit without a change"
         before, after = states[-1], decided.change.applied_to(states[-1])
         if after is not None:
             states.append(after)

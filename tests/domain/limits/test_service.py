@@ -3,7 +3,7 @@ from typing import Final
 import pytest
 
 from shared.domain.limits.service import OriginLimit, limit_of
-from shared.domain.limits.state import LimitState, Member, micros_of
+from shared.domain.limits.state import LimitState, Member, micros_of, slot_name
 from shared.domain.strategy.model import ServiceLimit
 from tests.factories import NOON, settings, step, strategy_from, task
 
@@ -65,5 +65,24 @@ class TestWhyACallWaits:
     )
     def test_a_reason(self, limit: ServiceLimit, not_before: int, open_until: int, why: str) -> None:
         state = LimitState(values={Member.NOT_BEFORE: not_before, Member.OPEN_UNTIL: open_until})
+
+        assert OriginLimit(service="shop", origin=self.ORIGIN, limit=limit).why(state, now=NOON) == why
+
+    @pytest.mark.parametrize(
+        ("stored", "slots", "limit", "why"),
+        [
+            (2, (1, 1), UNRATED, f"the limit of {ORIGIN} (2 in flight)"),
+            (2, (1, 0), UNRATED, OVER),
+            # The own limit, if none is stored.
+            (0, (1,), ServiceLimit(concurrent=1), f"the limit of {ORIGIN} (1 in flight)"),
+            # One stricter than the own.
+            (1, (1,), ServiceLimit(concurrent=5), f"the limit of {ORIGIN} (1 in flight)"),
+            (2, (1, 1), ServiceLimit(per_second=200, concurrent=2), f"the limit of {ORIGIN} (2 in flight)"),
+            (2, (1,), ServiceLimit(per_second=200, concurrent=2), LIMIT),
+        ],
+    )
+    def test_slots(self, stored: int, slots: tuple[int, ...], limit: ServiceLimit, why: str) -> None:
+        numbers: dict[str, int] = {slot_name(at): micros_of(NOON) + after for at, after in enumerate(slots)}
+        state = LimitState(values={Member.CONCURRENT: stored, **numbers})
 
         assert OriginLimit(service="shop", origin=self.ORIGIN, limit=limit).why(state, now=NOON) == why

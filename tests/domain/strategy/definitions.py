@@ -121,7 +121,7 @@ def full() -> dict[str, Any]:
                 ],
                 "credentialPath": "data.token",
                 "credentialType": "Bearer",
-                "limit": {"perSecond": 200, "circuit": {"failures": 5, "openSeconds": 30}},
+                "limit": {"perSecond": 200, "concurrent": 20, "circuit": {"failures": 5, "openSeconds": 30}},
                 "methods": [
                     {
                         "key": "charge",

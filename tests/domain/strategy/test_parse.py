@@ -240,7 +240,9 @@ class TestEveryField:
                     credential_path="data.token",
                     credential_type="Bearer",
                     limit=ServiceLimit(
-                        per_second=200, circuit=Circuit(failures=5, open_for=timedelta(seconds=30))
+                        per_second=200,
+                        concurrent=20,
+                        circuit=Circuit(failures=5, open_for=timedelta(seconds=30)),
                     ),
                     methods={
                         "charge": Method(

@@ -43,7 +43,7 @@ class TestEnvironment:
 
 
 class TestLimits:
-    """A limit is an object with a whole number of calls a second, or empty."""
+    """A limit is an object with whole numbers of calls a second and in flight, and a circuit. It may be empty."""
 
     @pytest.mark.parametrize(
         ("limit", "per_second"),
@@ -53,6 +53,12 @@ class TestLimits:
         settings = changed("/services/0/limit", limit)
         service = read_definition(settings, environment="dev").services["billing"]
         assert service.limit == ServiceLimit(per_second=per_second)
+
+    @pytest.mark.parametrize("concurrent", [1, 5, 100])
+    def test_calls_in_flight_are_read(self, concurrent: int) -> None:
+        settings = changed("/services/0/limit", {"concurrent": concurrent, "perSecond": 9})
+        limit = read_definition(settings, environment="dev").services["billing"].limit
+        assert limit == ServiceLimit(per_second=9, concurrent=concurrent)
 
     @pytest.mark.parametrize(
         ("circuit", "failures", "seconds"),
@@ -95,7 +101,11 @@ class TestLimits:
             ({"perSecond": [200]}, "/perSecond", "type", "must be a whole number"),
             ({"perSecond": {}}, "/perSecond", "type", "must be a whole number"),
             ({"perMinute": 9}, "/perMinute", "unknown-field", "is not a known field"),
-            ({"concurrent": 9}, "/concurrent", "unknown-field", "is not a known field"),
+            ({"concurrent": 0}, "/concurrent", "range", "must be between 1 and 100"),
+            ({"concurrent": 101}, "/concurrent", "range", "must be between 1 and 100"),
+            ({"concurrent": 1.5}, "/concurrent", "type", "must be a whole number"),
+            ({"concurrent": "5"}, "/concurrent", "type", "must be a whole number"),
+            ({"concurrency": 9}, "/concurrency", "unknown-field", "is not a known field"),
             ({"circuit": 5}, "/circuit", "type", "must be an object"),
             ({"circuit": {"failures": 0}}, "/circuit/failures", "range", "must be between 1 and 100"),
             ({"circuit": {"failures": 101}}, "/circuit/failures", "range", "must be between 1 and 100"),
