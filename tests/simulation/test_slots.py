@@ -122,7 +122,7 @@ class TestManyRunners:
         # Three calls of half a second, and the pauses before them.
         assert 1 <= state[Member.TAKEN_FOR] / 1_000_000 <= 5
 
-    def test_with_a_rate_both_limits_hold(self, seed: int) -> None:
+    def test_with_a_rate_both_limits_are_kept(self, seed: int) -> None:
         faults = Faults(rng=random.Random(seed), pace=0.02, call_lasts=3)
         both = {"concurrent": 4, "perSecond": 2}
         there, service = limited(faults, both, both)
