@@ -566,6 +566,22 @@ BUGS = (
         layers=("tests/application/runner/test_slots.py", "tests/simulation/test_slots.py"),
     ),
     Bug(
+        name="a permit is kept beyond its slot",
+        file="shared/application/runner/limits.py",
+        old="""            if granted.slot is not None:
+                return Later(until=ports.clock.now() + SHORTEST_WAIT)
+""",
+        new="",
+        layers=("tests/application/runner/test_slots.py",),
+    ),
+    Bug(
+        name="whoever joins the line takes a slot",
+        file="shared/domain/limits/grant.py",
+        old="guards=concurrent.guards, sets=concurrent.sets)",
+        new="guards=concurrent.guards, sets={**concurrent.sets, 'slot0': 1 << 60})",
+        layers=("tests/domain/limits/test_slots.py",),
+    ),
+    Bug(
         name="a run that waits keeps its slot",
         file="shared/application/runner/loop.py",
         old="    free_slot(ports, run, deadline.permits)\n    return at",

@@ -61,8 +61,9 @@ def settings_of(limit: Json) -> Json:
 class Burst:
     """The time, the containers, and what they have done.
 
-    ``lost_replies`` is the chance that the reply to a change of the limit is lost. A call takes between the two of
-    ``lasts``, in seconds. ``calls`` are the instants at which calls were sent, by their keys.
+    ``lost_replies`` is the chance that the reply to a change of the limit is lost, and ``late_replies`` that it takes
+    six seconds. A call takes between the two of ``lasts``, in seconds. ``calls`` are the instants at which calls were
+    sent, by their keys.
     """
 
     limit: Json
@@ -70,6 +71,7 @@ class Burst:
     containers: int
     rng: random.Random
     lost_replies: float = 0.0
+    late_replies: float = 0.0
     skew: timedelta = timedelta()
     lasts: tuple[float, float] = (0.02, 0.08)
     at: datetime = NINE - timedelta(hours=1)
@@ -190,13 +192,17 @@ class DistantLimits:
         attempt = self.inner.change(account, origin, change)
         if not attempt.is_stored:
             self.burst.requests["refused"] = self.burst.requests.get("refused", 0) + 1
-        self.burst.pass_time(self.burst.rng.uniform(0.001, 0.004))
+        is_late = self.burst.late_replies > 0 and self.burst.rng.random() < self.burst.late_replies
+        self.burst.pass_time(6 if is_late else self.burst.rng.uniform(0.001, 0.004))
         if self.burst.rng.random() < self.burst.lost_replies:
             raise ConnectionLostError("the reply was lost")
         return attempt
 
     def try_change(self, account: AccountId, origin: str, change: LimitChange) -> LimitAttempt | None:
-        return self.inner.change(account, origin, change)
+        self._pass("returns")
+        attempt = self.inner.change(account, origin, change)
+        self.burst.pass_time(self.burst.rng.uniform(0.001, 0.004))
+        return attempt
 
     def _pass(self, kind: str) -> None:
         self.burst.requests[kind] = self.burst.requests.get(kind, 0) + 1

@@ -32,6 +32,7 @@ from shared.domain.limits.grant import (
 from shared.domain.limits.service import OriginLimit, limit_of
 from shared.domain.limits.slots import Slot, free
 from shared.domain.limits.state import LimitChange, LimitState, Member, instant_of
+from shared.domain.limits.stated import strictest_concurrent
 from shared.domain.steps.call import Answered, CallOutcome
 from shared.domain.steps.classify import asks_to_wait, reaches
 from shared.domain.steps.outcome import longest
@@ -41,7 +42,7 @@ MAX_RACES: Final = 20
 """How often a change of the state is decided again because other runners were faster."""
 
 MAX_PERMITS: Final = 5
-"""How many permits a runner takes for one call, if it comes too late to use them."""
+"""How many permits a runner takes for one call, if it comes too late to use them. Looks for a slot do not count."""
 
 LONG_SLEEP: Final = timedelta(seconds=1)
 """Before a sleep of this length ends, a runner checks that calls do not have to wait for the service meanwhile."""
@@ -50,7 +51,8 @@ CHECK_BEFORE: Final = timedelta(milliseconds=200)
 """How long before its permit that check is made."""
 
 
-_EPOCH, _MILLISECOND = instant_of(0), timedelta(milliseconds=1)
+_EPOCH: Final = instant_of(0)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 class RunSlot(Struct, frozen=True, kw_only=True):
@@ -60,11 +62,11 @@ class RunSlot(Struct, frozen=True, kw_only=True):
     slot: Slot
 
 
-class KeptPermits(Struct):
-    """The permits of an invocation whose events wait for them without a lease, by the keys of their calls.
+class OwnPermits(Struct):
+    """The permits and the slot that an invocation has.
 
-    If an event is not claimed again by this invocation, its permit is lost. ``slot`` is the slot of the run that is
-    executed now; a run has one at most.
+    ``by_call`` are permits for which events wait without a lease, by the keys of their calls. If an event is not
+    claimed again by this invocation, its permit is lost. ``slot`` is that of the current run, which has one at most.
     """
 
     by_call: dict[CallKey, Permit] = field(default_factory=dict)
@@ -79,7 +81,7 @@ class Allowed(Struct, frozen=True, kw_only=True):
 
 
 def await_permit(
-    ports: Ports, run: Run, intent: Intent, kept: KeptPermits, *, time_left: timedelta
+    ports: Ports, run: Run, intent: Intent, kept: OwnPermits, *, time_left: timedelta
 ) -> Allowed | Later:
     """Wait until the call of a step may be sent.
 
@@ -88,9 +90,6 @@ def await_permit(
     Raises: UnavailableError: a permit may have been taken, and is lost. The call was not sent.
     """
     limited = limit_of(run.strategy, _step_of(run, intent))
-    if kept.slot is not None and (limited is None or limited.origin != kept.slot.limited.origin):
-        # A run that waited for a second slot while it has a first one could wait for ever.
-        free_slot(ports, run, kept)
     if limited is None:
         return Allowed()
     began_at = ports.clock.now()
@@ -105,7 +104,7 @@ def await_permit(
 
 
 def _await(
-    ports: Ports, run: Run, intent: Intent, limited: OriginLimit, kept: KeptPermits, *, time_left: timedelta
+    ports: Ports, run: Run, intent: Intent, limited: OriginLimit, kept: OwnPermits, *, time_left: timedelta
 ) -> Allowed | Later:
     began_at = ports.clock.now()
     leased, invoked = _patience(run, intent, time_left=time_left, now=began_at)
@@ -129,11 +128,14 @@ def _await(
             ports.clock.sleep((granted.again - ports.clock.now()).total_seconds())
             continue
         permits += 1
-        if granted.start > demand.leased_until:
-            kept.by_call[intent.call_key] = granted
-            return Later(until=granted.start - CLAIM_EARLY)
         if granted.slot is not None:
             kept.slot = RunSlot(limited=limited, slot=granted.slot)
+        if granted.start > demand.leased_until:
+            # The run returns its slot when it stops, and then its permit is of no use.
+            if granted.slot is not None:
+                return Later(until=ports.clock.now() + SHORTEST_WAIT)
+            kept.by_call[intent.call_key] = granted
+            return Later(until=granted.start - CLAIM_EARLY)
         # If this permit is lost because the store was slow, the next one must be far enough ahead.
         demand = replace(
             demand,
@@ -148,11 +150,21 @@ def _await(
     return Later(until=ports.clock.now() + SHORTEST_WAIT)
 
 
-def free_slot(ports: Ports, run: Run, kept: KeptPermits) -> None:
+def free_slot(ports: Ports, run: Run, kept: OwnPermits) -> None:
     """Return the slot of a run, if it has one. Best effort: one that is not returned passes by time."""
     if kept.slot is not None:
         own, kept.slot = kept.slot, None
         _share(ports, run, own.limited, free(own.slot, now=ports.clock.now()))
+
+
+def free_slot_elsewhere(ports: Ports, run: Run, intent: Intent, kept: OwnPermits) -> None:
+    """Return the slot of a run, unless the call of its next step is to the same origin.
+
+    A run that waited for a second slot while it has a first one could wait for ever.
+    """
+    limited = limit_of(run.strategy, _step_of(run, intent))
+    if kept.slot is not None and (limited is None or limited.origin != kept.slot.limited.origin):
+        free_slot(ports, run, kept)
 
 
 def report_call(ports: Ports, run: Run, intent: Intent, call: CallOutcome, circuit: LimitState) -> None:
@@ -218,7 +230,10 @@ def _ask(ports: Ports, run: Run, limited: OriginLimit, demand: Demand) -> Permit
                     assert_never(decided)
         slot = decided.slot if isinstance(decided, Take) else None
         if slot is not None and state[slot.name] != decided_on[slot.name]:
-            demand = replace(demand, yields=True)
+            # Nobody else moves the run's own slot to this instant: the reply to an earlier request was lost.
+            is_own = demand.slot is not None and slot.number == demand.slot.number
+            has_moved = is_own and state[slot.name] == slot.until
+            demand = replace(demand, slot=slot if has_moved else demand.slot, yields=not is_own)
     return Later(until=ports.clock.now() + SHORTEST_WAIT)
 
 
@@ -232,7 +247,9 @@ def _sleep_until(ports: Ports, run: Run, limited: OriginLimit, permit: Permit, *
         ports.clock.sleep((pause - CHECK_BEFORE).total_seconds())
         state = ports.limits.load(run.instance.account_id, limited.origin)
         has_changed = state[Member.OPEN_UNTIL] != permit.circuit[Member.OPEN_UNTIL]
-        if has_changed or instant_of(state[Member.NOT_BEFORE]) > permit.start:
+        concurrent = strictest_concurrent(state, limited.limit.concurrent, now=ports.clock.now())
+        needs_slot = concurrent is not None and permit.slot is None
+        if has_changed or needs_slot or instant_of(state[Member.NOT_BEFORE]) > permit.start:
             return False
         pause = permit.start - ports.clock.now()
     ports.clock.sleep(pause.total_seconds())

@@ -17,7 +17,7 @@ from shared.application.commit import (
     with_known_pauses,
 )
 from shared.application.ports import Ports, UnavailableError
-from shared.application.runner.limits import KeptPermits, free_slot
+from shared.application.runner.limits import OwnPermits, free_slot
 from shared.application.runner.patience import CallUnrecordedError, give_back
 from shared.application.runner.progress import Run
 from shared.application.runner.report import (
@@ -100,7 +100,7 @@ def run_due_events(
     something instead, as soon as it has ended. ``report_overdue`` takes each answer that is newly overdue. It is safe
     to call this at any time and any number of times.
     """
-    claims, has_waited, permits = 0, False, KeptPermits()
+    claims, has_waited, permits = 0, False, OwnPermits()
     instance = ports.instances.load(sid)
     for _ in range(MAX_CHECKS):
         if instance is None:
@@ -248,13 +248,16 @@ def _run_steps(ports: Ports, run: Run, deadline: Deadline) -> Stopped:
         before = at
         try:
             if isinstance(at.then, RunEnd):
-                free_slot(ports, at, deadline.permits)
                 at = conclude_run(ports, at, at.then)
             else:
                 at = next_step(ports, at, at.then, call_in_doubt=call_in_doubt, deadline=deadline)
                 call_in_doubt, deadline = False, replace(deadline, has_executed=True)
         except UnavailableError as error:
+            free_slot(ports, run, deadline.permits)
             at = _stop_unavailable(ports, before, error, deadline)
+        except Exception:
+            free_slot(ports, run, deadline.permits)
+            raise
     free_slot(ports, run, deadline.permits)
     return at
 

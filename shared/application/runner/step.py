@@ -12,7 +12,14 @@ from msgspec.structs import replace
 
 from shared.application.commit import execute, save
 from shared.application.ports import Ports
-from shared.application.runner.limits import Allowed, KeptPermits, await_permit, report_call
+from shared.application.runner.limits import (
+    Allowed,
+    OwnPermits,
+    await_permit,
+    free_slot,
+    free_slot_elsewhere,
+    report_call,
+)
 from shared.application.runner.patience import record_call
 from shared.application.runner.progress import Run, apply, record_step, refresh, stop_run
 from shared.application.runner.report import LOST, Stopped, call_report, stopped_by
@@ -57,7 +64,7 @@ class Deadline(Struct, frozen=True, kw_only=True):
 
     time_left: TimeLeft
     has_executed: bool
-    permits: KeptPermits
+    permits: OwnPermits
 
 
 def next_step(  # noqa: PLR0911 - one return for each way a step can go
@@ -164,6 +171,7 @@ def _execute(ports: Ports, run: Run, intent: Intent, deadline: Deadline) -> Run 
     except CallNotPossibleError as error:
         request, impossible = None, fail_call(intent, error)
     if request is not None:
+        free_slot_elsewhere(ports, run, intent, deadline.permits)
         # ``config.requestDelayTime`` is a pause before each call.
         ports.clock.sleep(run.strategy.definition.request_delay.total_seconds())
         permit = await_permit(ports, run, intent, deadline.permits, time_left=deadline.time_left() - RESERVE)
@@ -260,6 +268,7 @@ def _hand_over(ports: Ports, run: Run, deadline: Deadline) -> Stopped:
     verdict = execute(ports, run.instance.sid, _wait(run, until=None), known=run.instance)
     if not isinstance(verdict, Applied):
         return LOST
+    free_slot(ports, run, deadline.permits)
     # An invocation that has executed nothing had all its time and it was not enough. Another one would have no more,
     # so it is left to the sweeper, which backs off.
     if deadline.has_executed:

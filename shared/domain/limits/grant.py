@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shared.domain.instance.due import spread
 from shared.domain.limits.circuit import PROBE_MARGIN, circuit_of
-from shared.domain.limits.slots import Slot, SlotTerms, slot_for
+from shared.domain.limits.slots import Slot, SlotTerms, slot_for, slot_spacing
 from shared.domain.limits.state import (
     Bounds,
     LimitChange,
@@ -59,7 +60,10 @@ SHORTEST_WAIT: Final = timedelta(seconds=1)
 """The shortest wait without a runner."""
 
 SHORTEST_WAIT_FOR_SLOT: Final = timedelta(seconds=5)
-"""The shortest such wait of a runner that has looked for a free slot in vain."""
+"""The shortest such wait of a call whose runner has looked for a free slot in vain."""
+
+MAX_WAIT_FOR_SLOT: Final = timedelta(minutes=5)
+"""The longest such wait. Runners wait between half of it and all of it."""
 
 SPREAD_OF_UNLIMITED: Final = timedelta(seconds=10)
 """Over how long the calls return that have waited for the end of a slow-down, if the origin has no rate."""
@@ -119,18 +123,20 @@ class Take(Struct, frozen=True, kw_only=True):
 class Join(Struct, frozen=True, kw_only=True):
     """Join the line of calls that wait without a runner, by storing ``change``.
 
-    ``place`` is when a permit is expected, None if it is what the state before says. The call does not return before
-    ``earliest``.
+    ``place`` is when a permit or a slot is expected, None if the state before says it. The call does not return before
+    ``earliest``, and not after ``latest`` if that is set.
     """
 
     change: LimitChange
     place: datetime | None
     earliest: datetime
+    latest: datetime | None = None
 
     def wait_after(self, before: LimitState) -> Later:
         """Return the wait of the place in the line that was taken by the change of a state."""
         place = instant_of(before[Member.LINE_AT]) if self.place is None else self.place
-        return Later(until=max(place - RETURN_EARLY, self.earliest))
+        until = max(place - RETURN_EARLY, self.earliest)
+        return Later(until=until if self.latest is None else min(until, self.latest))
 
 
 Grant = Permit | Later | Busy | Take | Join
@@ -172,26 +178,26 @@ def grant(state: LimitState, demand: Demand, *, now: datetime) -> Grant:
     # The call may begin as late as the lease allows.
     ends = leased_until + LATEST_USE + demand.lasts
     rate = strictest_rate(state, demand.limit.per_second, now=now)
-    limit = strictest_concurrent(state, demand.limit.concurrent, now=now)
-    slots = slot_for(state, limit, demand.slot, key=demand.key, ends=ends, now=now)
+    concurrent = strictest_concurrent(state, demand.limit.concurrent, now=now)
+    slots = slot_for(state, concurrent, demand.slot, key=demand.key, ends=ends, now=now)
     circuit = _circuit_for(state, demand, ends=ends)
     slowed_until = max(instant_of(state[Member.NOT_BEFORE]), circuit.open_until)
     if rate is None:
         if slowed_until > leased_until:
             return Later(until=slowed_until + spread(demand.key) * SPREAD_OF_UNLIMITED)
-        if slots.are_taken or demand.yields:
-            return _wait_for_slot(state, slots, demand.key, leased_until=leased_until, now=now)
+        if concurrent is not None and _has_to_wait(slots, demand):
+            return _wait_for_slot(state, concurrent, demand.key, leased_until=leased_until, now=now)
         return _unrated(
             state, circuit, slots, start=max(now, slowed_until), until=leased_until + LATEST_USE, now=now
         )
     # A right to probe and a slot are not kept without a lease: others wait for them.
-    latest = max(demand.latest, now) if limit is None and not circuit.sets else leased_until
+    latest = max(demand.latest, now) if concurrent is None and not circuit.sets else leased_until
     earliest, next_at = max(now + demand.lead, slowed_until), instant_of(state[Member.NEXT_AT])
     if max(earliest, next_at) > latest:
         floor = max(latest, next_at, slowed_until)
         return _join(state, _pace_of(rate), floor=floor, earliest=now + SHORTEST_WAIT, now=now)
-    if slots.are_taken or demand.yields:
-        return _wait_for_slot(state, slots, demand.key, leased_until=leased_until, now=now)
+    if concurrent is not None and _has_to_wait(slots, demand):
+        return _wait_for_slot(state, concurrent, demand.key, leased_until=leased_until, now=now)
     return _take(rate, circuit, slots, earliest, next_at, latest=latest, now=now)
 
 
@@ -284,15 +290,23 @@ def _take(
     return Take(change=change, start=None, slot=slots.slot)
 
 
+def _has_to_wait(slots: SlotTerms, demand: Demand) -> bool:
+    """Return whether a call has to wait for a slot: all are taken, or its runner lost a race for a free one."""
+    return slots.are_taken or (demand.yields and demand.slot is None)
+
+
 def _wait_for_slot(
-    state: LimitState, slots: SlotTerms, key: str, *, leased_until: datetime, now: datetime
+    state: LimitState, concurrent: Stated, key: str, *, leased_until: datetime, now: datetime
 ) -> Busy | Join:
     """Look again under the lease, or join the line. ``key`` lets runners look at different times."""
-    again = now + ASK_AGAIN * (0.5 + spread(key))
+    share = spread(f"{key}#{micros_of(now)}")
+    again = now + ASK_AGAIN * (0.5 + share)
     if again <= leased_until:
         return Busy(again=again)
-    pace = _Pace(spacing=slots.spacing, guards=slots.guards, sets=slots.sets)
-    return _join(state, pace, floor=leased_until, earliest=now + SHORTEST_WAIT_FOR_SLOT, now=now)
+    pace = _Pace(spacing=slot_spacing(state, concurrent), guards=concurrent.guards, sets=concurrent.sets)
+    joining = _join(state, pace, floor=leased_until, earliest=now + SHORTEST_WAIT_FOR_SLOT, now=now)
+    # How soon slots become free is a guess. After an outage it is a bad one.
+    return replace(joining, latest=now + MAX_WAIT_FOR_SLOT * (1 + share) / 2)
 
 
 def _join(state: LimitState, pace: _Pace, *, floor: datetime, earliest: datetime, now: datetime) -> Join:

@@ -61,13 +61,11 @@ class Slot(Struct, frozen=True, kw_only=True):
 class SlotTerms(Struct, frozen=True, kw_only=True):
     """The slot for one call: None if it needs none, or if all are taken (``are_taken``).
 
-    ``guards`` are what has to hold, and ``sets`` what taking it stores. ``spacing`` is how often a slot is expected to
-    become free, in microseconds.
+    ``guards`` have to hold while it is taken or moved on, by ``sets``. Both are empty if the runner has it already.
     """
 
     slot: Slot | None = None
     are_taken: bool = False
-    spacing: int = 0
     guards: Mapping[str, Bounds] = field(default_factory=dict)
     sets: Mapping[str, int] = field(default_factory=dict)
 
@@ -89,10 +87,9 @@ def slot_for(
     else:
         free_slots = [number for number in range(limit.number) if instant_of(state[slot_name(number)]) <= now]
         if not free_slots:
-            taken_for = max(state[Member.TAKEN_FOR], micros_of_duration(SHORTEST_TAKEN))
-            spacing = taken_for // limit.number
-            return SlotTerms(are_taken=True, spacing=spacing, guards=limit.guards, sets=limit.sets)
-        number = free_slots[int(spread(key) * len(free_slots))]
+            return SlotTerms(are_taken=True)
+        # By the instant as well: runners that look again would otherwise want the same slot each time.
+        number = free_slots[int(spread(f"{key}#{micros_of(now)}") * len(free_slots))]
         since, is_free = now, Bounds(low=0, high=micros_of(now))
     until = micros_of(ends + SLOT_MARGIN + KEPT_FOR_MORE)
     return SlotTerms(
@@ -100,6 +97,11 @@ def slot_for(
         guards={**limit.guards, slot_name(number): is_free},
         sets={**limit.sets, slot_name(number): until},
     )
+
+
+def slot_spacing(state: LimitState, limit: Stated) -> int:
+    """Return how often a slot is expected to become free, in microseconds."""
+    return max(state[Member.TAKEN_FOR], micros_of_duration(SHORTEST_TAKEN)) // limit.number
 
 
 def free(slot: Slot, *, now: datetime) -> LimitChange:

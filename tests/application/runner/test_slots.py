@@ -18,6 +18,7 @@ from shared.domain.explain.reasons import Reason
 from shared.domain.ids import AccountId
 from shared.domain.instance.event import EventStatus
 from shared.domain.lifecycle.commands import Cancel, Execute, Pause, Resume
+from shared.domain.limits.slots import slots_taken
 from shared.domain.limits.state import LimitChange, LimitState, Member, instant_of, slot_name
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from tests.application.lives import ANN, SILENT, START, Life, settings_with, two_steps
@@ -73,6 +74,29 @@ class Before:
 def slow_shop(life: Life, *, seconds: float) -> None:
     """Let each call take a while."""
     life.ports.caller = Before(life.shop, lambda: life.ports.clock.sleep(seconds))
+
+
+class Repeating(MemoryLimits):
+    """A store whose client repeats a change, by number, because the reply was lost."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number, self.changes = number, 0
+
+    def change(self, account: AccountId, origin: str, change: LimitChange) -> LimitAttempt:
+        self.changes += 1
+        attempt = super().change(account, origin, change)
+        return super().change(account, origin, change) if self.changes == self.number else attempt
+
+
+def broken() -> None:
+    """Fail as a fault in the code does."""
+    raise ZeroDivisionError
+
+
+def stored(life: Life) -> LimitState:
+    """Return the state without asking a store that is slow."""
+    return life.ports.limits.states.get((ACCOUNT, ORIGIN), LimitState())
 
 
 def taken(*until: int) -> Callable[[ManualClock], MemoryLimits]:
@@ -181,6 +205,88 @@ class TestASlot:
 
         # From the first call on: the pause before the second one.
         assert state_of(life)[Member.TAKEN_FOR] == 2 * SECOND
+
+
+class TestEveryCall:
+    """No call is sent without a slot, however slow the store is, and none is left behind."""
+
+    SLOW = (
+        [0.005],
+        [6.0, 0.005],
+        [0.005, 6.0, 0.005],
+        [0.005, 0.005, 6.0, 0.005],
+        [0.005, 0.005, 0.005, 6.0, 0.005],
+    )
+
+    @pytest.mark.parametrize("takes", SLOW)
+    @pytest.mark.parametrize("limit", [{"concurrent": 2}, {"concurrent": 2, "perSecond": 200}])
+    def test_it_has_a_slot(self, takes: list[float], limit: dict[str, int]) -> None:
+        life = Life(
+            limited(two_steps(), **limit),
+            to="2026-01-01T11:00",
+            limits=lambda clock: Scripted(clock, takes=list(takes)),
+        )
+        taken_at_call: list[int] = []
+        life.ports.caller = Before(
+            life.shop, lambda: taken_at_call.append(slots_taken(stored(life), now=life.ports.clock.now()))
+        )
+        life.until("2026-01-01T12:01")
+
+        assert taken_at_call == [1, 1]
+        assert slots_taken(stored(life), now=life.ports.clock.now()) == 0
+        assert (life.first.event.attempt, life.first.in_doubt) == (1, False)
+
+    @pytest.mark.parametrize("takes", SLOW)
+    def test_a_pause_leaves_none_behind(self, takes: list[float]) -> None:
+        life = Life(
+            limited(**ONE), to="2026-01-01T11:00", limits=lambda clock: Scripted(clock, takes=list(takes))
+        )
+        ends = START + timedelta(seconds=88)
+        run_due_events(life.ports, life.sid, job="j", time_left=lambda: ends - life.ports.clock.now())
+        life.command(Pause(by=ANN))
+
+        assert slots_taken(stored(life), now=life.ports.clock.now()) == 0
+
+    def test_an_error_of_the_runner_returns_it(self) -> None:
+        life = Life(limited(**ONE), to="2026-01-01T11:00")
+        life.ports.caller = Before(life.shop, broken)
+
+        with pytest.raises(ZeroDivisionError):
+            life.until("2026-01-01T12:00")
+        assert slot_of(life) == 0
+
+    def test_a_repeat_of_a_move_is_its_own(self) -> None:
+        """The client repeats a write whose reply was lost, and its own first one refuses it."""
+        life = Life(limited(two_steps(), **ONE), to="2026-01-01T11:00", limits=lambda _: Repeating(2))
+        slow_shop(life, seconds=11)
+        life.until("2026-01-01T12:01")
+
+        assert waits(life) == [timedelta(seconds=11), timedelta(seconds=22)]
+        assert slot_of(life) == 0
+
+    def test_a_permit_from_before_the_limit_is_lost(self) -> None:
+        ahead: dict[str, int] = {
+            Member.NEXT_AT: NOW + 30 * SECOND,
+            Member.PER_SECOND: 200,
+            Member.STATED_AT: NOW,
+        }
+        stated: dict[str, int] = {
+            **ahead,
+            Member.CONCURRENT: 1,
+            Member.CONCURRENT_AT: NOW,
+            slot_name(0): NOW + 50 * SECOND,
+        }
+
+        def limits(clock: ManualClock) -> MemoryLimits:
+            store = Scripted(clock, after_changes={1: LimitState(values=stated)})
+            store.states[ACCOUNT, ORIGIN] = LimitState(values=ahead)
+            return store
+
+        life = Life(limited(perSecond=200), limits=limits)
+
+        (waited,) = waits(life)
+        assert timedelta(seconds=50) <= waited <= timedelta(seconds=62)
+        assert slot_of(life) == 0
 
 
 class TestAllTaken:
@@ -303,20 +409,6 @@ class TestAnUnavailableStore:
 
         assert len(life.requests) == 1
         assert slot_of(life) == 0
-
-
-class TestAKeptSlot:
-    """A slot that a run has taken and cannot use is not lost."""
-
-    def test_a_slow_store_costs_no_second_slot(self) -> None:
-        def limits(clock: ManualClock) -> MemoryLimits:
-            return Scripted(clock, takes=[0.0, 6.0, 0.0])
-
-        life = Life(limited(concurrent=2), limits=limits)
-
-        assert len(life.requests) == 1
-        assert (slot_of(life, 0), slot_of(life, 1)) == (0, 0)
-        assert (life.first.event.attempt, life.first.in_doubt) == (1, False)
 
 
 def test_execute_lets_an_event_ask_at_once_and_gets_it_no_slot() -> None:

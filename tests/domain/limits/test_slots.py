@@ -2,10 +2,10 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.instance.due import spread
 from shared.domain.limits.grant import (
     ASK_AGAIN,
     LATEST_USE,
+    MAX_WAIT_FOR_SLOT,
     RETURN_EARLY,
     SHORTEST_WAIT_FOR_SLOT,
     Busy,
@@ -133,7 +133,15 @@ class TestNoFreeSlot:
     FULL = a_state(TAKEN, TAKEN)
 
     def test_a_runner_looks_again(self) -> None:
-        assert ask(self.FULL) == Busy(again=NOON + ASK_AGAIN * (0.5 + spread("i-1")))
+        decided = ask(self.FULL)
+
+        assert isinstance(decided, Busy)
+        assert ASK_AGAIN * 0.5 <= decided.again - NOON < ASK_AGAIN * 1.5
+
+    def test_runners_look_at_different_times(self) -> None:
+        decided = [ask(self.FULL, key=f"i-{number}") for number in range(20)]
+
+        assert len({each.again for each in decided if isinstance(each, Busy)}) == 20
 
     @pytest.mark.parametrize("patience", [timedelta(), ASK_AGAIN / 4])
     def test_an_event_waits_without_a_runner(self, patience: timedelta) -> None:
@@ -155,6 +163,30 @@ class TestNoFreeSlot:
         assert after is not None
         assert after[Member.LINE_AT] == NOW + 19_000_000 + 1_500_000
         assert decided.wait_after(before) == Later(until=NOON + 19 * SECOND - RETURN_EARLY)
+
+    def test_no_wait_is_longer_than_some_minutes(self) -> None:
+        """After an outage the average is that of calls without an answer."""
+        before = a_state(TAKEN, TAKEN, TAKEN_FOR=30_000_000, LINE_AT=NOW + 6_000_000_000)
+        waits = [ask(before, patience=timedelta(), key=f"i-{number}") for number in range(20)]
+        ends = [each.wait_after(before).until for each in waits if isinstance(each, Join)]
+
+        assert len(set(ends)) == 20
+        assert all(MAX_WAIT_FOR_SLOT / 2 <= end - NOON < MAX_WAIT_FOR_SLOT for end in ends)
+
+    def test_whoever_joins_the_line_takes_no_slot(self) -> None:
+        for state in (self.FULL, a_state(TAKEN)):
+            decided = ask(state, yields=True, patience=timedelta())
+
+            assert isinstance(decided, Join)
+            after = decided.change.applied_to(state)
+            assert after is not None
+            assert slots_taken(after, now=NOON) == slots_taken(state, now=NOON)
+            assert after[Member.LINE_AT] > NOW
+
+    def test_a_run_that_has_a_slot_does_not_wait_for_one(self) -> None:
+        own = Slot(number=0, until=TAKEN, since=NOON, taken_for=0)
+
+        assert isinstance(ask(a_state(TAKEN), yields=True, own=own), Permit)
 
     def test_a_runner_that_has_lost_a_race_waits(self) -> None:
         assert isinstance(ask(a_state(TAKEN), yields=True), Busy)
