@@ -113,7 +113,7 @@ class OfAttribute(Struct, frozen=True, kw_only=True):
 
 
 Found = OfPhases | OfReference | OfAttribute
-"""A selection by what instances are found by."""
+"""A selection of instances by phase, reference or attribute."""
 
 Selection = OfIds | OfStrategy | OfFolder | OfAny | Found
 """The instances of a bulk operation."""

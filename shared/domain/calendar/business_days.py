@@ -36,7 +36,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class Convention(StrEnum):
-    """What happens to a date that is not a business day. Source: ISDA Definitions, "Business Day Convention"."""
+    """The rule for a date that is not a business day. Source: ISDA Definitions, "Business Day Convention"."""
 
     FOLLOWING = "following"
     """It moves to the first business day after it."""
@@ -157,7 +157,7 @@ class _Days(Struct, frozen=True, kw_only=True):
     closed: frozenset[date]
 
     def why_not(self, day: date) -> str | None:
-        """Return what a day is instead of a business day, or None if it is one."""
+        """Return why a day is no business day, such as ``a weekend day``, or None if it is one."""
         rule = self.rule
         # The public holidays are last, because looking up the first one loads the package.
         if _WEEK[day.weekday()] in rule.weekend:

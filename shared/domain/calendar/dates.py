@@ -174,7 +174,7 @@ def shifted(base: Moment, by: timedelta, zone: ZoneInfo) -> Moment:
 
 
 def in_zone(at: datetime, zone: ZoneInfo, other: ZoneInfo) -> datetime:
-    """Return the instant at which the clocks of another zone show what those of ``zone`` show at this one.
+    """Return the instant at which clocks in ``other`` show the date and time that those in ``zone`` show at ``at``.
 
     Raises: DateError: if the date is outside the years 1 to 9999.
     """

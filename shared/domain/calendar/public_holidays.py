@@ -1,7 +1,7 @@
 """Public holidays of countries and their subdivisions, from the data of the ``holidays`` package.
 
-Dates are computed by rule, so they are known until the year 2100, except where ``last_year_of`` says otherwise. What a
-government decides year by year (extra days off, moon sightings) is known as of the package's version.
+Dates are computed by rule, so they are known until the year 2100, except where ``last_year_of`` says otherwise.
+Yearly decisions of a government (extra days off, moon sightings) are known as of the package's version.
 Source: docs/decisions/0058-business-days-come-from-the-holidays-package.md
 """
 

@@ -1,7 +1,7 @@
 """The reason why something did, or did not, run on an instance at an instant.
 
 It is derived from the instance, its events around that time, its forecast, and the flags that are paused now.
-Source: docs/contracts/core.md section 5; docs/api/core.md (what ``at`` means); docs/decisions/0021.
+Source: docs/contracts/core.md section 5; docs/api/core.md (the meaning of ``at``); docs/decisions/0021.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ _REASON_OF = {
     ClosedBy.COINCIDES: Reason.COINCIDES,
     ClosedBy.NO_BUSINESS_DAY: Reason.NO_BUSINESS_DAY,
 }
-"""Why future cycles do not run, by what leaves them out."""
+"""Why future cycles do not run, by the ``ClosedBy`` of a cycle."""
 
 MAX_SUBJECTS = 20
 """The most events that an explanation is about."""
@@ -122,7 +122,7 @@ def has_gap(
     """Return whether an event that was created about an instant is not known.
 
     ``seqs_created`` has the known events, open and closed, by number. All from ``first`` on have been read. Events are
-    numbered as they are created, and one that ran at the instant is among the last ones created before its minute.
+    numbered as they are created, and an event that ran at the instant is among the last ones created before its minute.
     """
     minute = at.replace(second=0, microsecond=0)
     below = max((seq for seq, created_at in seqs_created.items() if created_at < minute), default=0)

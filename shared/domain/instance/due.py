@@ -77,7 +77,7 @@ class ResumeDue(Struct, frozen=True, kw_only=True):
 
 
 class CancelDue(Struct, frozen=True, kw_only=True):
-    """The date of a scheduled cancellation, which has come. What was due before it has run."""
+    """The date of a scheduled cancellation, which has come. Events that were due before it have run."""
 
     at: datetime
 
@@ -86,7 +86,7 @@ DatedChange = ResumeDue | CancelDue
 """A change of an instance's status at a date."""
 
 NextRun = Leased | Scheduled | Due | ResumeDue | CancelDue
-"""What a runner must be woken for."""
+"""The next run or dated change of an instance."""
 
 NextAction = NextRun | Idle | AnswerOverdue | PlanExpired
 """The next action on an instance."""
@@ -112,7 +112,7 @@ def next_action(instance: Instance, now: datetime) -> NextAction:
 
 
 def next_run(instance: Instance, now: datetime) -> NextRun | None:
-    """Return what a runner does next, now or later, or None if nothing runs or changes by itself."""
+    """Return the next run or dated change, now or later, or None if nothing runs or changes by itself."""
     leased = _of_lease(instance, now)
     if leased is not None:
         return leased
@@ -128,7 +128,7 @@ def next_run(instance: Instance, now: datetime) -> NextRun | None:
 
 
 def _of_lease(instance: Instance, now: datetime) -> Leased | Scheduled | Due | None:
-    """Return what happens next to the event that a runner has claimed, or None if there is none."""
+    """Return the ``NextRun`` of the event that a runner has claimed, or None if there is none."""
     running = instance.executing
     if instance.lease is None or running is None:
         return None

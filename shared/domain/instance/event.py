@@ -199,7 +199,7 @@ class ResultReuse(Struct, frozen=True, kw_only=True):
 
 
 class Move(Struct, frozen=True, kw_only=True):
-    """A cycle's due date differs from its planned date. ``why`` names what moved it, as text for users.
+    """A cycle's due date differs from its planned date. ``why`` names the cause, as text for users.
 
     ``spread_seconds`` is the part of the difference that only spreads the load. An end date does not count it.
     """

@@ -1,4 +1,4 @@
-"""What an instance is found by: its reference, and the attributes that its strategy declares as searchable.
+"""The keys by which an instance is found: its reference, and the attributes that its strategy declares as searchable.
 
 Source: docs/contracts/core.md section 5.
 """

@@ -422,7 +422,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     def bars(self, event: Event) -> bool:
         """Return whether the scheduled cancellation keeps this event from starting.
 
-        It bars what is due at its date or later, and under ``from_cycle`` the events of that cycle and of later ones
+        It bars events due at its date or later, and under ``from_cycle`` the events of that cycle and of later ones
         that have not begun. A main event of an earlier cycle that has begun is never barred: it ends first.
         """
         scheduled = self.cancellation

@@ -1,4 +1,4 @@
-"""What is wrong with an instance: everything that needs a person, as its stored state shows it.
+"""The problems of an instance: everything that needs a person, as its stored state shows it.
 
 Source: docs/contracts/core.md section 5 (``GET /problems``).
 """

@@ -38,7 +38,7 @@ class ErrorKind(StrEnum):
 
 
 class Cause(StrEnum):
-    """What stopped an instance, or makes its event wait for a retry."""
+    """The cause for which an instance stopped, or its event waits for a retry."""
 
     OPERATOR = "operator"
     """An operator paused or canceled it. The detail is the id of the access key."""

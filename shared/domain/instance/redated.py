@@ -1,4 +1,4 @@
-"""What a change of attributes does to the dates of planned events. Source: docs/decisions/0060."""
+"""The effect of changed attributes on the dates of planned events. Source: docs/decisions/0060."""
 
 from datetime import datetime
 

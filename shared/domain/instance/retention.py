@@ -14,7 +14,7 @@ MIN_RETENTION = timedelta(days=90)
 """The shortest time for which records and audit entries can be kept.
 
 Bulk operations, logs and changes that could not be published are kept for as long, and refer to them. It is also far
-longer than what counts on a record: a call is repeated without an operator only within ``MAX_DOUBT_AGE``
+longer than a record is needed: a call is repeated without an operator only within ``MAX_DOUBT_AGE``
 (``steps/in_doubt.py``), and the publisher reads one within a day.
 """
 

@@ -53,7 +53,7 @@ class StepError(Struct, frozen=True, kw_only=True):
 
 
 class Certainty(StrEnum):
-    """What is known about the effect of a step's call. It decides about the ids of the step's next call.
+    """The certainty about the effect of a step's call. It decides about the ids of the step's next call.
 
     Source: docs/contracts/core.md section 3.5.
     """

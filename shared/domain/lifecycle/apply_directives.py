@@ -30,8 +30,8 @@ def apply_directives(
 
     The directives were checked before they were journaled, but the instance may have changed since. An event is
     therefore not created if there is no room left, or if the current version has no such task. The attribute that names
-    the zone for the current version is not changed if it would have no zone. Changed attributes date again what has not
-    begun, as an update does.
+    the zone for the current version is not changed if it would have no zone. Changed attributes date again the
+    events that have not begun, as an update does.
     """
     before = instance
     if "attributes" in ordered:

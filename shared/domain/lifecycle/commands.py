@@ -152,9 +152,9 @@ class Skip(Struct, frozen=True, kw_only=True):
 
 
 class Dismiss(Struct, frozen=True, kw_only=True):
-    """Take what is final and will not be repaired off the list of problems.
+    """Take final problems, which will not be repaired, off the list of problems.
 
-    Problems that began after ``until`` stay: whoever dismissed the others had not seen them.
+    Problems that began after ``until`` stay: the operator who dismissed the others had not seen them.
     """
 
     until: datetime

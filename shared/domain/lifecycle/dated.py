@@ -96,7 +96,7 @@ def cancel_at(strategy: Strategy, instance: Instance, command: CancelAt, *, now:
 
 
 def revoke_cancellation(instance: Instance, command: RevokeCancellation, *, now: datetime) -> Verdict:
-    """Remove a scheduled cancellation: what it barred runs again."""
+    """Remove a scheduled cancellation: the events that it barred run again."""
     if instance.status.is_final:
         why = f"the instance is {instance.status.value}"
         return Refused(instance=instance, why=why, rule=RefusalRule.STATE)

@@ -131,7 +131,7 @@ def _obstacle(instance: Instance, event: Event) -> str | None:
 def _beyond_cancellation(instance: Instance, event: Event, date: datetime) -> str | None:
     """Return why the event would not run on the date because the instance is canceled before, or None.
 
-    What the cancellation bars already may move: it runs on its date if the cancellation is revoked.
+    An event that the cancellation bars already may move: it runs on its date if the cancellation is revoked.
     """
     scheduled = instance.cancellation
     if scheduled is None or instance.bars(event) or not instance.bars(replace(event, date=date, due_at=date)):
@@ -210,7 +210,7 @@ def _with_leading_ups(
 ) -> Change:
     """Move the leading-up events that have not begun to their dates ahead of the moved main event.
 
-    One whose date has passed closes. ``before`` is the main event before the move.
+    A leading-up event whose date has passed closes. ``before`` is the main event before the move.
     """
     change, calendar = Change(instance=instance), _calendar_of(strategy, instance)
     for event in instance.events:

@@ -17,7 +17,7 @@ from shared.domain.strategy.model import Definition, Strategy
 def decide_unread(instance: Instance, command: Pause | Cancel, *, why: str, now: datetime) -> Verdict:
     """Return the verdict on a pause or a cancel that is decided without the settings.
 
-    Both do what they always do, except that a cancel creates no on-cancel events. The audit entry says so, and ``why``.
+    Both act as usual, except that a cancel creates no on-cancel events. The audit entry says so, and ``why``.
     """
     lease = instance.lease
     if lease is not None and lease.until <= now:

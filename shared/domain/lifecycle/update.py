@@ -1,7 +1,7 @@
 """Changing an instance's description, attributes and end date.
 
-Changed attributes date again what they date and has not begun; for anything else they apply from the next cycle on. If
-the open cycle has not begun and lies after the end date, it is canceled.
+Changed attributes date again the events that depend on them and have not begun; for anything else they apply from the
+next cycle on. If the open cycle has not begun and lies after the end date, it is canceled.
 Source: docs/contracts/core.md section 4, row 17, and section 5; docs/decisions/0060.
 """
 

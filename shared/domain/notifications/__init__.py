@@ -1,1 +1,1 @@
-"""What changed, as messages for other systems. Start with ``model.py``, then ``decide.py``."""
+"""Changes, as messages for other systems. Start with ``model.py``, then ``decide.py``."""

@@ -39,7 +39,7 @@ def message_of(notification: Notification) -> dict[str, Json]:
 
 
 def _about(about: AboutInstance | AboutStrategy | AboutOperation) -> tuple[dict[str, Json], dict[str, Json]]:
-    """Return the references and the links of what a notification is about."""
+    """Return the references and the links of the subject of a notification."""
     match about:
         case AboutInstance():
             instance: dict[str, Json] = {

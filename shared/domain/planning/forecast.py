@@ -207,7 +207,7 @@ class ComingRun(Struct, frozen=True, kw_only=True):
 
 
 class ComingRuns(Struct, frozen=True, kw_only=True):
-    """What an instance will run, and the cycles before and between that will not run.
+    """The coming runs of an instance, and the cycles before and between that will not run.
 
     ``runs`` are its unfinished events, each missed date that still runs, the next cycle, and the one after that; if a
     cancellation is scheduled, everything before it, and the on-cancel events after it. An event that waits for an
@@ -222,7 +222,7 @@ class ComingRuns(Struct, frozen=True, kw_only=True):
 
 
 def coming_runs(strategy: Strategy, instance: Instance, *, now: datetime) -> ComingRuns:
-    """Return what the instance will run if each run succeeds on its date; overdue ones run one after another.
+    """Return the coming runs of an instance if each succeeds on its date; overdue ones run one after another.
 
     A paused instance is treated as if it were resumed when its pause ends, or now if it has no end.
     """

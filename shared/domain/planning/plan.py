@@ -235,7 +235,7 @@ def _with_other_parts(strategy: Strategy, planned: Replanned, *, now: datetime) 
 
 
 def _missed_by(instance: Instance, now: datetime) -> datetime:
-    """Return before when a date was missed: what a scheduled cancellation bars is not missed."""
+    """Return the instant before which a date was missed: a date that a scheduled cancellation bars is not missed."""
     return now if instance.cancellation is None else min(now, instance.cancellation.at)
 
 
@@ -346,7 +346,7 @@ def end_before(
 def with_nothing_due(instance: Instance, *, now: datetime) -> Instance:
     """Return the instance whose last cycle does not run if it is due after now, so that no later one coincides with it.
 
-    What is due up to now may have run.
+    A cycle that is due up to now may have run.
     """
     plan = instance.plan
     if plan.moment is None or plan.due is None or plan.due <= now:

@@ -39,7 +39,7 @@ MAX_ALL_CYCLES = 6000
 """How many cycles of all calendars together are computed."""
 
 SOME_ZONE = "Europe/Berlin"
-"""The zone of the computed cycles if an attribute names it. Its clocks change, so what that does to dates is seen."""
+"""The zone of the computed cycles if an attribute names it. Its clocks change, so the effect on dates is seen."""
 
 _HOURS_OF_DAY = 24
 _ENOUGH = 3

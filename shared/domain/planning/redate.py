@@ -1,4 +1,4 @@
-"""Dating what has not begun again, after a change of the attributes that its dates depend on.
+"""New dates for events that have not begun, after a change of the attributes that their dates depend on.
 
 Source: docs/decisions/0060.
 """
@@ -54,7 +54,7 @@ OWN = "the instance's own schedule names its date or its zone"
 
 
 class Redating(Struct, frozen=True, kw_only=True):
-    """A change of attributes with what it does to dates. ``has_ended`` says that the plan ended with it."""
+    """A change of attributes with its effect on dates. ``has_ended`` says that the plan ended with it."""
 
     change: Change
     redated: tuple[Redated, ...] = ()
@@ -67,8 +67,8 @@ def redate(
 ) -> Redating:
     """Return an instance whose attributes have changed, with its planned events on the dates that follow from them.
 
-    In another zone, an event keeps its local date and time. An event that counts ``from`` an attribute is dated again,
-    and so is one whose business days changed. Events that have begun stay. A cycle that is moved past the end date is
+    In another zone, an event keeps its local date and time. An event is dated again if it counts ``from`` an
+    attribute, or if its business days changed. Events that have begun stay. A cycle that is moved past the end date is
     closed. An attribute that moves nothing is reported with the reason.
     """
     names = sorted({*before.attributes, *after.attributes})

@@ -257,7 +257,7 @@ class _Rendering(Struct):
 
 
 def why_no_header(value: str) -> str | None:
-    """Return what keeps a text from being sent in a header, or None."""
+    """Return the kind of character that keeps a text from being sent in a header, or None."""
     # A line break would end the header and let the value add headers of its own.
     if _CONTROL_CHARACTER.search(value):
         return "a control character"

@@ -94,7 +94,7 @@ def reaches(method: Method, call: CallOutcome) -> bool | None:
 
 
 def certainty_of(kind: AnswerClass, intent: Intent) -> Certainty:
-    """Return what is known about the call after an outcome of this class.
+    """Return the certainty about the call after an outcome of this class.
 
     A refusal, or a repeat that was not sent, says nothing about an earlier sending: that stays in doubt.
     """

@@ -97,7 +97,7 @@ class FlowCursor(Struct, kw_only=True):
 
     The methods take the result of a step and return the key of the next step, or None at the end.
 
-    ``after`` is the step just executed, and ``certainty`` what is known about its call. ``visit`` is the number of the
+    ``after`` is the step just executed, and ``certainty`` that of its call. ``visit`` is the number of the
     next step. ``path``, ``attempt``, ``resets``, ``branches`` and ``failure`` are as in ``Intent``. ``results`` is the
     stack. ``earliest`` is when the service of the step just executed wants to be called again, if it has said so.
 

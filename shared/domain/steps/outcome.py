@@ -198,7 +198,7 @@ def _target_of(strategy: Strategy, step: Step) -> tuple[Service, Method] | None:
 
 
 def _certainty_if_unusable(outcome: Outcome, call: CallOutcome | None) -> Certainty:
-    """Return what is known about the call if its answer turns out to be unusable: a 2xx then leaves it in doubt."""
+    """Return the certainty about the call if its answer turns out to be unusable: a 2xx then leaves it in doubt."""
     is_2xx = isinstance(call, Answered) and is_success(call.status)
     # If an expression fails, the flow cannot judge the status of a whole answer either.
     if is_2xx or outcome.certainty is Certainty.OPEN:

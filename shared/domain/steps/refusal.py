@@ -32,7 +32,7 @@ MAX_REFUSALS = 700
 class Refused(Struct, frozen=True, kw_only=True):
     """The decision about a call that was refused for now.
 
-    ``outcome`` and ``again`` are what to journal: the refusal, and the visit that sends the call again. ``again`` is
+    ``outcome`` and ``again`` go into the journal: the refusal, and the visit that sends the call again. ``again`` is
     None if the wait has lasted too long. Then the step has failed, and its retry is not due before ``earliest``.
     """
 
@@ -83,7 +83,7 @@ def _until(
     times: int,
     limit: datetime,
 ) -> datetime:
-    """Return the end of the wait: the latest of what the service says, what is configured, and a growing floor.
+    """Return the end of the wait: the latest of the service's time, the configured time, and a growing floor.
 
     Only the configured delay can lead beyond the limit. At the limit one more call decides.
     """

@@ -141,7 +141,7 @@ def failure(
 def _stops(policy: RetryConfig, failed: FailedStep, variables: Scope) -> tuple[bool, str | None]:
     """Return whether ``stopIf`` ends the retries, and a note if it cannot be evaluated.
 
-    It is not evaluated for a call in doubt: what is not known to be declined must not count as a hard decline.
+    It is not evaluated for a call in doubt: a call that is not known to be declined must not count as a hard decline.
     """
     result = failed.result
     if policy.stop_if is None or result is None or result.success or result.in_doubt:

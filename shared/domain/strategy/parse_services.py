@@ -228,7 +228,7 @@ def _match_parts(reader: Reader, url: str) -> None:
 
 
 def _check_request(reader: Reader) -> None:
-    """Note what would be sent as it is, or under a wrong type: templates in names, and a body that is not JSON."""
+    """Note templates in names, which would be sent as they are, and a content type that contradicts the body."""
     for name in ("headers", "params", "data"):
         for below in _names_with_templates(reader.raw(name), ""):
             message = "must not contain a template in its name: names are sent as they are"

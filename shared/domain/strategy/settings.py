@@ -53,7 +53,7 @@ MAX_REFUSED_HOURS = 7 * 24
 MAX_PER_SECOND = 500
 """The highest limit of a service: each call is a write of one item, and DynamoDB takes 1,000 of those a second."""
 MAX_CONCURRENT = 100
-"""The most calls in flight to limit a service to: each is a number of one item, and its size is what a write costs."""
+"""The most calls in flight to limit a service to: each is a number of one item, whose size a write pays for."""
 MAX_CIRCUIT_FAILURES = 100
 MAX_OPEN_SECONDS = 15 * 60
 """The longest time for which a circuit is open before the next probe."""
