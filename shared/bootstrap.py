@@ -177,7 +177,7 @@ def forget() -> None:
 
 
 def prepare(*services: AwsService, calls: Callable[[], object] = lambda: None) -> None:
-    """End the initialization of a function. If Lambda takes its snapshot (SnapStart), make what invocations use.
+    """End the initialization of a function. If Lambda takes its snapshot (SnapStart), make the clients that it uses.
 
     Each handler calls this when its modules are imported. ``services`` are those that it uses besides DynamoDB, and
     ``calls`` makes its caller of services. Without SnapStart, all of this is made at its first use.
@@ -463,7 +463,7 @@ def _made_client(service: AwsService) -> AwsClient:
 
 @cache
 def _s3() -> Any:  # noqa: ANN401 - boto3 has no types of its own
-    """Return a client of S3, which only the publisher needs, for what cannot be published."""
+    """Return a client of S3, which only the publisher needs, for changes that cannot be published."""
     import boto3  # noqa: PLC0415 - an import of a tenth of a second
     from botocore.config import Config  # noqa: PLC0415 - as above
 
@@ -492,7 +492,7 @@ def _report(action: str, sid: str, error: Exception) -> None:
 
 
 def _report_limit(origin: str, error: Exception) -> None:
-    """Log that what a call says about its service was not stored. The next such call tries again."""
+    """Log that the outcome of a call was not stored in the limit of its service. The next such call tries again."""
     Logger(json_serializer=log_line).warning(
         "limit not changed", extra={"origin": origin, "error": str(error)}
     )

@@ -33,7 +33,7 @@ class ConnectionEndedError(BrokenAnswerError):
 
 
 class InvalidAnswerError(BrokenAnswerError):
-    """What arrived is not HTTP/1.1, or exceeds a limit."""
+    """The received bytes are not HTTP/1.1, or exceed a limit."""
 
 
 class HttpReply(Struct, frozen=True, kw_only=True):
@@ -102,7 +102,8 @@ def written(method: str, target: str, headers: Mapping[str, str], body: bytes) -
 def read_answer(receive: Callable[[int], bytes], *, max_body: int | None = None) -> tuple[HttpReply, bool]:
     """Receive an answer, without the interim ones before it, and return it with whether its connection may be kept.
 
-    ``receive`` returns some bytes, or none at the end of the connection. Raises: BrokenAnswerError; what it raises.
+    ``receive`` returns some bytes, or none at the end of the connection.
+    Raises: BrokenAnswerError; the errors of ``receive``.
     """
     incoming = _Incoming(max_body)
     parser = incoming.parser = HttpResponseParser(incoming)
@@ -127,7 +128,7 @@ def read_answer(receive: Callable[[int], bytes], *, max_body: int | None = None)
 
 
 class _Incoming:
-    """What has arrived of an answer. The parser calls the methods that begin with ``on_``."""
+    """The received part of an answer. The parser calls the methods that begin with ``on_``."""
 
     parser: HttpResponseParser
 
@@ -142,7 +143,7 @@ class _Incoming:
         self._is_head_over = self._is_too_long = False
 
     def take(self, data: bytes) -> None:
-        """Parse what was received. Raises: InvalidAnswerError."""
+        """Parse received bytes. Raises: InvalidAnswerError."""
         self._received += len(data)
         try:
             self.parser.feed_data(data)

@@ -29,7 +29,7 @@ class SecretsClient(Protocol):
 
 
 def hasher_of(text: str) -> SecretHasher:
-    """Return the hasher with the peppers in a text: the one that hashes, and perhaps another that is accepted.
+    """Return the hasher with the peppers in a text: the first one hashes, a second is accepted, too.
 
     Raises: PepperError: there is none, there are more, or one is too short.
     """

@@ -51,7 +51,7 @@ class SecretSource(Protocol):
 
 
 class NoSecretError(Exception):
-    """A secret could not be read, and will not be until somebody changes something."""
+    """A secret could not be read, and will not be until something is changed."""
 
 
 class _Entry(Redacted, Struct):

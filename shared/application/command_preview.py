@@ -1,4 +1,4 @@
-"""Execute a command on one instance, or only preview it, and say what will run after it.
+"""Execute a command on one instance, or only preview it, and list the coming runs after it.
 
 Source: docs/design.md section 8; docs/contracts/core.md section 5; docs/decisions/0062.
 """
@@ -19,7 +19,7 @@ from shared.domain.planning.forecast import ComingRuns, coming_runs
 
 
 class Commanded(Struct, frozen=True, kw_only=True):
-    """The verdict on a command, and what will run after it.
+    """The verdict on a command, and the coming runs after it.
 
     ``coming`` is None if the command was refused, or if the settings cannot be read.
     """

@@ -1,4 +1,4 @@
-"""Finish what the expiry of a record began: delete the rest of its event's history, or put the record back.
+"""Complete the expiry of a record: delete the rest of its event's history, or put the record back.
 
 A stream repeats unfinished records, and repeating them changes nothing.
 Source: docs/decisions/0052-records-and-audit-expire.md.

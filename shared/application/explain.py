@@ -38,7 +38,7 @@ MAX_ENTRIES = 100
 def explain_at(ports: Ports, instance: Instance, at: datetime | None = None) -> Explanation:
     """Explain why something ran or did not run on an instance at an instant, which may be in the future.
 
-    Without one, explain the present: what an event waits for is known only at the very instant of the question.
+    Without one, explain the present: why an event waits is known only at the very instant of the question.
     """
     now = ports.clock.now()
     at = at or now

@@ -1,6 +1,7 @@
-"""List instances by what they are found by. Each kind of list is served by one index.
+"""List an account's instances: all, or by reference, attribute, phase, strategy or folder.
 
-A page costs what it shows, however many instances there are, with one exception: an account's instances with a status.
+Each kind of list is served by one index. A page costs as much as it shows, however many instances there are, with one
+exception: an account's instances with a status.
 Source: docs/contracts/core.md section 4, row 23, and section 5.
 """
 

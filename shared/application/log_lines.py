@@ -25,7 +25,7 @@ def log_line(record: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of a log record
-    """Return what JSON has no form for as an object or a text."""
+    """Return a value that JSON has no form for, as an object or a text."""
     return dict(value) if isinstance(value, Mapping) else str(value)
 
 

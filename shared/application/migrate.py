@@ -32,7 +32,7 @@ class Migrated(Struct, frozen=True, kw_only=True):
     """The result of a migration or of its preview.
 
     ``before`` is the version before it. ``canceled`` are events whose task does not exist in the new version.
-    ``coming`` is what will run after it.
+    ``coming`` are the coming runs after it.
     """
 
     verdict: Verdict

@@ -1,4 +1,4 @@
-"""How an account stands: instances by phase and strategy, problems, and what has run lately.
+"""The state of an account: instances by phase and strategy, problems, and recently closed events.
 
 Source: docs/contracts/core.md section 5 (``GET /overview``).
 """
@@ -90,7 +90,7 @@ def overview(ports: Ports, account: AccountId, *, before: PageKey | None, limit:
 
 
 def due_counts(ports: Ports) -> DueCounts:
-    """Return what is due in the whole deployment, because the due index is not divided by account."""
+    """Return the counts of due entries in the whole deployment: the due index is not divided by account."""
     now = ports.clock.now()
     oldest = [
         entry.at - GRACE

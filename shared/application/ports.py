@@ -82,7 +82,7 @@ class PhaseEntry(Struct, frozen=True, order=True, kw_only=True):
 
 
 class PhaseWindow(Struct, frozen=True, kw_only=True):
-    """Which part of a list by phase is wanted: what follows ``after``, in ascending or descending order."""
+    """The part of a list by phase to read: the entries that follow ``after``, in ascending or descending order."""
 
     after: str | None = None
     is_ascending: bool = False
@@ -213,8 +213,8 @@ class InstanceStore(Protocol):
         """Yield up to ``limit`` records of an account's events that closed in a month (UTC), latest first.
 
         ``month`` is any day of the month. Events closed from ``since`` (included) until ``until`` (not included)
-        count. Records are read in batches, as the caller consumes them; one that cannot be read has the sid of its
-        event as its key. The index is eventually consistent.
+        count. Records are read in batches, as the caller consumes them; an unreadable one has the sid of its event
+        as its key. The index is eventually consistent.
         """
 
     def due(self, partition: str, *, until: datetime, limit: int) -> list[DueEntry[InstanceSid]]:

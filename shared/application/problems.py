@@ -40,7 +40,7 @@ class ProblemFilter(Struct, frozen=True, kw_only=True):
 class FailedCall(Struct, frozen=True, kw_only=True):
     """The call at which an attempt failed, or that waits for its answer.
 
-    ``error`` has the status and the body, if the service answered. ``correlation_id`` is what an answer is sent to.
+    ``error`` has the status and the body, if the service answered. An answer is sent to ``correlation_id``.
     """
 
     service: str

@@ -1,6 +1,6 @@
 """Sessions: a caller shows a key once and uses a token from then on. Source: docs/design.md section 9.
 
-Only a hash of the token is stored. A session may do what its key may do at that moment: the key is read with every
+Only a hash of the token is stored. A session has the rights that its key has at that moment: the key is read with every
 request, so its current role counts, and after its removal the session is worth nothing.
 """
 

@@ -75,7 +75,7 @@ class StartInstance(Struct, frozen=True, kw_only=True):
 
 
 def preview_start(ports: Ports, strategy: Strategy, request: StartInstance) -> Applied:
-    """Return what ``start_instance`` would store. Neither a repeated request nor the reference is looked up.
+    """Return the change that ``start_instance`` would store. Neither a repeated request nor the reference is looked up.
 
     Due dates are not spread, because that depends on the sid.
     Raises: InvalidInputError.

@@ -251,7 +251,7 @@ def _postpone(
 def _answers(
     names: Sequence[str], results: Sequence[_Read | Crash]
 ) -> tuple[dict[str, _Read], dict[str, SweepFailure]]:
-    """Return what was read, by partition, and the partitions that could not be read, with the reason."""
+    """Return the results of the reads, by partition, and the partitions that could not be read, with the reason."""
     read: dict[str, _Read] = {}
     failed: dict[str, SweepFailure] = {}
     for name, result in zip(names, results, strict=True):

@@ -150,7 +150,7 @@ class SenderPorts(Protocol):
 def deliver(ports: SenderPorts, delivery: Delivery, *, attempt: int) -> DeliveryOutcome:
     """Send a notification to the account's webhook, the k-th time.
 
-    URL and secret are read now, so that a corrected webhook gets what still waits.
+    URL and secret are read now, so that a corrected webhook gets the notifications that still wait.
     Raises: StoredShapeError, SealBrokenError, KeyRefusedError: the webhook cannot be read.
     """
     found = ports.webhooks.find_with_secret(delivery.account_id)

@@ -89,7 +89,7 @@ class Program(Struct, frozen=True):
         return value
 
     def _hint(self, message: str, bindings: Bindings) -> str:
-        """Return what to add to a message that names a marker a map."""
+        """Return the hint to add to a message that calls a marker a map."""
         if not (bindings.has_markers or self.literals) or not message.startswith("No matching overloads"):
             return ""
         return (
@@ -150,7 +150,7 @@ def _literal_text(literal: str) -> str | None:
 
 
 def _own_bytes(source: str) -> int:
-    """Return the size of text the source can make by itself: its literals, and what ``replace`` may expand."""
+    """Return the size of text the source can make by itself: its literals, and the expansions by ``replace``."""
     return len(source) + (MAX_TEXT_CHARACTERS if "replace" in source else 0)
 
 

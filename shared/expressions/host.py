@@ -1,4 +1,4 @@
-"""The host functions: what an expression can call beside the language itself.
+"""The host functions: an expression can call them in addition to those of the language.
 
 Each is typed, pure and bounded. A function refuses its arguments with a ``ValueError`` whose text the user reads.
 ``string``, ``timestamp`` and ``matches`` take the place of CEL's own functions.

@@ -48,7 +48,7 @@ class EvaluationError(ExpressionError):
 
 
 class ExpressionSyntaxError(EvaluationError):
-    """A source does not compile; ``problem`` is what ``check`` returns for it.
+    """A source does not compile; ``problem`` is the result of ``check`` for it.
 
     It is an ``EvaluationError``, so a caller that evaluates a stored source has one error to handle.
     """

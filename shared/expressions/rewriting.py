@@ -1,4 +1,4 @@
-"""What is changed in a source before CEL's compiler sees it. Every change keeps the length, so carets stay right.
+"""The changes to a source before CEL's compiler sees it. Every change keeps the length, so carets stay right.
 
 - Calls of ``string``, ``timestamp`` and ``matches`` become calls of our functions of those names, under an alias,
   because the library keeps its own. The names of the types ``string`` and ``timestamp`` stay.

@@ -56,7 +56,7 @@ _TIMED_OUT = frozenset({"RequestTimeout", "RequestTimeoutException"})
 
 
 class Refusal(Enum):
-    """What a refused request calls for."""
+    """The kind of a refusal. It decides whether a request is sent again, and after which wait."""
 
     FINAL = auto()
     """It would be refused again."""
@@ -82,7 +82,7 @@ class Refusal(Enum):
 
 
 def refusal_of(error: AwsError) -> Refusal:
-    """Return what a refusal calls for, as most services mean it."""
+    """Return the kind of a refusal, as most services mean it."""
     if error.code in _THROTTLED or error.status == HTTPStatus.TOO_MANY_REQUESTS:
         return Refusal.THROTTLED
     if error.code in _TIMED_OUT or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -121,7 +121,7 @@ class Timing(Struct, frozen=True, kw_only=True):
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """What is sent. ``headers`` have lower-case names; the path is encoded."""
+    """A request to send. ``headers`` have lower-case names; the path is encoded."""
 
     body: bytes
     method: str = "POST"
@@ -133,7 +133,7 @@ class AwsClient(Struct, kw_only=True):
     """Calls operations of one service. It is thread-safe, and connects at its first call.
 
     ``service`` is its name in botocore, ``host`` the one to be signed, ``base`` the path of its URL without a slash at
-    the end, and ``attempts`` how often a request is sent at most. ``refusal`` says what a refusal calls for. ``trace``
+    the end, and ``attempts`` how often a request is sent at most. ``refusal`` returns the kind of a refusal. ``trace``
     returns the header that says to which invocation the calls belong.
     """
 
@@ -243,7 +243,7 @@ def _raised(refusal: Refusal, cause: AwsError | UnansweredError) -> Exception:
 
 
 def _description(cause: AwsError | UnansweredError) -> str:
-    """Return what users may read of an error: not the service's own message, which may name anything."""
+    """Return the text of an error for users, without the service's own message, which may name anything."""
     if isinstance(cause, AwsError):
         return f"{cause.service}: {cause.code} (HTTP {cause.status})"
     return str(cause)

@@ -71,7 +71,7 @@ class AwsSession:
         return credential_source(self._environment)
 
     def _trace(self) -> str | None:
-        """Return what tells Lambda which invocation an invocation comes from. Else it would not see endless loops."""
+        """Return the trace by which Lambda relates an invocation to its origin. Else it would not see endless loops."""
         return self._environment.get(_TRACE)
 
 

@@ -36,7 +36,7 @@ _THROTTLED = frozenset({"ThrottlingError", "ProvisionedThroughputExceeded"})
 
 
 class DynamoDbClient(Struct, frozen=True):
-    """DynamoDB in one Region. Its operations have the API's own members, and raise what ``AwsClient.call`` raises.
+    """DynamoDB in one Region. Its operations have the API's own members, and raise the errors of ``AwsClient.call``.
 
     ``entropy`` returns a number of random bytes.
     """
@@ -109,7 +109,7 @@ def failed_conditions(error: AwsError) -> list[bool]:
 
 
 def refusal_by_dynamodb(error: AwsError) -> Refusal:
-    """Return what a refusal calls for.
+    """Return the kind of a refusal.
 
     A write that meets a transaction, or a transaction that does, is sent again, unless a condition has failed too.
     """

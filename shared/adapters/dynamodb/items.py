@@ -101,7 +101,7 @@ def read_each(
     of: Callable[[Mapping[str, AttributeValue]], T],
     key: Callable[[Mapping[str, AttributeValue]], K],
 ) -> list[T | Unreadable[K]]:
-    """Return what the items hold, and for those that cannot be read their keys with the reason."""
+    """Return the contents of the items, and for those that cannot be read their keys with the reason."""
     found: list[T | Unreadable[K]] = []
     for item in items:
         try:
@@ -344,7 +344,7 @@ def sealed_member(sealed: SealedSettings) -> dict[str, str | None]:
 
 
 def sealed_of(stored: object) -> SealedSettings:
-    """Return what was encrypted. Raises: StoredShapeError."""
+    """Return a stored encrypted value. Raises: StoredShapeError."""
     match stored:
         case {"iv": str(iv), "hash": str(hash_), "encryptedText": str(text), "key": str() | None as key}:
             return SealedSettings(iv=iv, hash=hash_, encrypted_text=text, key=key)

@@ -1,4 +1,4 @@
-"""The records of the tables' streams, and what the publisher reads beside them.
+"""The records of the tables' streams, and the event records that the publisher reads beside them.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html (the form of the records).
 """

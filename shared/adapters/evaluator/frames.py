@@ -1,4 +1,4 @@
-"""What the function and the process that evaluates agree on.
+"""The protocol between the function and the process that evaluates.
 
 A frame is the length of its payload, a number, and the payload. In a request the number is the limit of processor time
 in microseconds, in a reply the time that was used.

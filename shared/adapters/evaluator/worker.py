@@ -14,7 +14,7 @@ from shared.adapters.evaluator.frames import FRAME, MICROSECONDS, OUT_OF_MEMORY,
 from shared.expressions.serving import serve
 
 MEMORY_BYTES = 64 * 1024 * 1024
-"""The memory of an evaluation, over what the process has at its start."""
+"""The memory of an evaluation, in addition to that of the process at its start."""
 
 _STATM = Path("/proc/self/statm")
 _INPUT, _OUTPUT = 0, 1

@@ -254,7 +254,7 @@ def _retry_after(value: str) -> RetryAfter | None:
 
 
 def _message(error: BaseException, seconds: float) -> str:
-    """Return what failed after sending began, without anything that was sent or received."""
+    """Return the reason of a failure after sending began, without anything that was sent or received."""
     if isinstance(error, TimeoutError):
         return f"no complete response within {seconds:g} s"
     if isinstance(error, BrokenAnswerError):

@@ -53,7 +53,7 @@ class NoToken(Struct, frozen=True):
     """No token could be fetched; ``why`` contains no secret.
 
     With ``is_refusal`` the authorization asked to try again later, after ``retry_after`` if it said so. With
-    ``is_unauthorized`` it did not accept what was sent.
+    ``is_unauthorized`` it did not accept the request.
     """
 
     why: str
@@ -129,7 +129,7 @@ class TokenCache:
 
 
 def _key(credential: Credential) -> bytes:
-    """Return a name for what a token is fetched with, which reveals nothing of it."""
+    """Return a name for the credential that a token is fetched with, which reveals nothing of it."""
     request = credential.request
     parts = [request.url, request.method, dict(request.headers), dict(request.params), request.data]
     return hashlib.sha256(json.dumps([*parts, credential.path], sort_keys=True).encode()).digest()

@@ -1,4 +1,4 @@
-"""Translate the operators of a script, which mean what they mean in JavaScript, into calls of host functions.
+"""Translate the operators of a script, which have the meaning of JavaScript's, into calls of host functions.
 
 CEL's own operators take operands of one type; JavaScript's convert them. So ``data.n + 1`` becomes
 ``jsAdd([data.n, 1])``. Everything else of a script is CEL already and stays as it is.

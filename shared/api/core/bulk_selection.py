@@ -135,7 +135,7 @@ def _found(select: SelectFound) -> Selection:
 
 
 def _by_list(criteria: InstanceFilter) -> Selection:
-    """Return the selection of what a list with the same filters shows. Raises: InvalidInputError."""
+    """Return the selection of the instances that a list with the same filters shows. Raises: InvalidInputError."""
     which = list_of(criteria, below="/selection")
     match which:
         case ByReference(reference=reference):

@@ -193,7 +193,7 @@ def paused_shape(
     """Return a paused instance with its strategy, in the version the instance is on.
 
     ``saved`` is None if the settings of that version cannot be read. Then the answer has none. Otherwise they are as
-    they were sent if ``is_complete``, else without credentials. ``plan`` is what runs after the pause.
+    they were sent if ``is_complete``, else without credentials. ``plan`` lists the runs after the pause.
     """
     # The version and its description replace those of the latest version.
     members = {**strategy_shape(head), "version": instance.strategy_version}

@@ -1,4 +1,4 @@
-"""The answers about what is planned: simulations, forecasts, and the effects of commands on dates.
+"""The answers about plans: simulations, forecasts, and the effects of commands on dates.
 
 Source: docs/contracts/core.md sections 1.1 (S4) and 5.
 """
@@ -222,7 +222,7 @@ def resumed_shape(
 def moved_shape(
     commanded: Commanded, coming: ComingRuns, *, dry_run: bool, now: datetime
 ) -> answers.MovedShape:
-    """Return an instance after a command that moves or skips dates, and what will run."""
+    """Return an instance after a command that moves or skips dates, and the coming runs."""
     return {
         "executionInstance": instance_shape(commanded.verdict.instance, now=now),
         "plan": coming_shape(commanded.verdict, coming),
@@ -232,7 +232,7 @@ def moved_shape(
 
 @omit_unset
 def coming_shape(verdict: Verdict, coming: ComingRuns) -> answers.ComingShape:
-    """Return what will run after a command, and what will not, be it because of the command or by itself."""
+    """Return the coming runs after a command, and all that will not run, because of the command or by itself."""
     records = verdict.records if isinstance(verdict, Applied) else ()
     instance = verdict.instance
     ranges = [_range_not_run(record) for record in records if record.skipped_cycles is not None]

@@ -51,7 +51,7 @@ class TooLargeError(Exception):
 
 @dataclass(eq=False)
 class UnauthorizedError(Exception):
-    """The request has no valid access key, session or token. ``why`` is what the token lacks, if it has one."""
+    """The request has no valid access key, session or token. ``why`` is the reason if a token was refused."""
 
     route: Route
     why: str | None = None

@@ -65,7 +65,7 @@ class Request(Incoming, frozen=True, kw_only=True):
     def repeatable(self, *scope: str) -> Repeatable | None:
         """Return the ``Idempotency-Key`` with a hash of the request, or None if the request has no key.
 
-        ``scope`` is what identifies the request besides its body, for example a strategy.
+        ``scope`` identifies the request besides its body, for example by a strategy.
         """
         key = self.headers.get("idempotency-key")
         if key is None:

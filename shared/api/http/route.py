@@ -67,7 +67,7 @@ class Target(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation, and what the gateway checks and reads before it runs.
+    """One operation, with all that the gateway checks and reads before it runs.
 
     ``role`` is the lowest role that may call it, None for every role. ``place`` is method and path: ``GET /audit``.
     ``operation`` is called with the request, the object that the path names, and ``query`` and ``body`` if it has

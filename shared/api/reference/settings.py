@@ -73,7 +73,7 @@ def _schema_of(field: Field) -> Json:
 
 
 def _entry(field: Field) -> Json:
-    """Return what the texts in a list must be."""
+    """Return the constraints on the texts in a list."""
     match field.kind:
         case Kind.TIMES:
             return {"pattern": TIME_OF_DAY}

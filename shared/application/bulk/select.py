@@ -191,7 +191,7 @@ def _of_part(ports: Ports, part: Part, scan: SelectionScan, *, page: int) -> Ite
 
 
 def _of_found(ports: Ports, selection: Found, scan: SelectionScan, *, page: int) -> Iterator[_Candidate]:
-    """Yield the instances of a selection by what instances are found by.
+    """Yield the instances of a selection by phase, reference or attribute.
 
     An instance that cannot be read counts as selected, so that its failure is reported.
     """

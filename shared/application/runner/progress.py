@@ -27,8 +27,8 @@ class Run(Struct, frozen=True, kw_only=True):
     """A run of a claimed event.
 
     ``instance`` and ``event`` are as last loaded or saved; ``fence`` is that of the claim. ``event_history`` is the
-    stored history of the event so far, and ``then`` is what the run does next. ``last`` is the last step of the run
-    if it goes into the event's record instead of the journal. ``tally`` counts what the run does.
+    stored history of the event so far, and ``then`` is the next action. ``last`` is the last step of the run
+    if it goes into the event's record instead of the journal. ``tally`` counts the run's steps, calls and waits.
     """
 
     strategy: Strategy
@@ -74,7 +74,7 @@ def record_step(
     digest: str | None = None,
     status: int | None = None,
 ) -> Run | Stopped:
-    """Write a step and what follows it to the journal, apply its directives, and refresh the instance.
+    """Write a step and the next action to the journal, apply the step's directives, and refresh the instance.
 
     A step that closes its event is kept for the event's record instead, which saves a write.
     ``digest`` is that of the request that was sent, and ``status`` the HTTP status of the answer.

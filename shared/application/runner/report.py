@@ -25,7 +25,7 @@ REFUSED_FOR_NOW = frozenset({408, 425, 429})
 
 
 class RunOutcome(StrEnum):
-    """How a run ended, or what a claim decided instead of a run."""
+    """The end of a run, or the decision of a claim instead of a run."""
 
     PROCESSED = "processed"
     """The task ended; the event is PROCESSED."""
@@ -111,7 +111,7 @@ class LimitWait(Struct, frozen=True, kw_only=True):
 
 
 class RunTally(Struct):
-    """What a run has done so far. It is counted as it happens, because a run can stop at any point."""
+    """The steps, calls and waits of a run so far, counted as they happen, because a run can stop at any point."""
 
     steps: int = 0
     calls: list[CallReport] = field(default_factory=list)
@@ -137,7 +137,7 @@ LOST = Stopped(instance=None, outcome=RunOutcome.LOST)
 
 
 class RunReport(Struct, frozen=True, kw_only=True):
-    """What happened between the claim of an event and the end of its run in this invocation.
+    """The course of a run, from the claim of its event to the end of the run in this invocation.
 
     ``run`` and ``attempt`` are those of the claimed event. ``late`` is the time between the instant from which the
     event could have run and its claim. ``taken_over`` means that an earlier runner crashed or gave the claim back.
@@ -177,7 +177,7 @@ class RunReport(Struct, frozen=True, kw_only=True):
 
 
 def stopped_by(before: Event, applied: Applied, *, stored: EventRecord | None = None) -> Stopped:
-    """Return what a verdict that ends a run, or replaces it, made of its event.
+    """Return the instance, the event and the outcome after a verdict that ends a run, or replaces it.
 
     ``before`` is the event before the verdict. ``stored`` is its record if an earlier runner had stored it already.
     """
@@ -213,7 +213,7 @@ def call_report(context: StepContext, intent: Intent, call: CallOutcome, *, bega
 
 
 class RunWatch(Struct, frozen=True, kw_only=True):
-    """Reports what becomes of an event that was due. ``before`` is the instance before the claim."""
+    """Reports the outcome of an event that was due. ``before`` is the instance before the claim."""
 
     before: Instance
     due: Due
@@ -222,7 +222,7 @@ class RunWatch(Struct, frozen=True, kw_only=True):
     report: Callable[[RunReport], None]
 
     def ended(self, tally: RunTally, stopped: Stopped) -> None:
-        """Report the end of the run, or what the claim decided instead. A claim that failed is not reported."""
+        """Report the end of the run, or the decision of the claim instead. A claim that failed is not reported."""
         if stopped.outcome is not None:
             self.report(_run_report(self, tally, stopped, stopped.outcome))
 
@@ -318,7 +318,7 @@ _PAUSED = {
 def _outcome(  # noqa: PLR0911 - one return for each end of a run
     before: Event, event: Event, record: EventRecord | None
 ) -> RunOutcome:
-    """Return how a run ended, by what became of its event."""
+    """Return how a run ended, by the state of its event afterwards."""
     if event.paused_for is not None:
         return _PAUSED[event.paused_for]
     if event.status is EventStatus.PROCESSED:

@@ -70,7 +70,7 @@ class Deadline(Struct, frozen=True, kw_only=True):
 def next_step(  # noqa: PLR0911 - one return for each way a step can go
     ports: Ports, run: Run, intent: Intent, *, call_in_doubt: bool, deadline: Deadline
 ) -> Run | Stopped:
-    """Execute one step and choose what follows it, or stop the run if the step may not run here and now.
+    """Execute one step and choose the next action, or stop the run if the step may not run here and now.
 
     ``call_in_doubt`` says that the call of the step may already have been sent.
     """
@@ -160,7 +160,7 @@ def _save_record_first(ports: Ports, verdict: Applied, seq: int) -> bool:
 
 
 def _execute(ports: Ports, run: Run, intent: Intent, deadline: Deadline) -> Run | Stopped:
-    """Make the call of a step, judge its answer, choose what follows, and record it.
+    """Make the call of a step, judge its answer, choose the next action, and record the step.
 
     If the limit of its service is used up for longer than a runner can wait, the run stops before the call.
     """
@@ -207,7 +207,7 @@ def _execute(ports: Ports, run: Run, intent: Intent, deadline: Deadline) -> Run 
 def _after_call(
     context: StepContext, intent: Intent, outcome: Outcome, call: CallOutcome | None
 ) -> tuple[Outcome, Then] | RunEnd:
-    """Return the outcome to record and what follows it, or the end of a run that waits for an operator."""
+    """Return the outcome to record and the next action, or the end of a run that waits for an operator."""
     refused = decide_refusal(context, intent, outcome, call)
     if refused is not None and refused.again is not None:
         return refused.outcome, refused.again
@@ -233,7 +233,7 @@ def _await_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
 
 
 def _process_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
-    """Judge the answer to an asynchronous call, or its absence after the deadline, and choose what follows.
+    """Judge the answer to an asynchronous call, or its absence after the deadline, and choose the next action.
 
     If the answer arrived before the reply to the call, the call is recorded first.
     """
