@@ -68,7 +68,7 @@ class Api:
 class Processes:
     """The stack and the downstream services as child processes, each in its own process group.
 
-    ``on_wait`` is called again and again during a start, with the seconds that it has taken. What it raises ends it.
+    ``on_wait`` is called again and again during a start, with the seconds that it has taken. Its errors end the start.
     A program that has not stopped after ``stop_seconds`` is killed.
     """
 

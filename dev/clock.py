@@ -51,7 +51,7 @@ class ClockFile:
 
 
 class DevClock:
-    """The ``Clock`` of a worker of one function. ``invocation`` is the id of the one that runs.
+    """The ``Clock`` of a worker of one function. ``invocation`` is the id of the running invocation.
 
     The stack does the waiting, because a jump of the clock must end it at the right moment.
     """

@@ -261,7 +261,7 @@ class Subscription:
         self.received: dict[str, dict[str, Any]] = {}
 
     def receive(self) -> dict[str, dict[str, Any]]:
-        """Take what is in the queue, and return everything received so far: the events of the bus by id."""
+        """Take the messages in the queue, and return everything received so far: the events of the bus by id."""
         while messages := self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10).get(
             "Messages"
         ):

@@ -1,7 +1,7 @@
 """The emulator of DynamoDB and EventBridge Scheduler. It starts and ends with the stack.
 
-It answers whoever reaches it: a request of a web page could delete all tables. So it listens at an address that no page
-can guess. A server in front of it that checks requests would nearly double the CPU time of each call (ADR 48).
+It answers any client that reaches it: a request of a web page could delete all tables. So it listens at an address that
+no page can guess. A server in front of it that checks requests would nearly double the CPU time of each call (ADR 48).
 """
 
 import fcntl

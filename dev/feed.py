@@ -74,12 +74,12 @@ class Feed:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop after the current batch. What is left is published after the next start."""
+        """Stop after the current batch. The rest is published after the next start."""
         self._stopping.set()
         self._thread.join()
 
     def advance(self) -> bool:
-        """Read what is new in the log and publish what was stored. Return False if the publisher must be asked again.
+        """Read the new lines of the log and publish stored writes. Return False if the publisher must be asked again.
 
         Raises: OSError, BotoCoreError: the emulator cannot be reached; nothing is lost.
         """
@@ -146,7 +146,7 @@ class Feed:
         )
 
     def _forget(self) -> None:
-        """Store the position, and forget what lies before it."""
+        """Store the position, and forget the writes before it."""
         open_offsets = [write.offset for write in self._writes.values() if not write.is_over]
         position = min(open_offsets, default=self._end)
         if position == self.position:

@@ -1,4 +1,4 @@
-"""Reads what the engine has stored about its instances, and compares it with the calls that the services received."""
+"""Reads the stored history of instances, and compares it with the calls that the services received."""
 
 from collections import Counter
 from collections.abc import Iterator

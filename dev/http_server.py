@@ -36,7 +36,7 @@ class ListenError(Exception):
 
 
 class _Gathering:
-    """A transport that sends what is written within one step of the event loop as one segment."""
+    """A transport that sends the data written within one step of the event loop as one segment."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -49,7 +49,7 @@ class _Gathering:
         self._written.append(data)
 
     def close(self) -> None:
-        """Send what was written and close the connection."""
+        """Send the written data and close the connection."""
         self._flush()
         self._transport.close()
 
@@ -73,7 +73,7 @@ class _OneWrite(H11Protocol):
 class HttpServer:
     """Serves from its creation until ``close``. Port 0 selects a free port; ``url`` contains it.
 
-    ``names`` are further names of this machine that requests may use. One that is an address is listened at too.
+    ``names`` are further names of this machine that requests may use. If one is an address, the server listens there.
     Raises: ListenError: the port cannot be used.
     """
 

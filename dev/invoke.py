@@ -24,7 +24,7 @@ _STOP_SECONDS = 10.0
 
 
 class InvokeError(Exception):
-    """The function cannot be invoked as asked. The text says what to change."""
+    """The function cannot be invoked as asked. The text names the remedy."""
 
 
 def samples(function: Function) -> list[Path]:
@@ -62,7 +62,7 @@ def event_in(file: Path) -> dict[str, Any]:
 
 
 def invoke(function: Function, event: Mapping[str, Any]) -> tuple[Any, int]:
-    """Return what a function answers, and 0; or its error, as Lambda shows it, and 1."""
+    """Return the answer of a function, and 0; or its error, as Lambda shows it, and 1."""
     # What it logs goes to standard error, so that standard output is the answer alone.
     worker = Worker(function, {}, is_warm=False, output=sys.stderr.fileno())
     try:

@@ -73,7 +73,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def read(file: Path) -> LocalFunctions:
-    """Return what a stack has written. Raises: FileNotFoundError."""
+    """Return the local functions that a stack has written to a file. Raises: FileNotFoundError."""
     document = json.loads(file.read_text())
     functions = {
         name: Function(

@@ -24,8 +24,8 @@ class LocalGuard:
         """Return why a request is refused, or None if it is not. The names of headers are in lower case.
 
         ``Host`` must be this server. ``Origin``, if there is one, must be the same server, because no page but the
-        server's own is meant to call it. Requests of a page for an image or a script have no ``Origin``, so what the
-        browser says in ``Sec-Fetch-Site`` counts too. Links to the server work.
+        server's own is meant to call it. Requests of a page for an image or a script have no ``Origin``, so the
+        ``Sec-Fetch-Site`` of the browser counts, too. Links to the server work.
         """
         host = headers.get("host")
         if host is None:

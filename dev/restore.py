@@ -1,11 +1,11 @@
 """Restores the six tables of a deployment to one moment, under new names, ready to be adopted by it.
 
-``make restore STAGE= AT= SUFFIX=``. It can be repeated after any failure: what is done is left as it is. It changes
-nothing of the tables that are in use.
+``make restore STAGE= AT= SUFFIX=``. It can be repeated after any failure: finished parts are left as they are. It
+changes nothing of the tables that are in use.
 
 DynamoDB restores keys, indexes and items, and neither streams nor expiry nor point-in-time recovery. Those are set
-again, as template.yaml has them. The queues of all accounts are paused in the restored tables, because what ran since
-that moment would otherwise run again as soon as they are adopted.
+again, as template.yaml has them. The queues of all accounts are paused in the restored tables, because the events
+that ran since that moment would otherwise run again as soon as they are adopted.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from shared.domain.ids import AccountId
 from shared.domain.instance.verdict import Actor, audit_entry
 
 NAMES = tuple(field.name for field in fields(Tables))
-"""What the tables hold, as their names say: strategies, instances and so on."""
+"""The names of the tables, by their contents: strategies, instances and so on."""
 
 _TEMPLATE = Path(__file__).parents[1] / "template.yaml"
 _POLL_SECONDS = 10.0
@@ -47,7 +47,7 @@ class RestoreError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
-    """What to deploy with, and the accounts whose queues were paused by the restore."""
+    """The parameters to deploy with, and the accounts whose queues were paused by the restore."""
 
     at: datetime | None
     parameters: Mapping[str, str]
@@ -70,7 +70,7 @@ class Restore:
     report: Callable[[str], None] = lambda _: None
 
     def run(self, at: datetime | None = None, *, pause: bool = True) -> Restored:
-        """Restore to a moment, or to the latest that all tables have. Return what to deploy with.
+        """Restore to a moment, or to the latest that all tables have. Return the parameters to deploy with.
 
         Raises: RestoreError: a table cannot be restored to that moment, or a table of that name holds another one.
         """
@@ -84,8 +84,9 @@ class Restore:
         return self._prepared(moment, pause=pause)
 
     def prepare(self, *, pause: bool = True) -> Restored:
-        """Prepare tables that were restored by other means, for example from AWS Backup. Return what to deploy with.
+        """Prepare tables that were restored by other means, for example from AWS Backup.
 
+        Return the parameters to deploy with.
         Raises: RestoreError: a table is missing.
         """
         missing = [self._target(name) for name in NAMES if self._described(self._target(name)) is None]
@@ -156,7 +157,7 @@ class Restore:
         )
 
     def _set_up(self, table: str, settings: Mapping[str, Any]) -> str | None:
-        """Set what a restore leaves out. Return the label of the table's stream, if it is to have one."""
+        """Set the properties that a restore omits. Return the label of the table's stream, if it is to have one."""
         self._enable_recovery(table)
         label = self._set_stream(table, settings.get("StreamSpecification"))
         # After the stream, which must have what expires.

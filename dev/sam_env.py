@@ -1,4 +1,4 @@
-"""Writes what ``sam local invoke`` and ``sam local start-api`` need to reach a running local stack. ``make sam-env``.
+"""Writes files for ``sam local invoke`` and ``sam local start-api`` to reach a running local stack. ``make sam-env``.
 
 Two files in build/sam-local: each function's environment for ``--env-vars``, and a template. SAM gives a function only
 variables that the template declares, and the deployed template has no addresses of AWS services; so this one declares
@@ -57,7 +57,7 @@ def environments(found: LocalFunctions) -> dict[str, dict[str, str]]:
 
 
 def template(document: Mapping[str, Any], variables: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """Return a template whose functions declare these variables and run what was built, on this machine's processor."""
+    """Return a template whose functions declare these variables and run the built code, on this machine's processor."""
     architecture = _ARCHITECTURES.get(platform.machine(), "arm64")
     resources = dict(document["Resources"])
     for name, layer in layers_of(document):

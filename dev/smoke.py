@@ -21,7 +21,7 @@ from shared.domain.calendar.dates import format_instant, parse_instant
 from shared.domain.instance.due import GRACE, SHORT_NOTICE
 
 AHEAD = SHORT_NOTICE + timedelta(seconds=30)
-"""How far ahead the second instance is planned: EventBridge Scheduler wakes its runner, nobody invokes it at once."""
+"""How far ahead the second instance is planned: EventBridge Scheduler wakes its runner; it is not invoked at once."""
 
 AT_ONCE_SECONDS = 60.0
 POLL_SECONDS = 1.0
@@ -58,7 +58,7 @@ def settings(environment: str) -> dict[str, Any]:
 
 
 class SmokeError(Exception):
-    """The deployment does not do what it should. The text says what, and where to look."""
+    """The deployment does not work as it should. The text names the fault, and where to look."""
 
 
 @dataclass(slots=True)

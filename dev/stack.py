@@ -288,7 +288,7 @@ class Stack:
             self.counts[f"{invocation.trigger} events"] += answer["claimed"]
 
     def _local_functions(self) -> LocalFunctions:
-        """Return what other programs of this user need to run the functions."""
+        """Return the data that other programs of this user need to run the functions."""
         functions = {
             name: replace(function, environment={**function.environment, **self._environment(name)})
             for name, function in self.functions.items()

@@ -53,7 +53,7 @@ class Function:
 class Route:
     """A route of the HTTP API and the function it leads to.
 
-    ``method`` may be ANY. ``path`` may end with ``{proxy+}``, or be ``$default`` for what no other route takes.
+    ``method`` may be ANY. ``path`` may end with ``{proxy+}``, or be ``$default`` for all other requests.
     """
 
     method: str

@@ -93,7 +93,7 @@ def _serve(processes: Processes, stopped: threading.Event) -> int:
 
 
 def _problems(environment: Mapping[str, str]) -> list[str]:
-    """Return what is wrong with the settings, and which ports other programs have."""
+    """Return the errors in the settings, and the ports that other programs have."""
     problems = []
     for name, default in _PORTS.items():
         text = environment.get(name, default)

@@ -80,7 +80,7 @@ def names(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def complaints(source: str) -> list[tuple[int, str]]:
-    """Return what is wrong with the names in a module's source, each with its line."""
+    """Return the complaints about the names in a module's source, each with its line."""
     return [
         (line, f"{name}: {text}") for line, name in names(ast.parse(source)) for text in _complaints(name)
     ]

@@ -30,7 +30,7 @@ IDLE_SECONDS = 60.0
 
 @dataclass
 class Invocation:
-    """One call of a function. ``trigger`` is what started it."""
+    """One call of a function. ``trigger`` names the cause of the call."""
 
     event: Mapping[str, Any]
     trigger: str = "http"
@@ -50,7 +50,7 @@ class Worker:
     """One process, started with its first call or before. The time of its start does not count for the call.
 
     A call that times out, or crashes the process, is followed by a new process. ``output`` is a file descriptor for
-    what the process prints, None for that of this process.
+    the output of the process, None for that of this process.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ PARTS: Mapping[str, Callable[[Figures], float]] = {
     SOCKETS: lambda ours: ours["cpu"],
     EMULATOR: lambda ours: ours["cpu"] + ours["emulator"],
 }
-"""What of our CPU time is compared."""
+"""The parts of our CPU time that are compared."""
 
 BUDGETS = {SOCKETS: MAX_OF_THE_PEER, EMULATOR: MAX_WITH_THE_EMULATOR}
 

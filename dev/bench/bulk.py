@@ -102,7 +102,7 @@ def profiled(*, is_on: bool) -> Iterator[None]:
 
 
 def measure(arguments: argparse.Namespace, bulk: BulkOperation, answering: Callable[[], float]) -> None:
-    """Run an operation and print the figures. ``answering`` returns the processor time of what answers."""
+    """Run an operation and print the figures. ``answering`` returns the processor time of the database."""
     ports, count = bootstrap.ports(), arguments.instances
     ends = time.monotonic() + LIFE.total_seconds()
     before, outside, begun = time.process_time(), answering(), time.monotonic()

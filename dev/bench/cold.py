@@ -1,6 +1,6 @@
 """The CPU time of a fresh interpreter until a function can take its first call, compared with a bare AWS client.
 
-With SnapStart the modules and the clients are in the snapshot, and only what follows a restore is left.
+With SnapStart the modules and the clients are in the snapshot, and only the work after a restore is left.
 """
 
 import os

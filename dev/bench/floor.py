@@ -1,6 +1,6 @@
 """Runs the workload without an engine: each result is one row of SQLite, on disk before the next call.
 
-This is what the calls and their results cost at least.
+This is the least that the calls and their results cost.
 """
 
 import http.client

@@ -1,6 +1,7 @@
 """A DynamoDB that answers at once: requests are answered in the process, without sockets and without conditions.
 
-It has what a bulk operation on one strategy needs. Its own processor time is measured, so that it can be left out.
+It has the operations that a bulk operation on one strategy needs. Its own processor time is measured, so that it can
+be left out.
 """
 
 import json

@@ -20,7 +20,7 @@ SERVERS = ROOT / "build" / "restate" / "node_modules" / "@restatedev"
 """Where npm puts the Restate server, in a package of its own for each kind of machine."""
 
 Figures = Mapping[str, float]
-"""What an engine measured: CPU seconds by part, or a count."""
+"""The figures of an engine: CPU seconds by part, or a count."""
 
 
 class WrongWorkError(Exception):

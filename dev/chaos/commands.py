@@ -40,7 +40,7 @@ class Reply:
 
 @dataclass
 class CommandLog:
-    """What was sent and answered, by all clients together."""
+    """The commands and the answers of all clients together."""
 
     sent: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
@@ -127,7 +127,7 @@ class Clients:
             self._errors.append(error)
 
     def _command(self, dialect: str, name: str, sids: list[str], request: Callable[[], Reply]) -> Reply:
-        """Send a command to instances, and keep what it may do to them."""
+        """Send a command to instances, and record its possible effect on them."""
         with self.log.lock:
             if name == "cancel":
                 self.log.cancels_sent.update(sids)

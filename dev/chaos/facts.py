@@ -1,4 +1,4 @@
-"""Reads the facts that the judge compares: the ledger of the services, and what the engine has stored."""
+"""Reads the facts that the judge compares: the ledger of the services, and the instances that the engine has stored."""
 
 import json
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ def instances_of(history: HistoryReader, periods: Mapping[StrategySid, timedelta
 def late_by_trigger(
     instances: list[InstanceFact], triggers: Mapping[str, str], *, until: datetime
 ) -> dict[str, Lateness]:
-    """Return how late the events of instances began before ``until``, by what had started their runner."""
+    """Return how late the events of instances began before ``until``, by the trigger of their runner."""
     late: dict[str, list[float]] = {}
     for instance in instances:
         for event in instance.events:
@@ -52,7 +52,7 @@ def late_by_trigger(
 
 
 def triggers_of(invocations: Path) -> dict[str, str]:
-    """Return what started each invocation of the step runner."""
+    """Return the trigger of each invocation of the step runner."""
     if not invocations.exists():
         return {}
     lines = [json.loads(line) for line in invocations.read_text().splitlines() if line.endswith("}")]

@@ -13,12 +13,12 @@ FIRST_SECOND = 8.0
 
 
 class Target(StrEnum):
-    """What is killed or stopped."""
+    """The processes to kill or stop."""
 
     EVERYTHING = "everything"
     """The stack with all of its processes."""
     FRONT = "front"
-    """The process of the stack alone; its workers finish what they do, as zombies."""
+    """The process of the stack alone; its workers finish their calls, as zombies."""
     WORKER = "worker"
     RUNNER = "runner"
     """A worker of the step runner."""
@@ -34,7 +34,7 @@ class Link(StrEnum):
 
 
 class Disturbance(StrEnum):
-    """What a proxy does to a request."""
+    """A disturbance of a request by a proxy."""
 
     THROTTLE = "throttle"
     RESET = "reset"

@@ -14,7 +14,7 @@ _STARTS = ("PENDING", "QUEUED", "EXECUTING")
 
 
 class Rule(StrEnum):
-    """What must hold, whatever went wrong."""
+    """A rule that must hold, whatever went wrong."""
 
     UNKNOWN_CALL = "unknown call"
     """A call was received that the history does not know."""
@@ -38,7 +38,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A call as a service received it. ``status`` is what it answered or tried to answer."""
+    """A call as a service received it. ``status`` is the one it answered or tried to answer."""
 
     key: str
     path: str

@@ -54,7 +54,7 @@ class Machine:
         self._pids()
 
     def kill(self, target: Target) -> bool:
-        """Kill something with SIGKILL, and start again what does not do so itself. Return False if it did not run."""
+        """Kill processes with SIGKILL, and restart the stack if it was killed. Return False if none of them ran."""
         pids = self._chosen(target)
         if not pids:
             return False

@@ -54,7 +54,7 @@ class Proxy:
         self._server.server_close()
 
     def next_disturbance(self) -> Disturbance | None:
-        """Return what to do to the next request, or None to forward it."""
+        """Return the disturbance of the next request, or None to forward it."""
         with self._lock:
             current = self._disturb
             if current is None or time.monotonic() > self._until or self._random.random() > current.share:

@@ -170,7 +170,7 @@ class Run:
         self._machine.processes.downstream.call("POST", "/_fail", failure)
 
     def _settle(self) -> list[InstanceFact]:
-        """Resume what is paused, and advance the clock until nothing is left to do."""
+        """Resume all that is paused, and advance the clock until nothing is left to do."""
         _repeated(lambda: self._stack.call("POST", "/queue"))
         for sid in self._periods:
             _repeated(lambda sid=sid: self._stack.call("POST", f"/execution-strategy/{sid}/resume"))  # type: ignore[misc]

@@ -18,7 +18,7 @@ class InProcessEvaluator:
 class SlowEvaluator:
     """Answers as if every request took ``takes`` seconds of processor time.
 
-    ``limits`` and ``requests`` hold what it was given.
+    ``limits`` and ``requests`` record its arguments.
     """
 
     takes: float

@@ -1,4 +1,4 @@
-"""The expiry of records in memory: what DynamoDB deletes, and the store of the expirer.
+"""The expiry of records in memory: the deletion by DynamoDB, and the store of the expirer.
 
 Source: shared/application/expire.py.
 """

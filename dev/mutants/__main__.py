@@ -27,7 +27,7 @@ PYTEST = ("-m", "pytest", "-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noticed:
-    """What happened to a bug. ``test`` is the first test that failed, None if every test passed."""
+    """The result for a bug. ``test`` is the first test that failed, None if every test passed."""
 
     bug: Bug
     test: str | None
