@@ -1,4 +1,4 @@
-"""What the answer to a command says will run, against what runs when the engine goes on."""
+"""The runs that the answer to a command lists, against the runs of the engine afterwards."""
 
 from datetime import datetime
 
@@ -18,7 +18,7 @@ Row = tuple[str, int, str]
 
 
 def rows(coming: ComingRuns) -> list[str]:
-    """Return what will run, as ``2 bill 2026-03-01 00:00``, with ``late`` after it if it is overdue."""
+    """Return the coming runs, as ``2 bill 2026-03-01 00:00``, with ``late`` after it if it is overdue."""
     return [
         f"{run.event.created_cycle} {run.event.task} {format_instant(run.event.date)[:16].replace('T', ' ')}"
         f"{' late' if run.is_overdue else ''}"
@@ -49,7 +49,7 @@ def starts_alone(instance: Instance) -> bool:
 
 
 def assert_foreseen(life: Life, now: datetime) -> ComingRuns:
-    """Assert that what is foreseen now is what runs, and what does not; every run succeeds on its date."""
+    """Assert that the engine runs and leaves out events as foreseen now, if every run succeeds on its date."""
     coming = coming_runs(life.strategy, life.instance, now=now)
     mains = [run.event for run in coming.runs if run.event.is_main]
     if coming.truncated and not mains:
@@ -83,7 +83,10 @@ def rows_before(until: datetime, events: list[Event]) -> list[Row]:
 
 
 def engine_goes_on(life: Life, now: datetime, last_cycle: int | None) -> list[Event]:
-    """Run everything up to a cycle, a paused instance resumed first. Return what has run, except on-cancel events."""
+    """Run everything up to a cycle, a paused instance resumed first.
+
+    Return the events that ran, except on-cancel events.
+    """
     ran: list[Event] = []
     if life.instance.status is InstanceStatus.PAUSED:
         life.applied(Resume(by=ANN), now)

@@ -47,7 +47,7 @@ def ours() -> Sqs:
 
 
 def deliveries(sqs: Any, url: str) -> SqsDeliveries:
-    """Return the deliveries of a queue. ``sqs`` is boto3's client, or one that a test has made."""
+    """Return the deliveries of a queue. ``sqs`` is boto3's client, or a test's own."""
     client = sqs if isinstance(sqs, Accepting) else ours()
     return SqsDeliveries(client=lambda: client, url=url, report=lambda error: pytest.fail(str(error)))
 

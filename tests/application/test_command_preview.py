@@ -1,4 +1,4 @@
-"""Commands that say what will run, and their dry run. Source: docs/decisions/0062."""
+"""Commands that list the coming runs, and their dry run. Source: docs/decisions/0062."""
 
 from datetime import timedelta
 

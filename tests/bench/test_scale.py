@@ -86,7 +86,7 @@ def run(rig: Rig, sid: InstanceSid) -> None:
 
 
 def costs_in(rig: Rig, moto: DynamoDb, cycle: int) -> Mapping[str, tuple[float, int, int]]:
-    """Return read units, write units and trips of what is done with an instance in a cycle."""
+    """Return read units, write units and trips of each operation on an instance in a cycle."""
     instance = due_in_cycle(rig, moto, cycle)
     sid, now = instance.sid, rig.clock.at
     assert instance.plan.cycle == cycle

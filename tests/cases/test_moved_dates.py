@@ -54,7 +54,7 @@ class TestTheCases:
 
 
 class TestWhatAnswersShow:
-    """Both dates, what moved it, and which cycles do not run."""
+    """Both dates of an event, the reason for its move, and the cycles that do not run."""
 
     START = "2026-02-27T09:00:00Z"
 

@@ -43,7 +43,7 @@ def membership() -> dict[str, Any]:
 
 
 class Member:
-    """One membership, its commands, and what each view says of it."""
+    """One membership, its commands, and each view of it."""
 
     def __init__(self, client: Client) -> None:
         client.ports.ids = Ids()
@@ -110,7 +110,7 @@ class Member:
         return found | dates
 
     def forecast(self) -> list[str]:
-        """Return the next two cycles, and what is left out before them."""
+        """Return the next two cycles, the cycles left out before them, and the date of a cancellation."""
         shown = self.core("GET", f"{self.path}/forecast?cycles=2")
         left_out = [f"not {one['first']} to {one['last']}: {one['why']}" for one in shown.get("skipped", [])]
         end = [f"canceled {_day(shown['cancelAt']['date'])}"] if "cancelAt" in shown else []
@@ -128,7 +128,7 @@ class Member:
         return f"{shown['reason']}{until}{by}"
 
     def history(self) -> list[str]:
-        """Return every event, latest first, with what moved it or closed it."""
+        """Return every event, latest first, with the reason if it was moved or closed."""
         found = []
         for one in self.core("GET", f"{self.path}/events")["items"]:
             moved = f", {one['movedBy']} from {_day(one['plannedDate'])}" if "movedBy" in one else ""
@@ -197,7 +197,7 @@ RETRIED = ["charge 01-10 16:00 PENDING", "remind 01-08 10:00 PROCESSED, complete
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """Commands, and what every view says after them. The defaults are a member to whom nothing has happened."""
+    """Commands, and every view after them. The defaults are the views of a member without commands."""
 
     act: Callable[[Member], object]
     instance: Mapping[str, Any] = field(default_factory=lambda: PLAIN)
@@ -499,7 +499,7 @@ def test_a_dry_run_and_the_forecast_list_the_farewell(client: Client) -> None:
 
 
 class TestOtherDialects:
-    """What the other dialects may still do with a member who has a date of core's."""
+    """The operations that other dialects still allow on a member who has a date of core's."""
 
     @pytest.fixture
     def member(self, client: Client) -> Member:

@@ -221,7 +221,7 @@ class TestCancelingMany:
 
 
 class TestSpeed:
-    """An operation without a pace cancels each instance once. ``-s`` shows how fast, and what takes the time."""
+    """An operation without a pace cancels each instance once. ``-s`` shows the speed, and the emulator's share."""
 
     def test_one_operation_cancels_all(self, processes: Processes) -> None:
         gym = open_gym(processes, *NO_PACE)

@@ -92,7 +92,7 @@ def _zone(rng: random.Random, named: str) -> str:
 
 
 def _moves(rng: random.Random, *, is_weekly: bool) -> dict[str, Any]:
-    """Return what moves the dates of a calendar, if anything does."""
+    """Return the settings that move the dates of a calendar, if any do."""
     moves: dict[str, Any] = {}
     if rng.random() < 0.3:
         moves["nextCycleDateCallback"] = rng.choice(

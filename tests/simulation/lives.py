@@ -1,7 +1,7 @@
 """The life of one subscription: runs, crashes, declined charges, and commands at random moments.
 
-Before each command its dry run is sent in the same state. Its answer is compared with that of the command, with what
-the command stored, and with what runs until the next disturbance: the next command, or a run that fails.
+Before each command its dry run is sent in the same state. Its answer is compared with that of the command, with the
+change that the command stored, and with the runs until the next disturbance: the next command, or a run that fails.
 """
 
 import random
@@ -69,7 +69,7 @@ class Life:
     ``local_dates`` are the days that main events are due on in the zone of the customer, and ``moved`` the events that
     an operator has moved. ``counts`` are the commands by kind and outcome, and ``compared`` is how many runs were
     compared with a plan. ``disturbed_at`` is when a run failed for the first time since the last command, after the
-    first ``foreseeable`` claims. ``settle`` compares the last command with what has happened since.
+    first ``foreseeable`` claims. ``settle`` compares the last command with the claims and records since.
     """
 
     world: World
@@ -207,7 +207,7 @@ class Life:
             self.settle = self._settling(plan, message, claims=claims, records=since)
 
     def _settling(self, plan: Promise, message: str, *, claims: int, records: set[Any]) -> Callable[[], None]:
-        """Return the function that compares a plan with what has happened after it. What it is not about is given."""
+        """Return the function that compares a plan with the claims and records after it; those before it are given."""
         begin, next_seq = self.now, self.instance.next_seq
 
         def settle() -> None:
@@ -263,7 +263,7 @@ class Life:
         return answered
 
     def _plan(self) -> Promise | None:
-        """Return what will run as the instance is; if it is paused without an end, as if it were resumed now.
+        """Return the coming runs of the instance as it is; if it is paused without an end, as if it were resumed now.
 
         None if it is paused with an end, or is to be canceled now: a resume would do something else.
         """
@@ -295,7 +295,7 @@ class Life:
         return Promise(plan, is_canceled_later=instance.cancellation is not None, resumes_at=until)
 
     def _plan_after(self, foreseen: Answered | None) -> Promise | None:
-        """Return what will run after the command: as its dry run says, which must be what the instance says then."""
+        """Return the coming runs after the command, as in its dry run, which must agree with the instance then."""
         own = None
         if foreseen is not None and not foreseen.is_refusal and "plan" in foreseen.body:
             own = self._promise(foreseen.body)
@@ -321,7 +321,7 @@ class Life:
     def _compare_at_once(
         self, foreseen: Answered | None, answered: Answered, after: Answered, before: Instance
     ) -> None:
-        """Compare the dry run with the answer to the command, and with what it stored."""
+        """Compare the dry run with the answer to the command, and with the stored instance."""
         if foreseen is None:
             return
         if foreseen.is_refusal:

@@ -46,7 +46,7 @@ def ask(there: Town, name: str, request: Callable[[], object]) -> None:
 
 
 def resume_poisoned(there: Town) -> None:
-    """Resume the instances that crashed five runners in a row. With many crashes that is what has to happen."""
+    """Resume the instances that crashed five runners in a row. With many crashes that has to happen."""
     for sid, instance in there.world.store.instances.items():
         stop = instance.stop
         if stop is not None and stop.reason.cause is Cause.POISONED:

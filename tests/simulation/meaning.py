@@ -1,4 +1,4 @@
-"""What each command means, apart from the functions that answer it and carry it out.
+"""The meaning of each command, apart from the functions that answer it and carry it out.
 
 Source: docs/api/core.md; docs/decisions/0060 to 0062.
 """
@@ -18,7 +18,7 @@ from tests.simulation.promises import Promise
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
-    """What a command means, apart from the functions that answer it and carry it out."""
+    """The meaning of a command, apart from the functions that answer it and carry it out."""
 
     strategy: Strategy
     now: datetime
@@ -31,7 +31,7 @@ class Meaning:
     forecast: dict[int, datetime]
 
     def check(self) -> None:
-        """Check that a command that was not refused does what its words say."""
+        """Check that a command that was not refused has the effect that its words say."""
         checks = {
             "skip": self._skip,
             "reschedule": self._move,
@@ -123,7 +123,7 @@ class Meaning:
         assert not late, f"{late} would run after the cancellation"
 
     def _cancel_at_end_of_cycle(self) -> None:
-        """A main event that has begun ends first; one that has not never runs, nor anything of its cycle."""
+        """A main event that has begun ends first. Otherwise it never runs, nor anything of its cycle."""
         main, after = self.before.main_event, self.after
         if main is None:
             assert self.before.status is InstanceStatus.CANCELED

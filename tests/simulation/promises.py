@@ -1,4 +1,4 @@
-"""What the answer to a command says will run and will not, compared with what then happens.
+"""The runs that the answer to a command promises or excludes, compared with the later runs.
 
 Source: docs/api/core.md, "What will run"; docs/decisions/0062.
 """
@@ -37,7 +37,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """What happened from a command on until the next disturbance, or until now.
+    """The claims and records from a command until the next disturbance, or until now.
 
     ``records`` are those of events that have closed since. ``next_seq`` is the number of the first event that did not
     exist after the command. ``is_undisturbed`` means that ``instance``, as it is now, is the result.
@@ -178,7 +178,7 @@ class Promise:
         return max(parse_instant(date) for date in dates)
 
     def _compare_closed(self, stretch: Stretch) -> None:
-        """Compare what was skipped and what closed without a run."""
+        """Compare the skipped cycles and the events that closed without a run."""
         closed = [one for one in stretch.records if one.event.status is EventStatus.CANCELED]
         ranges = [record.skipped_cycles for record in closed if record.skipped_cycles is not None]
         left_out = {cycle for first, last in ranges for cycle in range(first, last + 1)}
@@ -210,7 +210,7 @@ class Promise:
 _WAITING = (EventStatus.PAUSED.value, EventStatus.ONHOLD.value)
 
 PAUSED = Promise({"runs": []}, says_what_closes=False)
-"""What runs of an instance that is paused without an end: nothing, until a command."""
+"""The promise of an instance that is paused without an end: nothing runs until a command."""
 
 
 def seq_of(sid: str) -> int:

@@ -1,4 +1,4 @@
-"""Lives of subscriptions, with every command at random moments: each dry run equals what then happens.
+"""Lives of subscriptions, with every command at random moments: each dry run foretells the later runs.
 
 Source: docs/api/core.md; docs/decisions/0056 to 0063.
 """
@@ -28,7 +28,7 @@ def core_api(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 class TestLives:
-    """Every dry run equals what then happens, and every cycle is accounted for once."""
+    """Every dry run foretells the later runs, and every cycle is accounted for once."""
 
     @pytest.mark.seeds(30)
     def test_a_life_is_as_its_dry_runs_say(self, seed: int) -> None:

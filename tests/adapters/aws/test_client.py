@@ -1,4 +1,4 @@
-"""Requests to a service: what is sent again, after which wait, and what is raised at last."""
+"""Requests to a service: which are sent again, after which wait, and the error that is raised at last."""
 
 import json
 import zlib
@@ -125,7 +125,7 @@ class TestARequest:
 
 
 class TestRepeats:
-    """What may succeed the next time is sent again, the same request each time."""
+    """A request that may succeed the next time is sent again, the same each time."""
 
     @pytest.mark.parametrize(
         "first",
@@ -179,7 +179,7 @@ class TestRepeats:
     def test_a_lasting_failure_is_unavailability(
         self, answer: Next, error: type[Exception], text: str
     ) -> None:
-        """The text has no message of the service, which may name what its reader may not know."""
+        """The text has no message of the service, which may name things that its reader may not know."""
         service = Service([answer] * MAX_ATTEMPTS)
 
         with pytest.raises(error) as caught:
@@ -234,7 +234,7 @@ class TestWaits:
 
 
 class TestAnswers:
-    """What is no whole answer counts as none."""
+    """An incomplete or damaged answer counts as none."""
 
     def test_a_damaged_answer_is_fetched_again(self) -> None:
         body = b'{"done": true}'

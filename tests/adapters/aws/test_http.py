@@ -32,7 +32,7 @@ CHUNKS = b"3\r\nabc\r\n00A;x=y\r\n0123456789\r\n0\r\nchecksum: 1\r\n\r\n"
 class Server:
     """A server that answers each request with the next of these bytes; empty ones close the connection.
 
-    ``requests`` are what arrived, and ``connections`` how many were opened.
+    ``requests`` are those that arrived, and ``connections`` how many were opened.
     """
 
     replies: list[bytes]

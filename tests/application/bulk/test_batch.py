@@ -80,7 +80,7 @@ def a_gym(members: int = MANY) -> tuple[MemoryPorts, Store, list[InstanceSid]]:
 
 
 def refuses(*refused: InstanceSid) -> Callable[[Instance], None]:
-    """Return what lets the store refuse these instances once."""
+    """Return a function that lets the store refuse these instances once."""
     left = set(refused)
 
     def before(instance: Instance) -> None:
@@ -319,7 +319,7 @@ def dies(_: Instance) -> None:
 
 
 def breaks(broken: InstanceSid) -> Callable[[Instance], None]:
-    """Return what lets the store fail at this instance."""
+    """Return a function that lets the store fail at this instance."""
 
     def before(instance: Instance) -> None:
         if instance.sid == broken:
@@ -330,7 +330,7 @@ def breaks(broken: InstanceSid) -> Callable[[Instance], None]:
 
 @dataclass(slots=True)
 class Recorded(MemoryOperations):
-    """A store that records what was saved."""
+    """A store that records the saved operations."""
 
     saved: list[BulkOperation] = field(default_factory=list)
 

@@ -87,7 +87,7 @@ class World:
         control(self.ports, self.sid, Update(by=ANN, attributes={"timezone": None}))
 
     def run(self, after: timedelta = timedelta()) -> Instance:
-        """Run what is due, and return the instance."""
+        """Run the due events, and return the instance."""
         self.ports.clock.at += after
         run_due_events(self.ports, self.sid, job="job", time_left=lambda: timedelta(minutes=15))
         return self.ports.instances.instances[self.sid]

@@ -104,7 +104,7 @@ class TestReadmeStrategy:
 
 
 class TestHardDecline:
-    """The recipe about hard declines does what its text says."""
+    """The recipe about hard declines works as its text says."""
 
     SETTINGS = next(recipe.settings for recipe in RECIPES if recipe.title == "A hard decline stops at once")
 

@@ -860,7 +860,7 @@ class TestClosedAhead:
 
 
 class TestPausedUntil:
-    """A pause with an end explains only what falls into it."""
+    """A pause with an end explains only the dates that fall into it."""
 
     def test_a_pause_is_explained_with_its_end(self) -> None:
         of = life(strategy(), new("2026-02-10"))

@@ -84,7 +84,7 @@ def apply(of: Life, now: datetime) -> None:
 
 
 class TestTheDate:
-    """`cancel {at: date}`: what is due before the date runs; at the date the instance is canceled."""
+    """`cancel {at: date}`: events due before the date run; at the date the instance is canceled."""
 
     def test_the_instance_stays_active_until_the_date(self) -> None:
         of = billed()

@@ -289,7 +289,7 @@ class TestMissedDates:
 
 
 class TestEvents:
-    """At its end a pause does what an operator's resume does to the events."""
+    """The end of a pause has the effect of an operator's resume on the events."""
 
     def test_an_event_whose_attempts_ran_out_meanwhile_starts_a_new_run(self) -> None:
         of = life(strategy(retry=retries(0, pause=True)))

@@ -355,7 +355,7 @@ class TestRefused:
 
 
 class TestACycleThatWouldNotRun:
-    """A date that reaches the next cycle's would let that one coincide, and nobody would be charged for it."""
+    """A date that reaches the next cycle's would let that one coincide, and no one would be charged for it."""
 
     def test_it_is_refused(self) -> None:
         verdict = refused(monthly(), to("2026-03-10"))

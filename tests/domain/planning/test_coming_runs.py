@@ -1,4 +1,4 @@
-"""What will run after a command, as its answer and its dry run say. Source: docs/decisions/0062."""
+"""The coming runs after a command, in its answer and in its dry run. Source: docs/decisions/0062."""
 
 import random
 from datetime import timedelta
@@ -261,7 +261,7 @@ class TestWhatIsShown:
 
 
 class TestTheNextDates:
-    """What is due is known while a charge waits for its step, or while the instance is paused."""
+    """The next dates are known while a charge waits for its step, or while the instance is paused."""
 
     @staticmethod
     def waiting(until: str) -> Life:

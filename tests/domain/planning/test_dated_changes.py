@@ -118,7 +118,7 @@ class TestPauses:
 
 
 class TestComingRuns:
-    """The answer to a command lists what runs before a cancellation, and what closes without a run."""
+    """The answer to a command lists the runs before a cancellation, and the events that close without a run."""
 
     def test_the_answer_has_everything_before_the_date(self) -> None:
         of = monthly()

@@ -245,7 +245,7 @@ class TestForecast:
         ]
 
     def test_a_paused_plan_with_thousands_of_missed_dates_has_no_forecast(self) -> None:
-        """A resume is refused then, unless it says what to do with them."""
+        """A resume is refused then, unless it says how to treat them."""
         of = life(strategy(calendar(DAILY)))
         of.decide(Pause(by=ANN), at("2026-01-30"))
         assert self.foreseen(of, now="2030-01-01") == []

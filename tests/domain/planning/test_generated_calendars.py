@@ -57,7 +57,7 @@ CRONS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Generated:
-    """A calendar with its rhythm alone, and what is known of it without the engine."""
+    """A calendar with its rhythm alone, and the facts known of it without the engine."""
 
     of: Strategy
     unmoved: Strategy

@@ -589,7 +589,7 @@ class TestEachDateByItsCause:
         return of
 
     def ran(self, of: Life, now: str) -> list[str]:
-        """Run what is due, and return its dates."""
+        """Run the due main events, and return their dates."""
         dates = []
         while of.main.date <= at(now):
             dates.append(f"{of.main.date:%m-%d}")

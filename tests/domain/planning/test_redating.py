@@ -1,4 +1,4 @@
-"""Changed attributes date again what has not begun. Source: docs/decisions/0060."""
+"""Changed attributes date again the events that have not begun. Source: docs/decisions/0060."""
 
 from datetime import timedelta
 
@@ -69,7 +69,7 @@ def stayed(verdict: Applied) -> list[tuple[str, str | None, str]]:
 
 
 class TestAnotherZone:
-    """What has not begun keeps its local date and time."""
+    """An event that has not begun keeps its local date and time."""
 
     @pytest.mark.parametrize(
         ("zone", "date"),
@@ -237,7 +237,7 @@ class TestAnotherZone:
 
 
 class TestBegunInAnotherZone:
-    """What has begun keeps its date, and the next cycle is the next local date: none is charged twice or left out."""
+    """A begun event keeps its date, and the next cycle is the next local date: none is charged twice or left out."""
 
     def begun(self, one: Json, zone: str = "Asia/Manila", start: str = NINE) -> Life:
         lived = life(zoned(one), new(start, zone=zone), now="2026-02-10")
@@ -545,7 +545,7 @@ class TestFrom:
 
 
 class TestClosedDays:
-    """The customer's closed days move what has not begun."""
+    """The customer's closed days move events that have not begun."""
 
     def test_a_day_that_is_closed_now_moves_the_cycle(self) -> None:
         lived = life(strategy(reminded(businessDays=FOLLOWING)), new("2026-03-03"), now="2026-02-10")

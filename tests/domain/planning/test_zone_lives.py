@@ -1,4 +1,4 @@
-"""Customers who move: each local date is charged once, and a dry run says what happens. Source: docs/decisions/0060."""
+"""Customers who move: each local date is charged once, and each dry run is right. Source: docs/decisions/0060."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
