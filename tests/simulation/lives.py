@@ -20,7 +20,7 @@ from shared.domain.instance.reason import Cause
 from shared.domain.instance.zone import zone_of
 from shared.domain.steps.call import Answered as CallAnswered
 from shared.domain.steps.call import CallOutcome, ServiceRequest
-from shared.domain.strategy.model import OnResume
+from shared.domain.strategy.model import OnMissed, OnResume
 from tests.simulation.any_command import AnyCommand, Sent
 from tests.simulation.faults import Faults
 from tests.simulation.front_desk import Answered, FrontDesk, shown
@@ -292,7 +292,12 @@ class Life:
         plan, instance = body["plan"], self.instance
         stop = instance.stop
         until = None if stop is None else stop.until
-        return Promise(plan, is_canceled_later=instance.cancellation is not None, resumes_at=until)
+        return Promise(
+            plan,
+            is_canceled_later=instance.cancellation is not None,
+            resumes_at=until,
+            runs_all=self.world.strategy.definition.on_missed is OnMissed.ALL,
+        )
 
     def _plan_after(self, foreseen: Answered | None) -> Promise | None:
         """Return the coming runs after the command, as in its dry run, which must agree with the instance then."""

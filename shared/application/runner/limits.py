@@ -157,7 +157,7 @@ def free_slot(ports: Ports, run: Run, kept: OwnPermits) -> None:
         _share(ports, run, own.limited, free(own.slot, now=ports.clock.now()))
 
 
-def free_slot_elsewhere(ports: Ports, run: Run, intent: Intent, kept: OwnPermits) -> None:
+def free_slot_of_another_origin(ports: Ports, run: Run, intent: Intent, kept: OwnPermits) -> None:
     """Return the slot of a run, unless the call of its next step is to the same origin.
 
     A run that waited for a second slot while it has a first one could wait for ever.

@@ -17,7 +17,7 @@ from shared.application.runner.limits import (
     OwnPermits,
     await_permit,
     free_slot,
-    free_slot_elsewhere,
+    free_slot_of_another_origin,
     report_call,
 )
 from shared.application.runner.patience import record_call
@@ -171,7 +171,7 @@ def _execute(ports: Ports, run: Run, intent: Intent, deadline: Deadline) -> Run 
     except CallNotPossibleError as error:
         request, impossible = None, fail_call(intent, error)
     if request is not None:
-        free_slot_elsewhere(ports, run, intent, deadline.permits)
+        free_slot_of_another_origin(ports, run, intent, deadline.permits)
         # ``config.requestDelayTime`` is a pause before each call.
         ports.clock.sleep(run.strategy.definition.request_delay.total_seconds())
         permit = await_permit(ports, run, intent, deadline.permits, time_left=deadline.time_left() - RESERVE)

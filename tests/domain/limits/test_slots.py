@@ -138,7 +138,7 @@ class TestNoFreeSlot:
         assert isinstance(decided, Busy)
         assert ASK_AGAIN * 0.5 <= decided.again - NOON < ASK_AGAIN * 1.5
 
-    def test_runners_look_at_different_times(self) -> None:
+    def test_runners_ask_at_different_times(self) -> None:
         decided = [ask(self.FULL, key=f"i-{number}") for number in range(20)]
 
         assert len({each.again for each in decided if isinstance(each, Busy)}) == 20
