@@ -584,8 +584,8 @@ BUGS = (
     Bug(
         name="a run that waits keeps its slot",
         file="shared/application/runner/loop.py",
-        old="    free_slot(ports, run, deadline.permits)\n    return at",
-        new="    return at",
+        old="        free_slot(ports, run, deadline.permits)\n    except",
+        new="    except",
         layers=("tests/application/runner/test_slots.py",),
     ),
 )

@@ -86,6 +86,16 @@ class TestABurst:
             assert figures["last"] <= EVENTS * 0.5 / 10 * 1.3 + 5
             assert figures["writes a call"] <= 3
 
+    @pytest.mark.parametrize("limit", [{"concurrent": 1}, {"concurrent": 1, "perSecond": 1}])
+    def test_the_line_of_long_calls_does_not_run_ahead(self, limit: dict[str, int]) -> None:
+        burst = Burst(limit, 300, 20, random.Random(1), lasts=(4, 6))
+
+        burst.run(until=timedelta(hours=2))
+
+        assert_nothing_lost(burst)
+        # 300 calls of 5 seconds, one after another.
+        assert figures_of(burst)["last"] <= 300 * 5 * 1.3
+
     def test_lost_replies_only_cost_permits(self) -> None:
         burst = Burst({"perSecond": 50}, 200, 40, random.Random(2), lost_replies=0.05)
 

@@ -30,7 +30,7 @@ from shared.domain.limits.grant import (
     slow_down,
 )
 from shared.domain.limits.service import OriginLimit, limit_of
-from shared.domain.limits.slots import Slot, free
+from shared.domain.limits.slots import SLOT_MARGIN, Slot, free
 from shared.domain.limits.state import LimitChange, LimitState, Member, instant_of
 from shared.domain.limits.stated import strictest_concurrent
 from shared.domain.steps.call import Answered, CallOutcome
@@ -120,7 +120,7 @@ def _await(
     permits = 0
     while permits < MAX_PERMITS:
         requested_at = ports.clock.now()
-        granted = known or _ask(ports, run, limited, demand)
+        granted = known or _ask(ports, run, limited, demand, kept)
         if isinstance(granted, Later):
             return granted
         if isinstance(granted, Busy):
@@ -158,12 +158,15 @@ def free_slot(ports: Ports, run: Run, kept: OwnPermits) -> None:
 
 
 def free_slot_of_another_origin(ports: Ports, run: Run, intent: Intent, kept: OwnPermits) -> None:
-    """Return the slot of a run, unless the call of its next step is to the same origin.
+    """Return the slot of a run before a call that is not to the same origin, or has no limit.
 
     A run that waited for a second slot while it has a first one could wait for ever.
     """
-    limited = limit_of(run.strategy, _step_of(run, intent))
-    if kept.slot is not None and (limited is None or limited.origin != kept.slot.limited.origin):
+    step = _step_of(run, intent)
+    limited = limit_of(run.strategy, step)
+    if kept.slot is None or step.action is None:
+        return
+    if limited is None or limited.origin != kept.slot.limited.origin:
         free_slot(ports, run, kept)
 
 
@@ -209,7 +212,9 @@ def _share(ports: Ports, run: Run, limited: OriginLimit, change: LimitChange | N
     return ports.limits.try_change(run.instance.account_id, limited.origin, change)
 
 
-def _ask(ports: Ports, run: Run, limited: OriginLimit, demand: Demand) -> Permit | Later | Busy:
+def _ask(
+    ports: Ports, run: Run, limited: OriginLimit, demand: Demand, kept: OwnPermits
+) -> Permit | Later | Busy:
     """Return the permit for a call, or how long it waits without a runner, or under its lease for a slot."""
     account = run.instance.account_id
     state = ports.limits.load(account, limited.origin)
@@ -230,11 +235,22 @@ def _ask(ports: Ports, run: Run, limited: OriginLimit, demand: Demand) -> Permit
                     assert_never(decided)
         slot = decided.slot if isinstance(decided, Take) else None
         if slot is not None and state[slot.name] != decided_on[slot.name]:
-            # Nobody else moves the run's own slot to this instant: the reply to an earlier request was lost.
-            is_own = demand.slot is not None and slot.number == demand.slot.number
-            has_moved = is_own and state[slot.name] == slot.until
-            demand = replace(demand, slot=slot if has_moved else demand.slot, yields=not is_own)
+            has_own = demand.slot is not None and slot.number == demand.slot.number
+            if _has_moved(demand.slot, slot, state, now=now):
+                kept.slot = RunSlot(limited=limited, slot=slot)
+                demand = replace(demand, slot=slot)
+            demand = replace(demand, yields=not has_own)
     return Later(until=ports.clock.now() + SHORTEST_WAIT)
+
+
+def _has_moved(own: Slot | None, moved: Slot, state: LimitState, *, now: datetime) -> bool:
+    """Return whether a refused move of a run's own slot was stored before: the reply to an earlier request was lost.
+
+    Nobody else moves a slot before it has passed.
+    """
+    if own is None or own.number != moved.number or instant_of(own.until) <= now + SLOT_MARGIN:
+        return False
+    return state[moved.name] == moved.until
 
 
 def _sleep_until(ports: Ports, run: Run, limited: OriginLimit, permit: Permit, *, checks: bool) -> bool:

@@ -229,10 +229,14 @@ def _block(ports: Ports, claimed: Instance, command: Block) -> Stopped:
 
 
 def _run_watched(ports: Ports, run: Run, deadline: Deadline, watch: RunWatch) -> Stopped:
-    """Execute the run and report how it ended."""
+    """Execute the run, return its slot, and report how it ended."""
     stopped = Stopped(instance=None, outcome=RunOutcome.BROKEN_OFF)
     try:
         stopped = _run_steps(ports, run, deadline)
+        free_slot(ports, run, deadline.permits)
+    except Exception:
+        free_slot(ports, run, deadline.permits)
+        raise
     finally:
         # An exception ends the invocation, and the report says so.
         watch.ended(run.tally, stopped)
@@ -253,12 +257,7 @@ def _run_steps(ports: Ports, run: Run, deadline: Deadline) -> Stopped:
                 at = next_step(ports, at, at.then, call_in_doubt=call_in_doubt, deadline=deadline)
                 call_in_doubt, deadline = False, replace(deadline, has_executed=True)
         except UnavailableError as error:
-            free_slot(ports, run, deadline.permits)
             at = _stop_unavailable(ports, before, error, deadline)
-        except Exception:
-            free_slot(ports, run, deadline.permits)
-            raise
-    free_slot(ports, run, deadline.permits)
     return at
 
 

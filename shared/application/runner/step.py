@@ -103,6 +103,8 @@ def next_step(  # noqa: PLR0911 - one return for each way a step can go
             case unknown:
                 assert_never(unknown)
 
+    # Before lease and time are checked: the store may be slow.
+    free_slot_of_another_origin(ports, run, intent, deadline.permits)
     needed = longest(run.strategy, run.strategy.definition.tasks[run.event.task].steps[intent.step])
     if deadline.time_left() < needed + RESERVE:
         return _hand_over(ports, run, deadline)
@@ -171,7 +173,6 @@ def _execute(ports: Ports, run: Run, intent: Intent, deadline: Deadline) -> Run 
     except CallNotPossibleError as error:
         request, impossible = None, fail_call(intent, error)
     if request is not None:
-        free_slot_of_another_origin(ports, run, intent, deadline.permits)
         # ``config.requestDelayTime`` is a pause before each call.
         ports.clock.sleep(run.strategy.definition.request_delay.total_seconds())
         permit = await_permit(ports, run, intent, deadline.permits, time_left=deadline.time_left() - RESERVE)

@@ -195,7 +195,9 @@ def grant(state: LimitState, demand: Demand, *, now: datetime) -> Grant:
     earliest, next_at = max(now + demand.lead, slowed_until), instant_of(state[Member.NEXT_AT])
     if max(earliest, next_at) > latest:
         floor = max(latest, next_at, slowed_until)
-        return _join(state, _pace_of(rate), floor=floor, earliest=now + SHORTEST_WAIT, now=now)
+        joining = _join(state, _pace_of(rate), floor=floor, earliest=now + SHORTEST_WAIT, now=now)
+        # The line may be that of slots, whose places are guesses.
+        return joining if concurrent is None else replace(joining, latest=floor + MAX_WAIT_FOR_SLOT)
     if concurrent is not None and _has_to_wait(slots, demand):
         return _wait_for_slot(state, concurrent, demand.key, leased_until=leased_until, now=now)
     return _take(rate, circuit, slots, earliest, next_at, latest=latest, now=now)
@@ -297,16 +299,22 @@ def _has_to_wait(slots: SlotTerms, demand: Demand) -> bool:
 
 def _wait_for_slot(
     state: LimitState, concurrent: Stated, key: str, *, leased_until: datetime, now: datetime
-) -> Busy | Join:
-    """Look again under the lease, or join the line. ``key`` lets runners look at different times."""
+) -> Busy | Join | Later:
+    """Look again under the lease, or join the line. ``key`` lets runners look at different times.
+
+    How soon slots become free is a guess, and after an outage a bad one. So no call waits for its place for longer than
+    ``MAX_WAIT_FOR_SLOT``, and the line does not become longer than that.
+    """
     share = spread(f"{key}#{micros_of(now)}")
     again = now + ASK_AGAIN * (0.5 + share)
     if again <= leased_until:
         return Busy(again=again)
     pace = _Pace(spacing=slot_spacing(state, concurrent), guards=concurrent.guards, sets=concurrent.sets)
+    latest = now + MAX_WAIT_FOR_SLOT * (1 + share) / 2
+    if instant_of(state[Member.LINE_AT]) > now + MAX_WAIT_FOR_SLOT:
+        return Later(until=latest)
     joining = _join(state, pace, floor=leased_until, earliest=now + SHORTEST_WAIT_FOR_SLOT, now=now)
-    # How soon slots become free is a guess. After an outage it is a bad one.
-    return replace(joining, latest=now + MAX_WAIT_FOR_SLOT * (1 + share) / 2)
+    return replace(joining, latest=latest)
 
 
 def _join(state: LimitState, pace: _Pace, *, floor: datetime, earliest: datetime, now: datetime) -> Join:

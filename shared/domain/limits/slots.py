@@ -37,6 +37,7 @@ SLOT_MARGIN: Final = timedelta(seconds=5)
 SHORTEST_TAKEN: Final = timedelta(milliseconds=50)
 """The least that a slot counts as being taken for, on average: nothing is known about a new limit."""
 
+_SECOND: Final = timedelta(seconds=1)
 _OF_EIGHT: Final = 8
 """How many times are averaged, roughly: each new one counts for an eighth."""
 
@@ -91,7 +92,8 @@ def slot_for(
         # By the instant as well: runners that look again would otherwise want the same slot each time.
         number = free_slots[int(spread(f"{key}#{micros_of(now)}") * len(free_slots))]
         since, is_free = now, Bounds(low=0, high=micros_of(now))
-    until = micros_of(ends + SLOT_MARGIN + KEPT_FOR_MORE)
+    # Runners that began to wait in the same millisecond would store the same number.
+    until = micros_of(ends + SLOT_MARGIN + KEPT_FOR_MORE + spread(key) * _SECOND)
     return SlotTerms(
         slot=Slot(number=number, until=until, since=since, taken_for=state[Member.TAKEN_FOR]),
         guards={**limit.guards, slot_name(number): is_free},

@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared.domain.instance.due import spread
 from shared.domain.limits.grant import (
     ASK_AGAIN,
     LATEST_USE,
@@ -28,8 +29,10 @@ NOW = micros_of(NOON)
 PATIENCE, LASTS = 5 * SECOND, 60 * SECOND
 ENDS = NOON + PATIENCE + LATEST_USE + LASTS + SLOT_MARGIN
 """When a slot has to last at least."""
-TAKEN = micros_of(ENDS + KEPT_FOR_MORE)
-"""The number of a slot that was taken at noon."""
+OWN = spread("i-1") * SECOND
+"""How much later a slot of this instance passes than others that were taken in the same millisecond."""
+TAKEN = micros_of(ENDS + KEPT_FOR_MORE + OWN)
+"""The number of a slot that the instance took at noon."""
 
 
 def a_state(*slots: int, **members: int) -> LimitState:
@@ -123,7 +126,7 @@ class TestAFreeSlot:
         permit, _ = take(LimitState(), ask(LimitState(), patience=timedelta()))
 
         assert permit.slot is not None
-        assert instant_of(permit.slot.until) == NOON + LATEST_USE + LASTS + SLOT_MARGIN + KEPT_FOR_MORE
+        assert instant_of(permit.slot.until) == NOON + LATEST_USE + LASTS + SLOT_MARGIN + KEPT_FOR_MORE + OWN
         assert permit.until == NOON + LATEST_USE
 
 
@@ -168,10 +171,40 @@ class TestNoFreeSlot:
         """After an outage the average is that of calls without an answer."""
         before = a_state(TAKEN, TAKEN, TAKEN_FOR=30_000_000, LINE_AT=NOW + 6_000_000_000)
         waits = [ask(before, patience=timedelta(), key=f"i-{number}") for number in range(20)]
-        ends = [each.wait_after(before).until for each in waits if isinstance(each, Join)]
+        ends = [each.until for each in waits if isinstance(each, Later)]
 
         assert len(set(ends)) == 20
         assert all(MAX_WAIT_FOR_SLOT / 2 <= end - NOON < MAX_WAIT_FOR_SLOT for end in ends)
+
+    def test_the_line_is_never_longer_than_that(self) -> None:
+        state, waits = a_state(TAKEN, TAKEN, TAKEN_FOR=10_000_000), list[Later]()
+        for number in range(600):
+            decided = ask(state, patience=timedelta(), key=f"i-{number}")
+            assert isinstance(decided, Join | Later)
+            if isinstance(decided, Join):
+                after = decided.change.applied_to(state)
+                assert after is not None
+                waits.append(decided.wait_after(state))
+                state = after
+            else:
+                waits.append(decided)
+
+        assert instant_of(state[Member.LINE_AT]) <= NOON + MAX_WAIT_FOR_SLOT + 10 * SECOND
+        assert max(wait.until for wait in waits) < NOON + MAX_WAIT_FOR_SLOT
+
+    def test_a_call_that_waits_for_its_permit_does_not_wait_for_the_line_of_slots(self) -> None:
+        far = NOW + 36_000_000_000
+        before = a_state(LINE_AT=far, NEXT_AT=NOW + 6_000_000, PER_SECOND=1, STATED_AT=NOW)
+        decided = ask(before, limit=ServiceLimit(concurrent=2, per_second=1))
+
+        assert isinstance(decided, Join)
+        assert decided.wait_after(before).until == NOON + 6 * SECOND + MAX_WAIT_FOR_SLOT
+
+    def test_two_instances_hardly_take_a_slot_by_the_same_number(self) -> None:
+        keys = [f"i-{number}" for number in range(1000)]
+        slots = [take(LimitState(), ask(LimitState(), key=key))[0].slot for key in keys]
+
+        assert len({slot.until for slot in slots if slot is not None}) >= 995
 
     def test_whoever_joins_the_line_takes_no_slot(self) -> None:
         for state in (self.FULL, a_state(TAKEN)):
@@ -208,7 +241,7 @@ class TestARunSlot:
         assert permit.slot is not None
         return permit.slot, state
 
-    @pytest.mark.parametrize("after", [timedelta(), SECOND, KEPT_FOR_MORE])
+    @pytest.mark.parametrize("after", [timedelta(), SECOND, KEPT_FOR_MORE, KEPT_FOR_MORE + OWN])
     def test_it_is_used_again_without_a_write(self, after: timedelta) -> None:
         slot, state = self.first()
         decided = ask(state, own=slot, after=after)
@@ -217,7 +250,7 @@ class TestARunSlot:
 
     def test_a_clock_that_is_ahead_does_not_end_it_during_its_call(self) -> None:
         slot, state = self.first()
-        again = ask(state, own=slot, after=KEPT_FOR_MORE)
+        again = ask(state, own=slot, after=KEPT_FOR_MORE + OWN)
         assert isinstance(again, Permit)
         call_ends = again.until + LASTS - NOON
         alone = ServiceLimit(concurrent=1)
@@ -228,7 +261,7 @@ class TestARunSlot:
 
     def test_it_is_moved_on(self) -> None:
         slot, state = self.first()
-        after = KEPT_FOR_MORE + timedelta(milliseconds=1)
+        after = KEPT_FOR_MORE + OWN + timedelta(milliseconds=1)
         permit, moved = take(state, ask(state, own=slot, after=after))
 
         assert permit.slot is not None
