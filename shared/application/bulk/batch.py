@@ -108,10 +108,7 @@ class BatchWork(Struct, kw_only=True):
             return None
 
     def _command_in_time(self, sid: InstanceSid) -> ItemResult | None:
-        # From ``sweep_at`` on, another runner may take over the batch.
-        sweep_at = self.bulk.sweep_at
-        is_ours = sweep_at is not None and self.ports.clock.now() < sweep_at
-        if self._is_refused or not is_ours or self.time_left() <= RESERVE:
+        if self._is_refused or not _is_ours(self.ports, self.bulk) or self.time_left() <= RESERVE:
             return None
         try:
             return self._command(sid)
@@ -165,7 +162,18 @@ def _execute(ports: Ports, bulk: BulkOperation, instance: Instance) -> Verdict |
     )
 
 
+def _is_ours(ports: Ports, bulk: BulkOperation) -> bool:
+    """Return whether no other runner may take over the batch yet."""
+    return bulk.sweep_at is not None and ports.clock.now() < bulk.sweep_at
+
+
 def _is_meant(ports: Ports, bulk: BulkOperation, instance: Instance) -> bool:
-    """Return whether an instance still matches the selection, or was already changed by this operation."""
+    """Return whether an instance still matches the selection, or was already changed by this operation.
+
+    Raises: UnavailableError: it is too late. If this runner stalled before its first attempt was refused, an operator
+    may have changed the instance since, after another runner had counted it.
+    """
+    if not _is_ours(ports, bulk):
+        raise UnavailableError("another runner may have the batch")
     is_done = bulk.sid in instance.operations
     return is_done or is_still_selected(bulk.selection, instance, now=ports.clock.now())

@@ -12,6 +12,7 @@ from dev.memory.stores import MemoryInstances, MemoryOperations
 from dev.memory.world import MemoryPorts, MemoryWakeups
 from shared.adapters.threads import ThreadWorkers
 from shared.application.bulk.progress import RESERVE
+from shared.application.commit import execute
 from shared.application.flags import resume_queue
 from shared.application.ports import Crash, Item, Operation, OverloadedError, PageKey, Result
 from shared.application.workers import OneWorker
@@ -21,7 +22,8 @@ from shared.domain.bulk.release import IN_HAND
 from shared.domain.ids import InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.phase import Phase
-from shared.domain.instance.verdict import AuditEntry
+from shared.domain.instance.verdict import Applied, AuditEntry
+from shared.domain.lifecycle.commands import Pause, Resume
 from tests.application.bulk import release_worlds
 from tests.application.bulk.bulk_worlds import ACCOUNT, ANN, a_world, begun, joined, statuses, stored
 from tests.bulk_runs import BATCH, run_bulk
@@ -228,6 +230,26 @@ class TestWhatStopsABatch:
         after = operations.saved[2]
         assert (after.counts, after.batch_sids) == (Counts(changed=2), tuple(sids[2:25]))
         assert_each_once(ports, bulk.sid, sids)
+
+    def test_no_instance_is_commanded_again_from_the_end_of_the_lease_on(self) -> None:
+        """While a runner stalls, an operator pauses, another runner takes over, and the operator resumes."""
+        ports, store, sids = a_gym()
+        bulk = begun(ports, command=Pause(by=ANN))
+
+        def stall(instance: Instance) -> None:
+            store.before = lambda _: None
+            ports.clock.at += LEASE
+            assert isinstance(execute(ports, instance.sid, Pause(by=ANN)), Applied)
+            run_bulk(ports, bulk.sid)
+            assert isinstance(execute(ports, instance.sid, Resume(by=ANN)), Applied)
+
+        store.before = stall
+
+        run_bulk(ports, bulk.sid)
+
+        assert statuses(ports, sids[:1]) == {"ACTIVE"}
+        assert stored(ports, bulk.sid).counts == Counts(changed=len(sids) - 1, already_there=1)
+        assert bulk.sid not in ports.instances.instances[sids[0]].operations
 
     def test_no_instance_is_begun_when_the_time_is_up(self) -> None:
         ports, store, sids = a_gym()
