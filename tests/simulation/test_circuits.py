@@ -217,6 +217,7 @@ def storm(seed: int) -> None:
     there, watch, _ = outage(faults, minutes=15, limits=limits, share=rng.choice([1, 1, 0.8]))
 
     there.world.run_until(after_nine(1, hours=12))
+    there.world.faults.until = 0
     resume_poisoned(there)
     there.world.run_until(after_nine(1, hours=23))
 

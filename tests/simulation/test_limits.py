@@ -81,6 +81,7 @@ class TestManyRunners:
         there = limited(faults, {"perSecond": strict}, {"perSecond": loose})
 
         there.world.run_until(after_nine(1, hours=12))
+        there.world.faults.until = 0
         resume_poisoned(there)
         there.world.run_until(after_nine(1, hours=23))
 

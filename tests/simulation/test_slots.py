@@ -90,6 +90,7 @@ class TestManyRunners:
         service.since = FOUNDED if loose == strict else after_nine(1, minutes=10)
 
         there.world.run_until(after_nine(1, hours=12))
+        there.world.faults.until = 0
         resume_poisoned(there)
         there.world.run_until(after_nine(1, hours=23))
 
