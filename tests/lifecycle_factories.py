@@ -16,7 +16,7 @@ from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.replay import chain, position
 from shared.domain.instance.run import Certainty, Ending, Failure, Intent, Outcome, RunEnd, StepError, Then
 from shared.domain.instance.verdict import Actor, Applied, AuditEntry, Verdict
-from shared.domain.lifecycle.commands import Claim, Command, Conclude, Redrive, Wait
+from shared.domain.lifecycle.commands import Claim, Command, Conclude, Fence, Redrive, Wait
 from shared.domain.lifecycle.decide import decide
 from shared.domain.planning.start import NewInstance, start
 from shared.domain.steps.call import Answered, CallOutcome
@@ -210,7 +210,8 @@ class Life:
         return verdict
 
     def claim(self, event: Event, now: datetime) -> Verdict:
-        """Claim an event for a runner."""
+        """Claim an event for a runner, which shuts an earlier one out first."""
+        self.decide(Fence(seq=event.seq), now)
         command = Claim(
             seq=event.seq, event_history=self.event_history(event.seq), token="t0k3n", job="job-1"
         )

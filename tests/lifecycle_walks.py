@@ -31,6 +31,7 @@ from shared.domain.lifecycle.commands import (
     Conclude,
     EndPause,
     Execute,
+    Fence,
     Finish,
     ForgoAnswer,
     Pause,
@@ -175,6 +176,7 @@ class RandomLife:
             event = self.rng.choice(self.of.instance.events)
         if event is None:
             return
+        self.decide(Fence(seq=event.seq))
         event_history = resumable_history(self.of.event_history(event.seq), event)
         claim = Claim(seq=event.seq, event_history=event_history, token=f"t{self.rng.random()}", job="j")
         if isinstance(self.decide(claim), Applied) and self.of.instance.executing is not None:

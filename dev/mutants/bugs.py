@@ -74,8 +74,15 @@ BUGS = (
     Bug(
         name="a record counts under any fence",
         file="shared/domain/lifecycle/takeover.py",
-        old="if record is not None and record.end is not None and record.fence == instance.fence:",
+        old="if record is not None and record.end is not None and record.fence == event.claim.fence:",
         new="if record is not None and record.end is not None:",
+        layers=("tests/domain/lifecycle/test_takeover.py",),
+    ),
+    Bug(
+        name="a takeover leaves the fence until its claim",
+        file="shared/domain/instance/due.py",
+        old="return lease is not None and lease.given_back is None and due.event.claim.fence == instance.fence",
+        new="return lease is not None and lease.given_back is None and due.event.claim.fence > instance.fence",
         layers=("tests/domain/lifecycle/test_takeover.py",),
     ),
     Bug(

@@ -20,6 +20,7 @@ from shared.domain.lifecycle.commands import (
     Claim,
     Conclude,
     EndPause,
+    Fence,
     Migrate,
     Pause,
     Redrive,
@@ -225,6 +226,7 @@ def canceled_as_a_dead_runner_had_decided() -> RandomLife:
     story.of.put_record(verdict.records[0])
     story.decide(Pause(by=ANN))
     story.now = at("2026-02-01")
+    story.decide(Fence(seq=1))
     story.decide(Claim(seq=1, event_history=story.of.event_history(1), token="t", job="j"))
     return story
 

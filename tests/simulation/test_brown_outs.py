@@ -177,12 +177,13 @@ class TestAnOverloadAfterTheClaim:
     def repeatedly_cut_off() -> World:
         """Six times, all writes fail from a claim on until long after the lease."""
         world = before_the_charge()
-        fences = {only_instance(world).fence}
+        fences = {event.claim.fence for event in only_instance(world).events}
 
         def cut(instance: Instance) -> None:
             watch_for_poison(instance)
-            if instance.fence not in fences and len(fences) < 7:
-                fences.add(instance.fence)
+            claimed = {event.claim.fence for event in instance.events} - fences
+            if claimed and len(fences) < 7:
+                fences.update(claimed)
                 labels = frozenset(PORTS["writes of instances"] | PORTS["writes of events"])
                 lasts = timedelta(minutes=40)
                 world.brown_out = BrownOut(random.Random(1), labels, lasts=lasts)

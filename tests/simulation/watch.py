@@ -77,7 +77,7 @@ class Watch:
         event, lease = instance.executing, instance.lease
         if event is None or lease is None:
             return
-        if instance.fence > life.fence:
+        if event.claim.fence > life.fence:
             assert not stopped or event.after_cancellation, "claimed although stopped"
             life.claims[self._job()] = Claim(
                 cleared=self.world.flags_cleared if self._flag_is_up(instance) else None,

@@ -41,6 +41,7 @@ from shared.domain.instance.due import (
     PlanExpired,
     ResumeDue,
     Scheduled,
+    must_be_fenced,
     next_action,
 )
 from shared.domain.instance.event import Event, EventStatus
@@ -55,6 +56,7 @@ from shared.domain.lifecycle.commands import (
     Block,
     Claim,
     EndPause,
+    Fence,
     Finish,
     GiveBack,
     NoteOverdue,
@@ -107,6 +109,9 @@ def run_due_events(
             break
         now = ports.clock.now()
         match next_action(instance, now):
+            case Due() as due if must_be_fenced(instance, due):
+                # Before the history is read: the runner may journal a step and send the next call until then.
+                instance = _after(ports, instance, Fence(seq=due.event.seq))
             case Due() as due:
                 watch = RunWatch(before=instance, due=due, claimed_at=now, clock=ports.clock, report=report)
                 at = _claim(ports, instance, due.event, job=job, time_left=time_left)
@@ -295,7 +300,7 @@ def _note_overdue(
 
 
 def _after(
-    ports: Ports, instance: Instance, command: Finish | Unblock | EndPause | ApplyCancellation
+    ports: Ports, instance: Instance, command: Finish | Unblock | EndPause | ApplyCancellation | Fence
 ) -> Instance | None:
     """Return the instance after a command, or as another writer left it."""
     strategy = strategy_of(ports, instance, now=ports.clock.now())

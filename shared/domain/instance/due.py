@@ -161,6 +161,12 @@ def _ends_first(instance: Instance) -> bool:
     return is_active and main.has_begun and main.created_cycle < scheduled.from_cycle
 
 
+def must_be_fenced(instance: Instance, due: Due) -> bool:
+    """Return whether the event's runner may still run: its lease has expired, and its fence is the instance's yet."""
+    lease = due.abandoned
+    return lease is not None and lease.given_back is None and due.event.claim.fence == instance.fence
+
+
 def due_since(instance: Instance, due: Due) -> datetime:
     """Return from when on the event could have been claimed.
 

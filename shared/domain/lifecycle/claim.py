@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.instance.due import LEASE_MARGIN, Due, back_off, next_action, spread
+from shared.domain.instance.due import LEASE_MARGIN, Due, back_off, must_be_fenced, next_action, spread
 from shared.domain.instance.event import Event, EventStatus, LastClaim
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import Blocked, GivenBack, Instance, InstanceStatus, Lease
 from shared.domain.instance.replay import chain, position
 from shared.domain.instance.run import Intent, Then
 from shared.domain.instance.verdict import AlreadyThere, Applied, Verdict
-from shared.domain.lifecycle.commands import Block, Claim, GiveBack, Renew
+from shared.domain.lifecycle.commands import Block, Claim, Fence, GiveBack, Renew
 from shared.domain.lifecycle.conclude import stop_event
 from shared.domain.lifecycle.takeover import take_over
 from shared.domain.planning.closing import close_all
@@ -32,14 +32,27 @@ MAX_GIVE_BACK = timedelta(minutes=4)
 """The longest time for which a runner gives its claim back, before the part that spreads the runners."""
 
 
+def fence(instance: Instance, command: Fence, *, now: datetime) -> Verdict:
+    """Move the fence past a runner whose lease has expired. It may still run, but nothing that it decides is stored.
+
+    A runner checks the fence after each step that it journals. So a history that is read after this holds each step
+    after which the runner may have sent one more call. Return AlreadyThere if there is no such runner.
+    """
+    action = next_action(instance, now)
+    if not isinstance(action, Due) or action.event.seq != command.seq or not must_be_fenced(instance, action):
+        return AlreadyThere(instance=instance)
+    return Applied(instance=replace(instance, fence=instance.fence + 1, updated_at=now))
+
+
 def claim(strategy: Strategy, instance: Instance, command: Claim, *, now: datetime) -> Verdict:
     """Claim the due event under a new fence and lease, or repair the instance first.
 
     The event is claimed if the verdict's instance has a lease. Otherwise the plan has caught up with missed dates, or
-    the event of a crashed runner was closed or paused. Return AlreadyThere if there is nothing to run.
+    the event of a crashed runner was closed or paused. Return AlreadyThere if there is nothing to run, or if an earlier
+    runner must be fenced first.
     """
     action = next_action(instance, now)
-    if not isinstance(action, Due) or action.event.seq != command.seq:
+    if not isinstance(action, Due) or action.event.seq != command.seq or must_be_fenced(instance, action):
         return AlreadyThere(instance=instance)
     event = action.event
     if action.abandoned is not None:

@@ -195,6 +195,12 @@ class Redrive(Struct, frozen=True, kw_only=True):
     steps: frozenset[str] = frozenset()
 
 
+class Fence(Struct, frozen=True, kw_only=True):
+    """Shut out the runner whose lease on the event has expired, before the event's history is read."""
+
+    seq: int
+
+
 class Claim(Struct, frozen=True, kw_only=True):
     """Claim the due event for a runner.
 
@@ -348,6 +354,7 @@ Command = (
     | Resolve
     | TakeAnswer
     | Redrive
+    | Fence
     | Claim
     | Renew
     | GiveBack

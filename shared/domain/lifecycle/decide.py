@@ -16,7 +16,7 @@ from shared.domain.instance.verdict import ENGINE, Actor, AlreadyThere, Applied,
 from shared.domain.lifecycle.add_event import add
 from shared.domain.lifecycle.async_answer import await_answer, forgo_answer, note_overdue, take_answer
 from shared.domain.lifecycle.cancel_events import cancel_event, cancel_tasks
-from shared.domain.lifecycle.claim import block, claim, give_back, renew, unblock
+from shared.domain.lifecycle.claim import block, claim, fence, give_back, renew, unblock
 from shared.domain.lifecycle.commands import (
     AddEvent,
     Apply,
@@ -33,6 +33,7 @@ from shared.domain.lifecycle.commands import (
     Dismiss,
     EndPause,
     Execute,
+    Fence,
     Finish,
     ForgoAnswer,
     GiveBack,
@@ -84,8 +85,8 @@ def _with_bookkeeping(
     """Return the verdict with the fields updated that every change updates."""
     after = applied.instance
     blocked = _still_blocked(before, after, command, now=now)
-    # Any change but the sweeper's own resets the back-off.
-    sweep = after.sweep if isinstance(command, RecordSweep) else Sweep()
+    # Any change but the sweeper's own resets the back-off. A fence alone brings the event no further.
+    sweep = after.sweep if isinstance(command, RecordSweep | Fence) else Sweep()
     kept = replace(
         after,
         rev=before.rev + 1,
@@ -143,6 +144,8 @@ def _dispatch(strategy: Strategy, instance: Instance, command: Command, *, now: 
             return take_answer(strategy, instance, command, now=now)
         case Redrive():
             return redrive(strategy, instance, command, now=now)
+        case Fence():
+            return fence(instance, command, now=now)
         case Claim():
             return claim(strategy, instance, command, now=now)
         case Renew():
@@ -210,9 +213,10 @@ def _still_blocked(before: Instance, after: Instance, command: Command, *, now: 
     The block lasts only while a due event waits, or while the instance is PAUSED.
     """
     # Without a due event the block must end: its partition of the due index is not read once the flag is cleared, so
-    # the next date would be lost. A claim does not end the block: if the flag is still paused, the runner returns the
-    # claim and the same block continues. Any other command after a claim shows that the flag was cleared.
-    if isinstance(command, Claim) and after.lease is not None:
+    # the next date would be lost. A claim does not end the block, nor does the fence before a takeover: if the flag is
+    # still paused, the runner returns the claim and the same block continues. Any other command after a claim shows
+    # that the flag was cleared.
+    if isinstance(command, Fence | Claim) and after.lease is not None:
         return after.blocked
     is_over = before.lease is not None and not isinstance(command, Block)
     waits = after.status is InstanceStatus.PAUSED or isinstance(next_action(after, now), Due)

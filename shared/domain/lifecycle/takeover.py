@@ -52,15 +52,13 @@ def take_over(
     run belong to the instance, and so to its ``current`` version; ``strategy`` is that of the event.
     """
     record = event_history.record
-    # If the event does not continue, the fence must move, so that writes of the old runner fail if it still runs.
-    fenced = replace(instance, fence=instance.fence + 1)
-    if record is not None and record.end is not None and record.fence == instance.fence:
-        applied = apply_run_end(current, fenced, event, record.end, now=now)
+    if record is not None and record.end is not None and record.fence == event.claim.fence:
+        applied = apply_run_end(current, instance, event, record.end, now=now)
         others = tuple(other for other in applied.records if other.event.seq != event.seq)
         # The stored record stays: it holds the run's last step.
         return replace(applied, records=others), None
     event = _left_behind(strategy, event, event_history, lease=lease, now=now)
-    change = Change(instance=fenced)
+    change = Change(instance=instance)
     for entry in unapplied(event_history, event):
         change = change.then(apply_entry(current, change.instance, event, entry, now=now))
         event = change.instance.event(event.seq) or event
@@ -69,8 +67,8 @@ def take_over(
         change = change.then(stop_event(change.instance, event, now=now))
     elif event.progress.crashes >= MAX_CRASHES:
         change = change.then(_poisoned(change.instance, event, now=now))
-    else:  # the claim that follows moves the fence
-        return replace(handed_over, instance=replace(change.instance, fence=instance.fence)), event
+    else:
+        return replace(handed_over, instance=change.instance), event
     return replace(handed_over, instance=change.instance, records=change.records), None
 
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from threading import Semaphore, Thread
 from typing import Any
 
 import pytest
 
+import shared.application.runner.loop
+import shared.domain.lifecycle.claim
 from dev.memory.stores import MemoryInstances
 from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.control import control
@@ -185,6 +188,21 @@ class TestADeadRunnersCall:
         assert story.depot.requests == ["reservations"]
 
 
+class TestItsWrites:
+    """A takeover moves the fence, claims, and stores the last entry again."""
+
+    def test_a_takeover_writes_the_instance_once_more(self) -> None:
+        story = Depots(two_calls(counts=False))
+        story.depot.meanwhile = die
+        story.dies()
+        before = story.instance
+
+        story.is_taken_over()
+
+        # The fence, the claim, and the end of the run.
+        assert (story.instance.rev - before.rev, story.instance.fence - before.fence) == (3, 2)
+
+
 class TestARunnerThatLostItsLease:
     """A runner continues after its call although another runner has taken over."""
 
@@ -239,6 +257,90 @@ class TestARunnerThatLostItsLease:
 
         assert story.instance.attributes["shipped"] == 6
         assert [key.partition("-1-1-")[2] for key in story.depot.keys] == ["1", "1", "2"]
+
+
+class Gate:
+    """A service at which the calls of the first runner wait until the test lets them continue."""
+
+    def __init__(self, depot: Depot) -> None:
+        self.depot = depot
+        self.has_called = Semaphore(0)
+        self.may_continue = Semaphore(0)
+
+    def call(self, request: ServiceRequest) -> CallOutcome:
+        answer = self.depot.call(request)
+        self.has_called.release()
+        assert self.may_continue.acquire(timeout=10)
+        return answer
+
+
+class TestARunnerThatStillRuns:
+    """By its own clock the first runner has its lease for longer, and continues while the second takes over."""
+
+    @staticmethod
+    def sent(before_commit: int) -> tuple[Depots, list[str], set[str]]:
+        """The first runner continues before a commit of the second one, up to its next call or its end.
+
+        Return the story, the visits in the order in which they were sent, and the visits that are marked as repeats.
+        """
+        story = Depots(two_calls(counts=False))
+        gate = Gate(story.depot)
+        ports = MemoryPorts(caller=gate, clock=ManualClock(NOON), instances=story.store)
+        ports.strategies = story.ports.strategies
+
+        def runs() -> None:
+            run_due_events(ports, story.sid, job="first", time_left=lambda: timedelta(minutes=15))
+            gate.has_called.release()
+
+        def continues() -> None:
+            gate.may_continue.release()
+            assert gate.has_called.acquire(timeout=10)
+
+        def at_commit(number: int) -> None:
+            story.store.meanwhile = continues if number == 1 else lambda: at_commit(number - 1)
+
+        first = Thread(target=runs)
+        first.start()
+        assert gate.has_called.acquire(timeout=10)
+        at_commit(before_commit)
+        story.is_taken_over()
+        gate.may_continue.release()
+        first.join(timeout=10)
+        assert not first.is_alive()
+        (record,) = story.store.records.values()
+        assert record.last is not None
+        intents = [entry.intent for entry in (*story.store.journal.values(), record.last)]
+        repeated = {str(intent.visit) for intent in intents if intent.repeat}
+        return story, [key.rpartition("-")[2] for key in story.depot.keys], repeated
+
+    @pytest.mark.parametrize(
+        ("before_commit", "visits", "repeated"),
+        [
+            pytest.param(1, ["1", "2", "2"], {"2"}, id="before the fence moves"),
+            pytest.param(2, ["1", "1", "2"], {"1"}, id="before the claim"),
+            pytest.param(3, ["1", "1", "2"], {"1"}, id="before the end"),
+        ],
+    )
+    def test_a_call_that_both_send_is_marked(
+        self, before_commit: int, visits: list[str], repeated: set[str]
+    ) -> None:
+        story, sent, marked = self.sent(before_commit)
+
+        assert (sent, marked) == (visits, repeated)
+        (record,) = story.store.records.values()
+        assert (record.event.status, record.in_doubt) == (EventStatus.PROCESSED, True)
+        assert story.left_at == story.instance.rev
+
+    def test_without_the_fence_before_the_history_it_is_not_marked(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for module in (shared.application.runner.loop, shared.domain.lifecycle.claim):
+            monkeypatch.setattr(module, "must_be_fenced", lambda *_: False)
+
+        _, sent, marked = self.sent(1)
+
+        assert sent.count("2") > 1
+        assert "2" not in marked
 
 
 class TestAKilledRunner:

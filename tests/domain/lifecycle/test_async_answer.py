@@ -35,7 +35,6 @@ from shared.domain.lifecycle.commands import (
     AwaitAnswer,
     Block,
     Cancel,
-    Claim,
     Conclude,
     ForgoAnswer,
     NoteOverdue,
@@ -574,7 +573,7 @@ class TestDoubt:
         of.step(DONE, NOON)
         lease = of.instance.lease
         assert lease is not None
-        of.decide(Claim(seq=1, event_history=of.event_history(1), token="t", job="j"), lease.until)
+        of.claim(only(of), lease.until)
         assert not only(of).progress.call_in_doubt
 
     def test_the_answer_to_a_call_whose_failure_was_written_too_late_counts(self) -> None:
@@ -585,7 +584,7 @@ class TestDoubt:
         of.claim(only(of), at("2026-01-31T13:00"))
         of.event_histories[1] = EventHistory(entries=(refusal,))
 
-        assert only(of).claim.fence == 2
+        assert only(of).claim.fence == 3
         assert (
             answer_state(only(of), of.event_history(1), refusal.intent.correlation_id) is AnswerState.AWAITED
         )

@@ -54,7 +54,7 @@ class TestBlock:
         of = claimed(life())
         before = of.running
         of.claim(before, LAPSED)
-        of.decide(Block(before=before, fence=2, blocked_by=BlockedBy.QUEUE), LAPSED)
+        of.decide(Block(before=before, fence=of.instance.fence, blocked_by=BlockedBy.QUEUE), LAPSED)
         assert (of.main.status, of.main.progress.call_in_doubt, of.main.progress.crashes) == (
             EventStatus.QUEUED,
             True,

@@ -351,13 +351,13 @@ class TestReleasing:
     def test_an_undecided_doubt_stays(self) -> None:
         of = running()
         of.claim(of.running, LAPSED)
-        of.decide(Wait(seq=1, fence=2, until=None, known_visits=0), LAPSED)
+        of.decide(Wait(seq=1, fence=of.instance.fence, until=None, known_visits=0), LAPSED)
         assert (of.main.progress.call_in_doubt, of.main.progress.crashes) == (True, 1)
 
     def test_a_decided_doubt_ends(self) -> None:
         of = running()
         of.claim(of.running, LATER)
-        of.decide(Wait(seq=1, fence=2, until=None, known_visits=1), LATER)
+        of.decide(Wait(seq=1, fence=of.instance.fence, until=None, known_visits=1), LATER)
         assert (of.main.progress.call_in_doubt, of.main.progress.crashes, of.main.in_doubt) == (
             False,
             0,
@@ -409,7 +409,7 @@ class TestReleasing:
         of = running()
         of.claim(of.running, LATER)
         of.decide(Pause(by=ANN), LATER)
-        of.decide(Stop(seq=1, fence=2, known_visits=0), LATER)
+        of.decide(Stop(seq=1, fence=of.instance.fence, known_visits=0), LATER)
         of.decide(Resume(by=ANN), LATER)
         assert (of.main.status, of.main.progress.call_in_doubt) == (EventStatus.QUEUED, True)
 

@@ -1,15 +1,34 @@
 """Taking over the event of a crashed runner. Source: docs/design.md sections 3.5, 3.6, 3.7 and 3.9."""
 
+from datetime import timedelta
 from typing import ClassVar
 
 import pytest
 from msgspec.structs import replace
 
+from shared.domain.instance.due import Due, next_action
 from shared.domain.instance.event import EventStatus, PausedFor, Resolution
-from shared.domain.instance.model import InstanceStatus, Lease
+from shared.domain.instance.journal import EventHistory
+from shared.domain.instance.model import BlockedBy, InstanceStatus, Lease
 from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd
-from shared.domain.instance.verdict import Applied
-from shared.domain.lifecycle.commands import Cancel, Execute, Pause, Resolve, Resume, Update, Wait
+from shared.domain.instance.verdict import AlreadyThere, Applied
+from shared.domain.lifecycle.commands import (
+    Block,
+    Cancel,
+    Claim,
+    Command,
+    Conclude,
+    Execute,
+    Fence,
+    GiveBack,
+    Pause,
+    RecordSweep,
+    Renew,
+    Resolve,
+    Resume,
+    Update,
+    Wait,
+)
 from shared.domain.strategy.model import Json
 from tests.factories import changed, stop_of
 from tests.lifecycle_factories import (
@@ -45,13 +64,99 @@ def claimed(of: Life) -> Life:
     return of
 
 
+class TestFencing:
+    """A runner whose lease has expired is shut out before the history is read. It may still run by its own clock."""
+
+    def fenced(self) -> Life:
+        of = claimed(life())
+        of.applied(Fence(seq=1), LEASE_END)
+        return of
+
+    def test_only_the_fence_moves(self) -> None:
+        of = claimed(life())
+        before = of.instance
+        verdict = of.applied(Fence(seq=1), LEASE_END)
+        assert of.instance == replace(before, fence=2, rev=before.rev + 1, updated_at=LEASE_END)
+        assert (verdict.records, verdict.audit) == ((), None)
+        assert next_action(of.instance, LEASE_END) == Due(event=of.running, abandoned=before.lease)
+
+    def test_the_earlier_runner_can_store_nothing(self) -> None:
+        of = self.fenced()
+        there = AlreadyThere(instance=of.instance)
+        late: list[Command] = [
+            Renew(seq=1, fence=1, until=LATER),
+            GiveBack(seq=1, fence=1, known_visits=0, sent_visit=None),
+            Wait(seq=1, fence=1, until=None, known_visits=0),
+            Conclude(seq=1, fence=1, end=succeeded(), in_doubt=False, known_visits=0),
+        ]
+        assert [of.decide(command, LEASE_END) for command in late] == [there] * 4
+
+    def test_it_is_fenced_once(self) -> None:
+        of = self.fenced()
+        assert of.decide(Fence(seq=1), LATER) == AlreadyThere(instance=of.instance)
+
+    def test_a_claim_without_it_changes_nothing(self) -> None:
+        of = claimed(life())
+        claim = Claim(seq=1, event_history=EventHistory(), token="t", job="job-2")
+        assert of.decide(claim, LEASE_END) == AlreadyThere(instance=of.instance)
+        of.decide(Fence(seq=1), LEASE_END)
+        assert isinstance(of.decide(claim, LEASE_END), Applied)
+
+    def test_a_crash_after_it_is_counted_with_the_first(self) -> None:
+        of = self.fenced()
+        of.claim(of.running, LATER)
+        assert (of.running.progress.crashes, of.running.progress.in_doubt_since) == (0, LEASE_END)
+        of = self.fenced()
+        of.claim(of.running, LAPSED)
+        assert of.running.progress.crashes == 1
+
+    def test_the_back_off_of_the_sweeper_stays(self) -> None:
+        of = claimed(life())
+        of.decide(RecordSweep(), LATER)
+        swept = of.instance.sweep
+        assert swept.attempts == 1
+        of.applied(Fence(seq=1), LATER)
+        assert of.instance.sweep == swept
+
+    @pytest.mark.parametrize("seq", [0, 2])
+    def test_another_event_is_not_fenced(self, seq: int) -> None:
+        of = claimed(life())
+        assert of.decide(Fence(seq=seq), LEASE_END) == AlreadyThere(instance=of.instance)
+
+    def test_a_live_lease_is_not_fenced(self) -> None:
+        of = claimed(life())
+        assert of.decide(Fence(seq=1), LEASE_END - timedelta(seconds=1)) == AlreadyThere(instance=of.instance)
+
+    def test_an_event_without_a_claim_is_not_fenced(self) -> None:
+        of = life()
+        assert of.decide(Fence(seq=1), NOON) == AlreadyThere(instance=of.instance)
+
+    def test_a_claim_that_was_given_back_is_not_fenced(self) -> None:
+        of = claimed(life())
+        of.applied(GiveBack(seq=1, fence=1, known_visits=0, sent_visit=None), NOON)
+        assert of.decide(Fence(seq=1), LATER) == AlreadyThere(instance=of.instance)
+        of.claim(of.running, LATER)
+        assert (of.running.claim.fence, of.running.progress.crashes) == (2, 0)
+
+    def test_a_block_behind_the_lease_stays(self) -> None:
+        of = life()
+        before = of.main
+        of.claim(of.main, NOON)
+        of.decide(Block(before=before, fence=1, blocked_by=BlockedBy.STRATEGY), NOON)
+        of.claim(of.main, NOON)
+        since = of.instance.blocked
+        assert since is not None
+        of.applied(Fence(seq=1), LATER)
+        assert of.instance.blocked == since
+
+
 class TestTakingOver:
     """A claim after an expired lease continues at the step of the crashed runner, under a higher fence."""
 
     def test_the_fence_rises_and_the_times_stay(self) -> None:
         of = claimed(life())
         of.claim(of.running, LATER)
-        assert of.instance.fence == 2
+        assert (of.running.claim.fence, of.instance.fence) == (3, 3)
         assert (of.running.times.scheduled_at, of.running.times.executed_at, of.running.run) == (
             NOON,
             NOON,
@@ -179,7 +284,7 @@ class TestSinceWhenACallIsInDoubt:
         of = claimed(life(strategy(steps=TWO_STEPS)))
         of.claim(of.running, LATER)
         of.step(DONE, LATER)
-        of.decide(Wait(seq=1, fence=2, until=None, known_visits=1), LATER)
+        of.decide(Wait(seq=1, fence=of.instance.fence, until=None, known_visits=1), LATER)
         assert of.main.progress.in_doubt_since is None
 
     def test_a_step_that_was_not_begun_has_no_doubt(self) -> None:
@@ -203,7 +308,7 @@ class TestDirectivesLeftBehind:
     def test_directives_are_applied_before_the_event_continues(self) -> None:
         of = self.crashed(attributes={"paid": 1})
         assert of.instance.attributes["paid"] == 1
-        assert (of.instance.fence, of.running.applied, of.running.progress.crashes) == (2, (1, 1), 0)
+        assert (of.instance.fence, of.running.applied, of.running.progress.crashes) == (3, (1, 1), 0)
         assert of.instance.lease is not None
         assert of.instance.lease.until > LATER
         assert of.audit == []
@@ -225,7 +330,7 @@ class TestDirectivesLeftBehind:
     def test_an_event_that_canceled_its_instance_continues(self, *, paused: bool) -> None:
         of = self.crashed(paused=paused, cancelInstance="enough")
         assert (of.instance.status, of.instance.stop_note) == (InstanceStatus.CANCELED, "enough")
-        assert (of.running.after_cancellation, of.instance.fence) == (True, 2)
+        assert (of.running.after_cancellation, of.instance.fence) == (True, 3)
         assert of.instance.lease is not None
         assert of.instance.lease.until > LATER
         entry = of.audit[-1]
@@ -264,7 +369,7 @@ class TestCrashes:
         assert (of.main.status, of.main.paused_for) == (EventStatus.PAUSED, PausedFor.POISONED)
         assert (of.main.progress.call_in_doubt, of.main.in_doubt) == (True, True)
         assert of.instance.status is InstanceStatus.PAUSED
-        assert (of.instance.lease, of.instance.fence) == (None, 6)
+        assert (of.instance.lease, of.instance.fence) == (None, 10)
         assert stop_of(of.instance).drained_at == stop_of(of.instance).at == at("2026-01-31T12:06:40")
         assert (stop_of(of.instance).by, stop_of(of.instance).for_event) == ("engine", 1)
         assert of.instance.stop_note == "bill: the runner crashed 5 times without progress"
@@ -398,7 +503,7 @@ class TestCrashedRunnerOfAStoppedInstance:
         of.claim(of.event("part"), NOON)
         of.claim(of.event("part"), LATER)
         assert of.running.task == "part"
-        assert of.instance.fence == 2
+        assert of.instance.fence == 3
 
 
 class TestSkippedDelay:
