@@ -46,21 +46,19 @@ def decide_claim(
     if base.lease == NO_LEASE:
         return _claimed(configuration, state, base, number, event, plan)
     guards = configuration.guards
-    moved = base._replace(fence=base.fence + guards.takeover_moves_fence)
-    counts = plan.record.fence == base.fence or not guards.record_counts_by_fence
+    counts = plan.record.fence == event.fence or not guards.record_counts_by_fence
     if plan.record.how != OPEN and counts:
-        state, after = closed(state, moved, number, plan.record.how)
+        state, after = closed(state, base, number, plan.record.how)
         return Claimed(state, at_rest(after), None, plan)
     event, plan = _left_behind(configuration, base, event, plan)
     if plan.unapplied and guards.takeover_applies_directives:
         state, base, event = applied(configuration, state, base, number, event, plan.visits)
-        moved = base._replace(fence=moved.fence)
     if base.status != ACTIVE:
-        state, after = stop_event(state, moved, number, event)
+        state, after = stop_event(state, base, number, event)
         return Claimed(state, after, None, plan)
     if event.crashes >= configuration.max_crashes:
-        record = Record(moved.fence, POISONED, event.in_doubt)
-        state, after = closed(state, moved, number, POISONED, record)
+        record = Record(base.fence, POISONED, event.in_doubt)
+        state, after = closed(state, base, number, POISONED, record)
         return Claimed(state, at_rest(after), None, plan)
     return _claimed(configuration, state, base, number, event, plan)
 

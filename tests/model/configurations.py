@@ -22,6 +22,8 @@ THREE_RUNNERS: Final = Configuration(
     answers=(OK, LOST),
     budget=Budget(crashes=1, stalls=2, bad_answers=1),
 )
+CLOCKS: Final = replace(CRASHES, name="clocks that differ", clocks_differ=True)
+CLOCKS_AND_RETRIES: Final = replace(RETRIES, name="clocks that differ, and retries", clocks_differ=True)
 STOPS: Final = Configuration(name="commands", commands=COMMANDS, budget=Budget(stalls=1, commands=1))
 KILLS: Final = Configuration(
     name="a kill and a refusal",
@@ -40,6 +42,13 @@ DIRECTIVES: Final = Configuration(
 )
 REPLIES: Final = Configuration(
     name="lost replies", events=1, has_directive=True, budget=Budget(crashes=1, stalls=1, lost_replies=2)
+)
+RETRY_REPLIES: Final = Configuration(
+    name="lost replies of a retry",
+    events=1,
+    runs=2,
+    answers=(OK, REFUSED),
+    budget=Budget(stalls=1, bad_answers=1, lost_replies=1),
 )
 FLAGS: Final = Configuration(
     name="flags", events=1, has_flag=True, budget=Budget(crashes=1, pauses_of_flag=2)
@@ -76,10 +85,13 @@ SMALL: Final = (
     CRASHES,
     RETRIES,
     THREE_RUNNERS,
+    CLOCKS,
+    CLOCKS_AND_RETRIES,
     STOPS,
     KILLS,
     DIRECTIVES,
     REPLIES,
+    RETRY_REPLIES,
     FLAGS,
     SHORT_JOBS,
     OUTAGES,
@@ -131,6 +143,19 @@ LARGE: Final = (
         budget=Budget(outages=2, bad_answers=1, commands=1),
     ),
     replace(OUTAGES, commands=COMMANDS, budget=Budget(outages=1, commands=1)),
+    replace(
+        CLOCKS_AND_RETRIES,
+        name="clocks that differ, and commands",
+        commands=COMMANDS,
+        budget=Budget(crashes=1, stalls=1, bad_answers=1, commands=1),
+    ),
+    replace(
+        THREE_RUNNERS,
+        name="three runners whose clocks differ",
+        runners=3,
+        clocks_differ=True,
+        budget=Budget(stalls=2, bad_answers=1),
+    ),
     replace(DIRECTIVES, budget=Budget(crashes=1, stalls=1, commands=2)),
     replace(UNREADABLE, events=2, commands=COMMANDS, budget=Budget(crashes=1, outages=1, commands=1)),
 )
@@ -139,9 +164,9 @@ LARGE: Final = (
 NEEDED_IN: Final = {
     "claim_checks_rev": CRASHES,
     "command_checks_rev": STOPS,
-    "claim_moves_fence": CRASHES,
+    "claim_moves_fence": RETRY_REPLIES,
     "kill_moves_fence": STOPS,
-    "takeover_moves_fence": CRASHES,
+    "takeover_fences_first": CLOCKS,
     "advance_checks_fence": CRASHES,
     "journal_checks_fence": CRASHES,
     "record_checks_fence": CRASHES,

@@ -12,7 +12,7 @@ class Guards:
     command_checks_rev: bool = True
     claim_moves_fence: bool = True
     kill_moves_fence: bool = True
-    takeover_moves_fence: bool = True
+    takeover_fences_first: bool = True
     advance_checks_fence: bool = True
     journal_checks_fence: bool = True
     record_checks_fence: bool = True
@@ -50,7 +50,7 @@ GUARDS: Final = {
     "command_checks_rev": "shared.application.commit.execute",
     "claim_moves_fence": "shared.domain.lifecycle.claim._claimed",
     "kill_moves_fence": "shared.domain.planning.closing.close",
-    "takeover_moves_fence": "shared.domain.lifecycle.takeover.take_over",
+    "takeover_fences_first": "shared.domain.lifecycle.claim.fence",
     "advance_checks_fence": "shared.domain.lifecycle.conclude.conclude",
     "journal_checks_fence": "shared.adapters.dynamodb.instances.DynamoDbInstances.append",
     "record_checks_fence": "shared.adapters.dynamodb.instances.DynamoDbInstances.put_record",

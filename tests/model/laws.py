@@ -28,6 +28,7 @@ AFTER_THE_FLAG = "an event claimed under a paused flag makes no call"
 WITHOUT_A_CLAIM = "a call begins only under a valid claim"
 AT_THE_SAME_TIME = "calls of one instance do not overlap while their lease lasts"
 WHILE_STOPPED = "no call begins after a pause or a cancel has drained"
+SENT_AGAIN = "a call that is sent again under a valid claim is marked as a repeat"
 ONCE_PASSED = "a step whose success was stored under a valid fence is not called again"
 SECOND_KEY = "a step takes effect under one key"
 OVERWRITTEN = "a lower fence does not overwrite a higher one"
@@ -41,14 +42,15 @@ APPLIED_TWICE = "a directive is applied once"
 POISONED_BY_OUTAGE = "an event is not poisoned by an unavailable store"
 
 
-def call_begins(state: State, runner: Runner) -> str:
+def call_begins(configuration: Configuration, state: State, runner: Runner) -> str:
     """Check the beginning of a call, before it has any effect."""
     # A kill answers at once, and cannot reach a runner that has already looked. Its one call is in doubt.
     if runner.was_killed:
         return ""
     instance = state.instance
     if holds(instance, runner.event, runner.fence) is None:
-        return WITHOUT_A_CLAIM
+        # By its own clock it may have its lease still.
+        return "" if configuration.clocks_differ else WITHOUT_A_CLAIM
     if instance.status != ACTIVE and instance.is_drained:
         return WHILE_STOPPED
     if runner.under_flag:
@@ -58,9 +60,16 @@ def call_begins(state: State, runner: Runner) -> str:
     return ""
 
 
-def overlaps(state: State, runner: Runner) -> str:
+def sent_again(state: State, runner: Runner) -> str:
+    """Check that a runner with a valid claim knows of its call's first sending, if that took effect."""
+    if runner.was_killed or runner.repeat or holds(state.instance, runner.event, runner.fence) is None:
+        return ""
+    return SENT_AGAIN if state.seen[runner.event].effects[runner.step - 1] == runner.key else ""
+
+
+def overlaps(configuration: Configuration, state: State, runner: Runner) -> str:
     """Check that no other runner is in a call under the same lease, as far as its clock says."""
-    if runner.was_killed:
+    if runner.was_killed or configuration.clocks_differ:
         return ""
     for other in state.runners:
         is_calling = other.at in (RECORD, PUT_RECORD, ADVANCE) and other.answer
@@ -77,8 +86,13 @@ def holds_lease(state: State, runner: Runner) -> bool:
     return instance.lease != NO_LEASE and instance.running == runner.event
 
 
-def takes_effect(seen: Seen, runner: Runner) -> str:
-    """Check that a step takes effect under one key only, unless a call outlived a kill: then the event is in doubt."""
+def takes_effect(configuration: Configuration, seen: Seen, runner: Runner) -> str:
+    """Check that a step takes effect under one key only. If it need not, the event must be in doubt.
+
+    That is if a call outlived a kill, or if it was refused, and a runner with another clock sent it again.
+    """
+    if configuration.clocks_differ:
+        return ""
     is_second = seen.effects[runner.step - 1] not in (0, runner.key)
     return SECOND_KEY if is_second and not (seen.outlived_kill or runner.was_killed) else ""
 

@@ -8,6 +8,7 @@ from tests.model.claiming import decide_claim
 from tests.model.history import read_plan
 from tests.model.state import (
     ACTIVE,
+    BACK_OVER,
     BLOCK,
     CANCELED,
     CLAIM,
@@ -22,6 +23,7 @@ from tests.model.state import (
     REFENCE,
     STALE,
     UNBLOCK,
+    Event,
     Plan,
     Runner,
     State,
@@ -73,10 +75,30 @@ def _read(me: Acting, name: str, *, is_fair: bool) -> Iterator[Step]:
     flag = state.flag and not me.guards.flag_read_after_claim
     if flag:
         return  # this runner reads the flag before it claims
+    if _must_be_fenced(me, event):
+        yield from _fence(me, is_fair=is_fair)
+        return
     plan = read_plan(me.configuration, state, number, event)
     runner = Runner(at=CLAIM, event=number, plan=plan, loaded=FRESH)
     broken = laws.is_first(state.instance, number)
     yield Step(name, is_fair, me.with_runner(runner, state._replace(broken=broken)))
+
+
+def _must_be_fenced(me: Acting, event: Event) -> bool:
+    """Return whether the runner of a lapsed lease may still run (``must_be_fenced``)."""
+    instance = me.state.instance
+    may_run = instance.lease not in (NO_LEASE, BACK_OVER) and event.fence == instance.fence
+    return may_run and me.guards.takeover_fences_first
+
+
+def _fence(me: Acting, *, is_fair: bool) -> Iterator[Step]:
+    """Load the instance and shut its runner out, before the history is read (``fence``)."""
+    state = me.state
+    if state.is_down:
+        yield Step("cannot move the fence and fails", is_fair, me.with_runner(IDLE_RUNNER))
+    elif not _must_wait(me):
+        fenced = stored(me.configuration, state, state.instance._replace(fence=state.instance.fence + 1))
+        yield Step("moves the fence", is_fair, renumbered(me.with_runner(me.again(), fenced)))
 
 
 def claim(me: Acting) -> Iterator[Step]:
@@ -86,8 +108,6 @@ def claim(me: Acting) -> Iterator[Step]:
         return
     if runner.loaded == STALE and runner.snapshot is None:
         yield fair("loses the race for the claim", me.with_runner(me.again()))
-        return
-    if _must_wait(me):
         return
     after = _after_claim(me)
     yield fair("claims, or repairs the instance", after)

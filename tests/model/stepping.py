@@ -14,11 +14,9 @@ from tests.model.state import (
     CALL,
     CANCELED,
     CHECK,
-    CLAIM,
     CLOSED_CANCELED,
     EXHAUSTED,
     FAILED,
-    FRESH,
     GIVEN_BACK,
     IDLE_RUNNER,
     LAPSED_LATE,
@@ -40,7 +38,6 @@ from tests.model.state import (
     Event,
     Record,
     Runner,
-    State,
     Step,
     event_of,
     fair,
@@ -64,7 +61,11 @@ def call(me: Acting) -> Iterator[Step]:
     if runner.has_lapsed and me.guards.lease_checked_before_call:
         yield from _renew(me)
         return
-    broken = laws.call_begins(state, runner) or laws.overlaps(state, runner)
+    broken = (
+        laws.call_begins(me.configuration, state, runner)
+        or laws.overlaps(me.configuration, state, runner)
+        or laws.sent_again(state, runner)
+    )
     seen = state.seen[runner.event]
     took_effect = seen.effects[runner.step - 1] == runner.key
     for answer in me.configuration.answers:
@@ -75,15 +76,16 @@ def call(me: Acting) -> Iterator[Step]:
             if not budget.bad_answers:
                 continue
             budget = budget._replace(bad_answers=budget.bad_answers - 1)
-        effects, wrong = seen.effects, broken
+        effects, wrong, again = seen.effects, broken, took_effect
         if answer in (OK, LOST):
-            wrong = wrong or laws.takes_effect(seen, runner)
+            wrong = wrong or laws.takes_effect(me.configuration, seen, runner)
+            again = effects[runner.step - 1] != 0
             effects = replaced(effects, runner.step - 1, runner.key)
         after = seen._replace(
             effects=effects,
             outlived_kill=seen.outlived_kill | (runner.was_killed and answer in (OK, LOST)),
             passed=max(seen.passed, runner.step - 1) if not runner.was_killed else seen.passed,
-            called_twice=seen.called_twice | took_effect,
+            called_twice=seen.called_twice | again,
         )
         called = state._replace(seen=replaced(state.seen, runner.event, after), budget=budget, broken=wrong)
         yield Step(
@@ -136,7 +138,9 @@ def record(me: Acting) -> Iterator[Step]:
     )
     after = me.append(entry, runner.visit)
     if runner.answer == OK and not directive and me.claimed_event() is not None:
-        after = _with_success(me, after)
+        seen = after.seen[runner.event]
+        seen = seen._replace(passed=max(seen.passed, runner.step), recorded=max(seen.recorded, runner.step))
+        after = after._replace(seen=replaced(after.seen, runner.event, seen))
     then = runner._replace(
         known_visits=runner.visit,
         answer=NO_ENTRY.answer,
@@ -150,19 +154,6 @@ def record(me: Acting) -> Iterator[Step]:
     at = APPLY if directive else ADVANCE if end else LOOK
     yield fair("writes the step to the journal", me.with_runner(then._replace(at=at), after))
     yield from me.without_reply("writes the step, and the reply is lost", runner, after)
-
-
-def _with_success(me: Acting, after: State) -> State:
-    """Return the state in which the invariants remember that the success of a step is stored."""
-    runner, seen = me.runner, after.seen[me.runner.event]
-    # A claim that has read the history before this write repeats the call under its key.
-    is_missed = any(
-        other.at == CLAIM and other.event == runner.event and other.loaded == FRESH
-        for other in me.state.runners
-    )
-    passed = seen.passed if is_missed else max(seen.passed, runner.step)
-    seen = seen._replace(passed=passed, recorded=max(seen.recorded, runner.step))
-    return after._replace(seen=replaced(after.seen, runner.event, seen))
 
 
 def apply(me: Acting) -> Iterator[Step]:

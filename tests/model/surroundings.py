@@ -94,7 +94,7 @@ def steps(configuration: Configuration, state: State) -> Iterator[Step]:
 def _time(configuration: Configuration, state: State) -> Iterator[Step]:
     instance = state.instance
     if instance.lease == LIVE:
-        yield from _lapses(state)
+        yield from _lapses(configuration, state)
     elif instance.lease == LAPSED and configuration.has_outages and state.is_down:
         late = instance._replace(lease=LAPSED_LATE)
         yield fair("five minutes pass after the lease", state._replace(instance=late))
@@ -112,7 +112,7 @@ def _time(configuration: Configuration, state: State) -> Iterator[Step]:
         yield fair("the sweeper's back-off ends", state._replace(instance=over))
 
 
-def _lapses(state: State) -> Iterator[Step]:
+def _lapses(configuration: Configuration, state: State) -> Iterator[Step]:
     """Time alone changes no ``rev``, so a loaded copy stays as fresh as it was."""
     instance, budget = state.instance, state.budget
     lapsed = instance._replace(lease=LAPSED)
@@ -129,6 +129,9 @@ def _lapses(state: State) -> Iterator[Step]:
         )
     else:
         return
+    if configuration.clocks_differ:
+        unnoticed = state._replace(instance=lapsed, budget=spent)
+        yield unfair("the lease lapses, but not by its runner's clock", unnoticed)
     runners = state.runners
     for index in owners:
         runners = replaced(runners, index, runners[index]._replace(has_lapsed=1))

@@ -40,7 +40,8 @@ class Configuration:
     the code. ``has_directive`` says that the controller of the first step gives one. ``has_flag`` lets a strategy be
     paused. ``has_waiting_event`` puts the last event on hold until an operator executes it, and ``dates_ahead``
     dates it later. ``wakeups`` models wakeups one by one; otherwise a runner starts whenever an event is due.
-    ``has_sweeper`` and ``jobs_linger`` can be switched off, to see which invariants hold without them.
+    ``has_sweeper`` and ``jobs_linger`` can be switched off, to see which invariants hold without them. With
+    ``clocks_differ`` a lease may lapse by the clock of all but its own runner.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Configuration:
     can_be_unreadable: bool = False
     jobs_linger: bool = True
     dates_ahead: bool = False
+    clocks_differ: bool = False
     guards: Guards = field(default_factory=Guards)
 
 
