@@ -30,7 +30,7 @@ from shared.domain.limits.grant import (
     slow_down,
 )
 from shared.domain.limits.service import OriginLimit, limit_of
-from shared.domain.limits.slots import SLOT_MARGIN, Slot, free
+from shared.domain.limits.slots import Slot, free, is_moved_on
 from shared.domain.limits.state import LimitChange, LimitState, Member, instant_of
 from shared.domain.limits.stated import strictest_concurrent
 from shared.domain.steps.call import Answered, CallOutcome
@@ -235,22 +235,13 @@ def _ask(
                     assert_never(decided)
         slot = decided.slot if isinstance(decided, Take) else None
         if slot is not None and state[slot.name] != decided_on[slot.name]:
-            has_own = demand.slot is not None and slot.number == demand.slot.number
-            if _has_moved(demand.slot, slot, state, now=now):
+            if is_moved_on(demand.slot, slot, state, now=now):
                 kept.slot = RunSlot(limited=limited, slot=slot)
                 demand = replace(demand, slot=slot)
-            demand = replace(demand, yields=not has_own)
+            else:
+                # Another runner was faster. A slot of its own has passed, or it would not have asked for this one.
+                demand = replace(demand, slot=None, yields=True)
     return Later(until=ports.clock.now() + SHORTEST_WAIT)
-
-
-def _has_moved(own: Slot | None, moved: Slot, state: LimitState, *, now: datetime) -> bool:
-    """Return whether a refused move of a run's own slot was stored before: the reply to an earlier request was lost.
-
-    Nobody else moves a slot before it has passed.
-    """
-    if own is None or own.number != moved.number or instant_of(own.until) <= now + SLOT_MARGIN:
-        return False
-    return state[moved.name] == moved.until
 
 
 def _sleep_until(ports: Ports, run: Run, limited: OriginLimit, permit: Permit, *, checks: bool) -> bool:

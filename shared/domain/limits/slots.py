@@ -101,6 +101,16 @@ def slot_for(
     )
 
 
+def is_moved_on(own: Slot | None, moved: Slot, state: LimitState, *, now: datetime) -> bool:
+    """Return whether a refused move of a runner's own slot was stored before: the reply to that request was lost.
+
+    ``state`` is the one that refused it. Nobody else moves a slot before it has passed.
+    """
+    if own is None or own.number != moved.number or instant_of(own.until) <= now + SLOT_MARGIN:
+        return False
+    return state[moved.name] == moved.until
+
+
 def slot_spacing(state: LimitState, limit: Stated) -> int:
     """Return how often a slot is expected to become free, in microseconds."""
     return max(state[Member.TAKEN_FOR], micros_of_duration(SHORTEST_TAKEN)) // limit.number

@@ -1,6 +1,6 @@
 """Calls of a service that limits how many are in flight. Source: docs/decisions/0072."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 
 from dev.memory.limits import MemoryLimits
-from dev.memory.world import ManualClock
+from dev.memory.world import ManualClock, MemoryWakeups
 from shared.application.control import control
 from shared.application.explain import explain_at
 from shared.application.ports import ConnectionLostError, LimitAttempt, ServiceCaller
 from shared.application.runner.loop import run_due_events
 from shared.application.runner.report import RunReport
 from shared.domain.explain.reasons import Reason
-from shared.domain.ids import AccountId
+from shared.domain.ids import AccountId, InstanceSid
 from shared.domain.instance.event import EventStatus
 from shared.domain.lifecycle.commands import Cancel, Execute, Pause, Resume
 from shared.domain.limits.slots import slots_taken
-from shared.domain.limits.state import LimitChange, LimitState, Member, instant_of, slot_name
+from shared.domain.limits.state import SLOT_PREFIX, LimitChange, LimitState, Member, instant_of, slot_name
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from tests.application.lives import ANN, SILENT, START, Life, settings_with, two_steps
 from tests.application.runner.limited import (
@@ -89,6 +89,33 @@ class Repeating(MemoryLimits):
         return super().change(account, origin, change) if self.changes == self.number else attempt
 
 
+class Faster(MemoryLimits):
+    """A store in which another runner takes a slot just before the change with this number, which wants the same."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number, self.changes = number, 0
+
+    def change(self, account: AccountId, origin: str, change: LimitChange) -> LimitAttempt:
+        self.changes += 1
+        if self.changes == self.number:
+            self._take(name for name in change.sets if name.startswith(SLOT_PREFIX))
+        return super().change(account, origin, change)
+
+    def take_all_that_are_taken(self) -> None:
+        """Let other runners take the slots that have passed."""
+        self._take(
+            name
+            for name, at in self.states[ACCOUNT, ORIGIN].values.items()
+            if name.startswith(SLOT_PREFIX) and at
+        )
+
+    def _take(self, names: Iterable[str]) -> None:
+        state = self.states[ACCOUNT, ORIGIN]
+        taken: dict[str, int] = dict.fromkeys(names, NOW + 60 * MINUTE)
+        self.states[ACCOUNT, ORIGIN] = LimitState(values={**state.values, **taken})
+
+
 def broken() -> None:
     """Fail as a fault in the code does."""
     raise ZeroDivisionError
@@ -114,6 +141,31 @@ def retrying() -> dict[str, Any]:
 
 def slot_of(life: Life, number: int = 0) -> int:
     return state_of(life)[slot_name(number)]
+
+
+def to_another_service() -> dict[str, Any]:
+    """Return settings of two calls: only the service of the first has a limit."""
+    document = limited(two_steps(), **ONE)
+    document["services"].append({**document["services"][0], "key": "other", "limit": None})
+    document["actions"][1]["service"] = "other"
+    return document
+
+
+def slow_return(*, seconds: float) -> Callable[[ManualClock], MemoryLimits]:
+    """Return a store whose third request takes long: after it was read, and a slot was taken."""
+    return lambda clock: Scripted(clock, takes=[0, 0, seconds, 0])
+
+
+class Noting(MemoryWakeups):
+    """Wakeups, and what happens before each invocation."""
+
+    def __init__(self, do: Callable[[], object]) -> None:
+        super().__init__()
+        self.do = do
+
+    def invoke(self, sid: InstanceSid) -> None:
+        self.do()
+        super().invoke(sid)
 
 
 class TestASlot:
@@ -177,15 +229,46 @@ class TestASlot:
         assert set(store.states) == {(ACCOUNT, ORIGIN), (ACCOUNT, "https://other.example.test")}
 
     def test_it_is_returned_before_a_call_without_a_limit(self) -> None:
-        document = limited(two_steps(), **ONE)
-        document["services"].append({**document["services"][0], "key": "other", "limit": None})
-        document["actions"][1]["service"] = "other"
-        life = Life(document, to="2026-01-01T11:00")
+        life = Life(to_another_service(), to="2026-01-01T11:00")
         slots: list[int] = []
         life.ports.caller = Before(life.shop, lambda: slots.append(slot_of(life)))
         life.until("2026-01-01T12:00")
 
         assert [at > 0 for at in slots] == [True, False]
+
+    def test_it_is_returned_before_the_time_that_is_left_is_checked(self) -> None:
+        """The return takes half a minute. The second call needs a minute, and twenty seconds stay for saving."""
+        life = Life(to_another_service(), to="2026-01-01T11:00", limits=slow_return(seconds=30))
+        ends = START + timedelta(seconds=105)
+        run_due_events(life.ports, life.sid, job="j", time_left=lambda: ends - life.ports.clock.now())
+
+        assert waits(life) == [timedelta()]
+        assert life.ports.wakeups.invoked[-1] == life.sid
+
+    def test_it_is_returned_before_the_lease_is_checked(self) -> None:
+        life = Life(to_another_service(), to="2026-01-01T11:00", limits=slow_return(seconds=90))
+        leased: list[timedelta] = []
+
+        def note() -> None:
+            assert life.instance.lease is not None
+            leased.append(life.instance.lease.until - life.ports.clock.now())
+
+        life.ports.caller = Before(life.shop, note)
+        life.until("2026-01-01T12:01")
+
+        assert waits(life) == [timedelta(), timedelta(seconds=90)]
+        assert min(leased) >= timedelta(minutes=1)
+
+    def test_it_is_returned_before_another_invocation_continues(self) -> None:
+        life = Life(limited(two_steps(), **ONE), to="2026-01-01T11:00")
+        slow_shop(life, seconds=30)
+        slots: list[int] = []
+        life.ports.wakeups = wakeups = Noting(lambda: slots.append(slot_of(life)))
+        ends = START + timedelta(seconds=105)
+        run_due_events(life.ports, life.sid, job="j", time_left=lambda: ends - life.ports.clock.now())
+
+        assert (len(life.requests), wakeups.invoked) == (1, [life.sid])
+        assert slots == [0]
 
     def test_a_call_that_fails_returns_it(self) -> None:
         life = Life(retrying(), Answered(status=500))
@@ -380,6 +463,26 @@ class TestARace:
         assert isinstance(store, Scripted)
         # Refused, and taken; then it is returned.
         assert store.changes == 3
+
+    def test_so_does_one_whose_own_slot_has_passed(self) -> None:
+        """Its first call took very long. Others have taken its slot, and then the one that it wants instead."""
+        life = Life(limited(two_steps(), concurrent=9), to="2026-01-01T11:00", limits=lambda _: Faster(2))
+        store = life.ports.limits
+        assert isinstance(store, Faster)
+        first_call = iter([True])
+
+        def takes_long() -> None:
+            if next(first_call, False):
+                life.ports.clock.sleep(600)
+                store.take_all_that_are_taken()
+
+        life.ports.caller = Before(life.shop, takes_long)
+        life.until("2026-01-01T12:01")
+
+        first, second = waits(life)
+        assert timedelta(milliseconds=250) <= second - first <= timedelta(milliseconds=750)
+        # Taken; refused, and taken; then it is returned.
+        assert store.changes == 4
 
 
 class TestAnUnavailableStore:

@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.instance.due import spread
 from shared.domain.limits.grant import (
@@ -18,7 +19,7 @@ from shared.domain.limits.grant import (
     Take,
     grant,
 )
-from shared.domain.limits.slots import KEPT_FOR_MORE, SLOT_MARGIN, Slot, free, slots_taken
+from shared.domain.limits.slots import KEPT_FOR_MORE, SLOT_MARGIN, Slot, free, is_moved_on, slots_taken
 from shared.domain.limits.state import LimitState, Member, instant_of, micros_of, slot_name
 from shared.domain.limits.stated import STATED_FOR
 from shared.domain.strategy.model import Circuit, ServiceLimit
@@ -286,6 +287,22 @@ class TestARunSlot:
         assert isinstance(decided, Take)
         others = LimitState(values={**state.values, slot.name: TAKEN + 1})
         assert decided.change.applied_to(others) is None
+
+    def test_a_move_whose_reply_was_lost_is_its_own(self) -> None:
+        slot, state = self.first()
+        after = KEPT_FOR_MORE + OWN + timedelta(milliseconds=1)
+        permit, moved = take(state, ask(state, own=slot, after=after))
+        again = permit.slot
+        assert again is not None
+
+        assert is_moved_on(slot, again, moved, now=NOON + after)
+        assert not is_moved_on(slot, again, state, now=NOON + after)
+        assert not is_moved_on(None, again, moved, now=NOON + after)
+        assert not is_moved_on(replace(slot, number=slot.number + 1), again, moved, now=NOON + after)
+        # Near its end another runner may have taken it, by the same number.
+        ends = instant_of(slot.until) - SLOT_MARGIN
+        assert not is_moved_on(slot, again, moved, now=ends)
+        assert is_moved_on(slot, again, moved, now=ends - timedelta(milliseconds=1))
 
     def test_it_is_kept_if_the_limit_was_lowered(self) -> None:
         own = Slot(number=7, until=TAKEN, since=NOON, taken_for=0)
