@@ -34,6 +34,10 @@ _Piece = Callable[[], ItemResult | ScannedBatch | None]
 """A piece of work. It returns None if it was not begun, or if a store was unavailable."""
 
 
+class TooLateError(Exception):
+    """The runner is too late: another one may have taken the batch over."""
+
+
 class BatchDone(Struct, frozen=True, kw_only=True):
     """The results of a batch, as far as its instances were commanded, in the order of the batch.
 
@@ -112,6 +116,8 @@ class BatchWork(Struct, kw_only=True):
             return None
         try:
             return self._command(sid)
+        except TooLateError:
+            return None
         except UnavailableError:
             self._is_refused = True
             return None
@@ -170,10 +176,10 @@ def _is_ours(ports: Ports, bulk: BulkOperation) -> bool:
 def _is_meant(ports: Ports, bulk: BulkOperation, instance: Instance) -> bool:
     """Return whether an instance still matches the selection, or was already changed by this operation.
 
-    Raises: UnavailableError: it is too late. If this runner stalled before its first attempt was refused, an operator
+    Raises: TooLateError: if this runner stalled before its first attempt was refused, an operator
     may have changed the instance since, after another runner had counted it.
     """
     if not _is_ours(ports, bulk):
-        raise UnavailableError("another runner may have the batch")
+        raise TooLateError
     is_done = bulk.sid in instance.operations
     return is_done or is_still_selected(bulk.selection, instance, now=ports.clock.now())

@@ -7,16 +7,18 @@ from threading import Barrier, get_ident
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dev.memory.stores import MemoryInstances, MemoryOperations
 from dev.memory.world import MemoryPorts, MemoryWakeups
 from shared.adapters.threads import ThreadWorkers
+from shared.application.bulk.batch import BatchWork
 from shared.application.bulk.progress import RESERVE
 from shared.application.commit import execute
 from shared.application.flags import resume_queue
 from shared.application.ports import Crash, Item, Operation, OverloadedError, PageKey, Result
 from shared.application.workers import OneWorker
-from shared.domain.bulk.operation import GIVEN_UP, LEASE, BulkOperation, BulkStatus, Counts
+from shared.domain.bulk.operation import GIVEN_UP, LEASE, BulkOperation, BulkStatus, Counts, assign_worker
 from shared.domain.bulk.pace import MAX_BATCH, Pace
 from shared.domain.bulk.release import IN_HAND
 from shared.domain.ids import InstanceSid, OperationSid, StrategySid
@@ -250,6 +252,24 @@ class TestWhatStopsABatch:
         assert statuses(ports, sids[:1]) == {"ACTIVE"}
         assert stored(ports, bulk.sid).counts == Counts(changed=len(sids) - 1, already_there=1)
         assert bulk.sid not in ports.instances.instances[sids[0]].operations
+
+    def test_a_runner_that_is_too_late_does_not_take_it_for_an_overload(self) -> None:
+        ports, store, sids = a_gym()
+        bulk = replace(begun(ports, command=Pause(by=ANN)), batch_sids=tuple(sids[:3]), at_end=True)
+        bulk = assign_worker(bulk, worker="w-1", now=ports.clock.now())
+
+        def stall(instance: Instance) -> None:
+            store.before = lambda _: None
+            ports.clock.at += LEASE
+            assert isinstance(execute(ports, instance.sid, Pause(by=ANN)), Applied)
+
+        store.before = stall
+        work = BatchWork(
+            ports=ports, bulk=bulk, loaded={}, wake=lambda _: None, time_left=lambda: timedelta(minutes=5)
+        )
+        done = work.run(OneWorker(), next_size=1)
+
+        assert (done.results, done.following, done.is_refused) == ([], None, False)
 
     def test_no_instance_is_begun_when_the_time_is_up(self) -> None:
         ports, store, sids = a_gym()
