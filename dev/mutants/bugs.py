@@ -81,9 +81,16 @@ BUGS = (
     Bug(
         name="a takeover leaves the fence until its claim",
         file="shared/domain/instance/due.py",
-        old="return lease is not None and lease.given_back is None and due.event.claim.fence == instance.fence",
-        new="return lease is not None and lease.given_back is None and due.event.claim.fence > instance.fence",
+        old="return due.abandoned is not None and due.event.claim.fence == instance.fence",
+        new="return due.abandoned is not None and due.event.claim.fence > instance.fence",
         layers=("tests/domain/lifecycle/test_takeover.py",),
+    ),
+    Bug(
+        name="the claim of another runner is given back",
+        file="shared/domain/lifecycle/claim.py",
+        old="if (event.seq, event.claim.fence, event.claim.job) != (command.seq, command.fence, command.job):",
+        new="if (event.seq, event.claim.fence) != (command.seq, command.fence):",
+        layers=("tests/domain/lifecycle/test_give_back.py",),
     ),
     Bug(
         name="a given claim counts as a crash",

@@ -191,6 +191,7 @@ NEEDED_IN: Final = {
     "flag_read_after_block": SHORT_JOBS,
     "release_job_with_flag": FLAGS,
     "claim_given_back": OUTAGES,
+    "only_own_claim_given_back": OUTAGES,
     "late_takeover_not_counted": OUTAGES,
     "wakeup_after_commit": HELD_EVENT,
     "wakeup_scheduled_at_exit": NO_SWEEPER,

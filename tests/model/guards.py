@@ -37,6 +37,7 @@ class Guards:
     flag_read_after_block: bool = True
     release_job_with_flag: bool = True
     claim_given_back: bool = True
+    only_own_claim_given_back: bool = True
     late_takeover_not_counted: bool = True
     wakeup_after_commit: bool = True
     wakeup_scheduled_at_exit: bool = True
@@ -75,6 +76,7 @@ GUARDS: Final = {
     "flag_read_after_block": "shared.application.runner.loop._block",
     "release_job_with_flag": "shared.application.flags.resume_queue",
     "claim_given_back": "shared.application.runner.patience.give_back",
+    "only_own_claim_given_back": "shared.domain.lifecycle.claim.give_back",
     "late_takeover_not_counted": "shared.domain.lifecycle.takeover._counts_as_crash",
     "wakeup_after_commit": "shared.application.control.control",
     "wakeup_scheduled_at_exit": "shared.application.commit.schedule_wakeup",

@@ -87,9 +87,10 @@ def holds_lease(state: State, runner: Runner) -> bool:
 
 
 def takes_effect(configuration: Configuration, seen: Seen, runner: Runner) -> str:
-    """Check that a step takes effect under one key only. If it need not, the event must be in doubt.
+    """Check that a step takes effect under one key only.
 
-    That is if a call outlived a kill, or if it was refused, and a runner with another clock sent it again.
+    Two are possible if a call outlived a kill, or if it was refused and a runner with another clock sent it again.
+    Then the record must be in doubt, which is checked when the event closes.
     """
     if configuration.clocks_differ:
         return ""

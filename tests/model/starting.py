@@ -8,7 +8,6 @@ from tests.model.claiming import decide_claim
 from tests.model.history import read_plan
 from tests.model.state import (
     ACTIVE,
-    BACK_OVER,
     BLOCK,
     CANCELED,
     CLAIM,
@@ -85,10 +84,10 @@ def _read(me: Acting, name: str, *, is_fair: bool) -> Iterator[Step]:
 
 
 def _must_be_fenced(me: Acting, event: Event) -> bool:
-    """Return whether the runner of a lapsed lease may still run (``must_be_fenced``)."""
+    """Return whether the runner of a lapsed lease could still store something (``must_be_fenced``)."""
     instance = me.state.instance
-    may_run = instance.lease not in (NO_LEASE, BACK_OVER) and event.fence == instance.fence
-    return may_run and me.guards.takeover_fences_first
+    may_write = instance.lease != NO_LEASE and event.fence == instance.fence
+    return may_write and me.guards.takeover_fences_first
 
 
 def _fence(me: Acting, *, is_fair: bool) -> Iterator[Step]:
@@ -96,7 +95,7 @@ def _fence(me: Acting, *, is_fair: bool) -> Iterator[Step]:
     state = me.state
     if state.is_down:
         yield Step("cannot move the fence and fails", is_fair, me.with_runner(IDLE_RUNNER))
-    elif not _must_wait(me):
+    else:
         fenced = stored(me.configuration, state, state.instance._replace(fence=state.instance.fence + 1))
         yield Step("moves the fence", is_fair, renumbered(me.with_runner(me.again(), fenced)))
 
@@ -104,10 +103,12 @@ def _fence(me: Acting, *, is_fair: bool) -> Iterator[Step]:
 def claim(me: Acting) -> Iterator[Step]:
     state, runner = me.state, me.runner
     if state.is_down:
-        yield fair("cannot claim and fails", me.with_runner(IDLE_RUNNER))
+        yield from _refused(me)
         return
     if runner.loaded == STALE and runner.snapshot is None:
         yield fair("loses the race for the claim", me.with_runner(me.again()))
+        return
+    if _must_wait(me):
         return
     after = _after_claim(me)
     yield fair("claims, or repairs the instance", after)
@@ -127,11 +128,26 @@ def claim(me: Acting) -> Iterator[Step]:
         )
 
 
+def _refused(me: Acting) -> Iterator[Step]:
+    """Give a claim back that was not stored: the reply to a write that was stored could have been lost as well."""
+    runner, instance = me.runner, me.state.instance
+    if runner.loaded == FRESH:
+        made = decide_claim(me.configuration, me.state, instance, runner.event, runner.plan)
+        if made.event is not None and me.guards.claim_given_back:
+            undo = Runner(at=GIVE_BACK, event=runner.event, fence=made.instance.fence, is_refused=1)
+            yield fair("cannot claim and begins to give its claim back", renumbered(me.with_runner(undo)))
+            return
+    yield fair("cannot claim and fails", me.with_runner(IDLE_RUNNER))
+
+
 def _must_wait(me: Acting) -> bool:
     """Return whether a runner that gives its claim back comes first: it tries every five seconds (ADR 36)."""
-    instance = me.state.instance
-    return instance.lease == LAPSED and any(
-        other.at == GIVE_BACK and other.fence == instance.fence for other in me.state.runners
+    event = event_of(me.state.instance, me.runner.event)
+    if event is None or me.state.instance.lease != LAPSED:
+        return False
+    return any(
+        other.at == GIVE_BACK and other.fence == event.fence and not other.is_refused
+        for other in me.state.runners
     )
 
 

@@ -123,7 +123,8 @@ class Runner(NamedTuple):
     """An invocation of the step runner. An idle one is ``IDLE_RUNNER``.
 
     ``visit``, ``step``, ``key``, ``repeat`` and ``end`` are the next action of the run, ``answer`` is that of a call
-    that is not recorded yet. ``has_lapsed`` says that its clock has passed the end of its lease.
+    that is not recorded yet. ``has_lapsed`` says that its clock has passed the end of its lease, and ``is_refused``
+    that its claim was not stored.
 
     For the invariants: ``was_killed`` says that a kill came between its last look and its next call, and
     ``under_flag`` that a flag was paused before its claim and has been since.
@@ -143,6 +144,7 @@ class Runner(NamedTuple):
     in_doubt: int = 0
     answer: int = NO_CALL
     has_lapsed: int = 0
+    is_refused: int = 0
     was_killed: int = 0
     under_flag: int = 0
     loaded: int = NOT_LOADED

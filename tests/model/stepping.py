@@ -11,6 +11,7 @@ from tests.model.state import (
     ACTIVE,
     ADVANCE,
     APPLY,
+    BACK_OVER,
     CALL,
     CANCELED,
     CHECK,
@@ -270,8 +271,14 @@ def give_back(me: Acting) -> Iterator[Step]:
         yield fair("gives up", me.with_runner(IDLE_RUNNER))
     if state.is_down:
         return
-    event = me.claimed_event()
-    if event is None or state.instance.lease == GIVEN_BACK:
+    event = me.leased_event()
+    is_other = runner.is_refused and me.guards.only_own_claim_given_back
+    if (
+        event is None
+        or event.fence != runner.fence
+        or is_other
+        or state.instance.lease in (GIVEN_BACK, BACK_OVER)
+    ):
         yield fair("has nothing to give back", me.with_runner(IDLE_RUNNER))
         return
     left = after_visits(event, runner.known_visits)

@@ -116,7 +116,7 @@ def _lapses(configuration: Configuration, state: State) -> Iterator[Step]:
     """Time alone changes no ``rev``, so a loaded copy stays as fresh as it was."""
     instance, budget = state.instance, state.budget
     lapsed = instance._replace(lease=LAPSED)
-    owners = [n for n, r in enumerate(state.runners) if r.at != IDLE and r.fence == instance.fence]
+    owners = [n for n, r in enumerate(state.runners) if _holds(r, instance)]
     if not owners:
         yield fair("the lease of a runner that is gone lapses", state._replace(instance=lapsed))
         return
@@ -136,6 +136,11 @@ def _lapses(configuration: Configuration, state: State) -> Iterator[Step]:
     for index in owners:
         runners = replaced(runners, index, runners[index]._replace(has_lapsed=1))
     yield unfair(name, state._replace(instance=lapsed, runners=runners, budget=spent))
+
+
+def _holds(runner: Runner, instance: Instance) -> bool:
+    """Return whether the lease is that of the runner."""
+    return runner.at != IDLE and runner.fence == instance.fence and not runner.is_refused
 
 
 def _fired(state: State, instance: Instance) -> State:

@@ -44,6 +44,7 @@ BREAKS = {
     "flag_read_after_block": STUCK,
     "release_job_with_flag": STUCK,
     "claim_given_back": laws.POISONED_BY_OUTAGE,
+    "only_own_claim_given_back": laws.WITHOUT_A_CLAIM,
     "late_takeover_not_counted": laws.POISONED_BY_OUTAGE,
     "wakeup_after_commit": STUCK,
     "wakeup_scheduled_at_exit": STUCK,

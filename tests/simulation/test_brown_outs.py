@@ -175,22 +175,21 @@ class TestAnOverloadAfterTheClaim:
 
     @staticmethod
     def repeatedly_cut_off() -> World:
-        """Six times, all writes fail from a claim on until long after the lease."""
+        """Twelve times, all writes fail for forty minutes, from a claim on or from the first write of a takeover on."""
         world = before_the_charge()
-        fences = {event.claim.fence for event in only_instance(world).events}
+        fences = {only_instance(world).fence}
 
         def cut(instance: Instance) -> None:
             watch_for_poison(instance)
-            claimed = {event.claim.fence for event in instance.events} - fences
-            if claimed and len(fences) < 7:
-                fences.update(claimed)
+            if instance.fence not in fences and len(fences) < 13:
+                fences.add(instance.fence)
                 labels = frozenset(PORTS["writes of instances"] | PORTS["writes of events"])
                 lasts = timedelta(minutes=40)
                 world.brown_out = BrownOut(random.Random(1), labels, lasts=lasts)
 
         world.commit_watchers.append(cut)
         world.run_until(AFTER_TWO_CYCLES)
-        assert len(fences) == 7
+        assert len(fences) == 13
         return world
 
     def test_nothing_is_poisoned(self) -> None:

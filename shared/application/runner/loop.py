@@ -110,7 +110,7 @@ def run_due_events(
         now = ports.clock.now()
         match next_action(instance, now):
             case Due() as due if must_be_fenced(instance, due):
-                # Before the history is read: the runner may journal a step and send the next call until then.
+                # Before the history is read: until this is stored, the earlier runner may journal a step and continue.
                 instance = _after(ports, instance, Fence(seq=due.event.seq))
             case Due() as due:
                 watch = RunWatch(before=instance, due=due, claimed_at=now, clock=ports.clock, report=report)
@@ -174,9 +174,11 @@ def _claim(ports: Ports, instance: Instance, event: Event, *, job: str, time_lef
         if isinstance(verdict, Applied) and save(ports, verdict):
             return _begin(ports, strategy, verdict, event, event_history)
     except UnavailableError:
-        # The claim may be stored, even if only this write failed: its reply may have been lost.
         after = verdict.instance
-        undo = GiveBack(seq=event.seq, fence=after.fence, known_visits=0, sent_visit=None)
+        if after.executing is None:
+            raise  # no claim: the instance was repaired
+        # The claim may be stored, even if only this write failed: its reply may have been lost.
+        undo = GiveBack(seq=event.seq, fence=after.fence, job=job, known_visits=0, sent_visit=None)
         back = give_back(ports, strategy, after, undo, time_left=time_left())
         if back is None:
             raise
@@ -271,6 +273,7 @@ def _stop_unavailable(ports: Ports, run: Run, error: UnavailableError, deadline:
     command = GiveBack(
         seq=run.event.seq,
         fence=run.fence,
+        job=run.event.claim.job,
         known_visits=run.known_visits,
         sent_visit=error.visit if isinstance(error, CallUnrecordedError) else None,
     )

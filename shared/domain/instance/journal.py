@@ -66,7 +66,8 @@ class ClosedBy(StrEnum):
 class EventRecord(Struct, frozen=True, kw_only=True):
     """A closed event. It is kept until it expires (``Retention``), unless the event is redriven.
 
-    ``event`` is the event with its final status. ``fence`` is the fence of the claim or command that closed it.
+    ``event`` is the event with its final status. ``fence`` is that of the claim that ended it, or the
+    instance's after the command or takeover that closed it.
     ``last`` is the run's last step if the journal does not hold it. ``end`` is how its last run ended, None if the
     run did not close it. ``in_doubt`` is as in ``Event``.
 

@@ -272,8 +272,8 @@ class Instance(Struct, frozen=True, kw_only=True):
     unfinished events, and ``next_seq`` is the number of the next one. ``has_run`` means that an event that had begun
     is no longer on it. ``searchable`` are the attributes that it is found by, as its version declares them.
 
-    ``fence`` rises with each claim and kill, and writes with a lower fence are rejected. ``rev`` rises with each
-    saved change. ``blocked`` is the current block (see ``blocked_by``). ``downtimes`` are the last ones that have
+    ``fence`` rises with each claim, takeover and kill, and writes with a lower fence are rejected. ``rev`` rises with
+    each saved change. ``blocked`` is the current block (see ``blocked_by``). ``downtimes`` are the last ones that have
     ended, latest last.
 
     ``failed_events`` are closed events that FAILED and need a person, latest last. ``added`` are the last requests to
@@ -368,8 +368,9 @@ class Instance(Struct, frozen=True, kw_only=True):
         return None if self.lease is None else self.event(self.lease.seq)
 
     def is_claimed(self, seq: int, fence: int) -> bool:
-        """Return whether the claim with that fence still holds the event."""
-        return self.lease is not None and self.lease.seq == seq and self.fence == fence
+        """Return whether the claim with that fence still holds the event, and nothing has moved the fence since."""
+        event = self.executing
+        return event is not None and event.seq == seq and event.claim.fence == self.fence == fence
 
     def claimed_event(self, seq: int, fence: int) -> Event | None:
         """Return the event if the claim with that fence still holds it, else None."""

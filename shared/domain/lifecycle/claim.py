@@ -35,8 +35,8 @@ MAX_GIVE_BACK = timedelta(minutes=4)
 def fence(instance: Instance, command: Fence, *, now: datetime) -> Verdict:
     """Move the fence past a runner whose lease has expired. It may still run, but nothing that it decides is stored.
 
-    A runner checks the fence after each step that it journals. So a history that is read after this holds each step
-    after which the runner may have sent one more call. Return AlreadyThere if there is no such runner.
+    A runner checks the fence between two calls, after it has journaled the first. So if it has sent the second one, a
+    history that is read after this holds the first. Return AlreadyThere if there is no such runner.
     """
     action = next_action(instance, now)
     if not isinstance(action, Due) or action.event.seq != command.seq or not must_be_fenced(instance, action):
@@ -99,10 +99,13 @@ def give_back(instance: Instance, command: GiveBack, *, now: datetime) -> Verdic
     """Leave the event of a runner that cannot use a store, until the end of a back-off.
 
     The back-off is 1, 2 and then 4 minutes, and up to half as long again. The event stays EXECUTING: the next claim
-    takes it over like that of a crashed runner, but counts no crash.
+    takes it over like that of a crashed runner, but counts no crash. Another runner may have moved the fence, as long
+    as it has not claimed.
     """
-    event = instance.claimed_event(command.seq, command.fence)
+    event = instance.executing
     if event is None or instance.lease is None or instance.lease.given_back is not None:
+        return AlreadyThere(instance=instance)
+    if (event.seq, event.claim.fence, event.claim.job) != (command.seq, command.fence, command.job):
         return AlreadyThere(instance=instance)
     event = event.after_visits(command.known_visits)
     times = event.progress.give_backs + 1

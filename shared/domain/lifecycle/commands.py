@@ -227,12 +227,14 @@ class Renew(Struct, frozen=True, kw_only=True):
 class GiveBack(Struct, frozen=True, kw_only=True):
     """Give a claim back because a store is unavailable.
 
+    ``job`` is the invocation that claimed: if its claim was not stored, that of another one may have the same fence.
     ``known_visits`` is how many steps of the run are in the journal, as far as the runner knows. ``sent_visit`` is the
     visit whose call was sent without its result being recorded, or None if there is none.
     """
 
     seq: int
     fence: int
+    job: str | None
     known_visits: int
     sent_visit: int | None
 

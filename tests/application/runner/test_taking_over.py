@@ -193,7 +193,7 @@ class TestItsWrites:
 
     def test_a_takeover_writes_the_instance_once_more(self) -> None:
         story = Depots(two_calls(counts=False))
-        story.depot.meanwhile = die
+        story.depot.meanwhile = lambda: setattr(story.depot, "meanwhile", die)
         story.dies()
         before = story.instance
 
@@ -201,6 +201,8 @@ class TestItsWrites:
 
         # The fence, the claim, and the end of the run.
         assert (story.instance.rev - before.rev, story.instance.fence - before.fence) == (3, 2)
+        (entry,) = story.store.journal.values()
+        assert entry.fence == story.instance.fence
 
 
 class TestARunnerThatLostItsLease:

@@ -85,11 +85,10 @@ class TestFencing:
         there = AlreadyThere(instance=of.instance)
         late: list[Command] = [
             Renew(seq=1, fence=1, until=LATER),
-            GiveBack(seq=1, fence=1, known_visits=0, sent_visit=None),
             Wait(seq=1, fence=1, until=None, known_visits=0),
             Conclude(seq=1, fence=1, end=succeeded(), in_doubt=False, known_visits=0),
         ]
-        assert [of.decide(command, LEASE_END) for command in late] == [there] * 4
+        assert [of.decide(command, LEASE_END) for command in late] == [there] * 3
 
     def test_it_is_fenced_once(self) -> None:
         of = self.fenced()
@@ -102,7 +101,7 @@ class TestFencing:
         of.decide(Fence(seq=1), LEASE_END)
         assert isinstance(of.decide(claim, LEASE_END), Applied)
 
-    def test_a_crash_after_it_is_counted_with_the_first(self) -> None:
+    def test_the_lease_still_says_whether_the_runner_crashed(self) -> None:
         of = self.fenced()
         of.claim(of.running, LATER)
         assert (of.running.progress.crashes, of.running.progress.in_doubt_since) == (0, LEASE_END)
@@ -131,12 +130,20 @@ class TestFencing:
         of = life()
         assert of.decide(Fence(seq=1), NOON) == AlreadyThere(instance=of.instance)
 
-    def test_a_claim_that_was_given_back_is_not_fenced(self) -> None:
+    def test_a_claim_that_was_given_back_is_fenced_when_its_back_off_ends(self) -> None:
+        """A record that its runner has sent may still arrive."""
         of = claimed(life())
-        of.applied(GiveBack(seq=1, fence=1, known_visits=0, sent_visit=None), NOON)
-        assert of.decide(Fence(seq=1), LATER) == AlreadyThere(instance=of.instance)
+        of.applied(GiveBack(seq=1, fence=1, job="job-1", known_visits=0, sent_visit=None), NOON)
+        assert of.decide(Fence(seq=1), NOON) == AlreadyThere(instance=of.instance)
+        of.decide(Cancel(by=ANN), NOON)
         of.claim(of.running, LATER)
-        assert (of.running.claim.fence, of.running.progress.crashes) == (2, 0)
+        assert (of.record("bill").fence, of.instance.events) == (2, ())
+
+    def test_no_claim_has_the_moved_fence(self) -> None:
+        of = self.fenced()
+        there = AlreadyThere(instance=of.instance)
+        assert of.decide(Renew(seq=1, fence=2, until=LATER), LEASE_END) == there
+        assert of.decide(Wait(seq=1, fence=2, until=None, known_visits=0), LEASE_END) == there
 
     def test_a_block_behind_the_lease_stays(self) -> None:
         of = life()
