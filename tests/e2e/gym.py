@@ -3,33 +3,13 @@
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from dev.client import Api, Processes, example
+from dev.client import Api, Processes
 from dev.history_reader import HistoryReader, contradictions
 from shared.domain.instance.event import EventStatus
 from shared.domain.instance.journal import EventRecord, JournalEntry
-
-MEMBER = {"memberId": "m", "email": "m@example.test", "monthlyFee": 29.5}
-
-
-def gym(processes: Processes) -> Api:
-    """Save the gym's strategy and return its API."""
-    strategy = example("gym-membership", processes.downstream)
-    strategy["settings"]["schedule"]["initialDelay"] = {"unit": "minutes", "amount": 0}
-    strategy["settings"]["schedule"]["calendars"][0]["leadingUpTasks"] = []
-    strategy["settings"]["onCreateTasks"] = []
-    processes.stack.call("POST", "/execution-strategy", strategy)
-    return replace(processes.stack, secret=strategy["secret"])
-
-
-def join(api: Api, at: datetime) -> str:
-    """Start a member whose first charge is due at an instant, and return the sid."""
-    body = {"strategyId": "gym-membership", "startDate": at.isoformat(), "attributes": MEMBER}
-    sid: str = api.call("POST", "/execution-instance", body)["executionInstance"]["sid"]
-    return sid
 
 
 def now_of(stack: Api) -> datetime:

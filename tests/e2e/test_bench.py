@@ -29,3 +29,12 @@ def test_the_bulk_runner_cancels_all_instances(answerer: str) -> None:
 
     # It exits with an error if the operation has not changed each instance once.
     assert ran.stdout.startswith("230 canceled in ")
+
+
+def test_charges_that_are_due_in_one_second_all_end() -> None:
+    command = [sys.executable, "-m", "dev.bench.burst", "--members=20", "--ahead=12"]
+
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - our own program
+
+    # It exits with an error if a charge was not processed.
+    assert ran.stdout.startswith("20 charged: begun after ")

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from dev.client import Processes, RefusedError, advance
+from dev.gym import gym, join
 from tests.e2e.feed import await_that, kill, sent_events, workers
-from tests.e2e.gym import gym, join, now_of
+from tests.e2e.gym import now_of
 
 MEMBERS = 12
 HOOK = "/hooks/it"

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dev.client import Processes, advance
+from dev.gym import gym, join
 from shared.domain.instance.event import EventStatus
-from tests.e2e.gym import assert_right, await_all, await_arrival, await_end, first_charge, gym, join
+from tests.e2e.gym import assert_right, await_all, await_arrival, await_end, first_charge
 
 
 def started(processes: Processes) -> Mapping[str, int]:

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from dev.client import Api, Processes, RefusedError, advance
+from dev.gym import gym, join
 from dev.history_reader import HistoryReader, contradictions
-from tests.e2e.gym import assert_right, await_all, await_end, gym, join, ledger, now_of
+from tests.e2e.gym import assert_right, await_all, await_end, ledger, now_of
 
 SLOW = 0.15
 KILLS = 20
