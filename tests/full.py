@@ -282,7 +282,7 @@ INSTANCE = Instance(
     events=(EVENT,),
     next_seq=8,
     fence=11,
-    lease=Lease(seq=7, until=at(9), given_back=GivenBack(sent_visit=3)),
+    lease=Lease(seq=7, until=at(9), token="t0k3n", given_back=GivenBack(sent_visit=3)),
     rev=21,
     blocked=Blocked(by=BlockedBy.QUEUE, since=at(6)),
     failed_events=(

@@ -340,6 +340,7 @@ def _active() -> Sequence[Golden]:
             "due:13",
         ),
         golden("executing", active(EXECUTING, lease=end_of_lease), "due:13"),
+        golden("lease-with-token", active(EXECUTING, lease=replace(end_of_lease, token="t0ken")), "due:13"),
         golden(
             "claim-given-back",
             active(EXECUTING, lease=replace(end_of_lease, given_back=GivenBack())),

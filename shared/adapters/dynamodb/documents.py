@@ -271,6 +271,7 @@ LEASE = Shape(
     {
         "seq": Member("seq", WHOLE),
         "until": Member("until", INSTANT),
+        "token": Member("token", TEXT),
         "given_back": Member("givenBack", GIVEN_BACK),
     },
 )

@@ -174,11 +174,11 @@ def _claim(ports: Ports, instance: Instance, event: Event, *, job: str, time_lef
         if isinstance(verdict, Applied) and save(ports, verdict):
             return _begin(ports, strategy, verdict, event, event_history)
     except UnavailableError:
-        after = verdict.instance
-        if after.executing is None:
-            raise  # no claim: the instance was repaired
         # The claim may be stored, even if only this write failed: its reply may have been lost.
-        undo = GiveBack(seq=event.seq, fence=after.fence, job=job, known_visits=0, sent_visit=None)
+        after = verdict.instance
+        undo = GiveBack(
+            seq=event.seq, fence=after.fence, token=_token_of(after), known_visits=0, sent_visit=None
+        )
         back = give_back(ports, strategy, after, undo, time_left=time_left())
         if back is None:
             raise
@@ -199,11 +199,6 @@ def _begin(
     if claimed is None or then is None:
         return stopped_by(event, claim, stored=event_history.record)
 
-    # Read after the claim: a flag that is set while no runner has a claim then stops every later call.
-    flags = ports.strategies.flags(after.account_id, after.strategy_sid)
-    if flags.blocked_by is not None:
-        return _block(ports, after, Block(before=event, fence=after.fence, blocked_by=flags.blocked_by))
-
     if event.status is EventStatus.EXECUTING or event.progress.call_in_doubt:
         # A runner that lost its claim may still run. Rewriting the entry under this fence keeps it from
         # changing the step on which this run builds.
@@ -211,6 +206,11 @@ def _begin(
         if entry is not None:
             ports.instances.append(after, entry)
             event_history = event_history.with_entry(entry)
+
+    # Read after the claim: a flag that is set while no runner has a claim then stops every later call.
+    flags = ports.strategies.flags(after.account_id, after.strategy_sid)
+    if flags.blocked_by is not None:
+        return _block(ports, after, Block(before=event, fence=after.fence, blocked_by=flags.blocked_by))
 
     if isinstance(then, Intent) and claimed.progress.delay_skipped:
         then = replace(then, not_before=None)
@@ -273,12 +273,17 @@ def _stop_unavailable(ports: Ports, run: Run, error: UnavailableError, deadline:
     command = GiveBack(
         seq=run.event.seq,
         fence=run.fence,
-        job=run.event.claim.job,
+        token=_token_of(run.instance),
         known_visits=run.known_visits,
         sent_visit=error.visit if isinstance(error, CallUnrecordedError) else None,
     )
     back = give_back(ports, run.strategy, run.instance, command, time_left=deadline.time_left())
     return _given_back(run.event, back)
+
+
+def _token_of(claimed: Instance) -> str | None:
+    """Return the token of a claim, or None if the instance was repaired instead."""
+    return None if claimed.lease is None else claimed.lease.token
 
 
 def _given_back(event: Event, back: Instance | None) -> Stopped:

@@ -162,7 +162,7 @@ def _ends_first(instance: Instance) -> bool:
 
 
 def must_be_fenced(instance: Instance, due: Due) -> bool:
-    """Return whether the runner of an expired lease could still store something: the fence has not moved since."""
+    """Return whether the runner of an expired lease could continue by its own clock: the fence has not moved since."""
     return due.abandoned is not None and due.event.claim.fence == instance.fence
 
 

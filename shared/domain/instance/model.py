@@ -76,11 +76,13 @@ class GivenBack(Struct, frozen=True, kw_only=True):
 class Lease(Struct, frozen=True, kw_only=True):
     """One runner's right to run one event until ``until``.
 
-    If ``given_back`` is set, no runner works on the event, and the next one may claim it from ``until`` on.
+    ``token`` is that of its claim alone: if two runners claim at once, both have the same fence, and one of the claims
+    is stored. If ``given_back`` is set, no runner works on the event, and the next one may claim it from ``until`` on.
     """
 
     seq: int
     until: datetime
+    token: str | None = None
     given_back: GivenBack | None = None
 
 

@@ -16,7 +16,7 @@ from shared.domain.instance.run import Intent, Then
 from shared.domain.instance.verdict import AlreadyThere, Applied, Verdict
 from shared.domain.lifecycle.commands import Block, Claim, Fence, GiveBack, Renew
 from shared.domain.lifecycle.conclude import stop_event
-from shared.domain.lifecycle.takeover import take_over
+from shared.domain.lifecycle.takeover import may_have_called, take_over
 from shared.domain.planning.closing import close_all
 from shared.domain.planning.cycles import CycleError
 from shared.domain.planning.offset_dates import MAIN_OVERDUE
@@ -27,6 +27,9 @@ from shared.domain.strategy.model import Strategy
 
 MAX_SHARED_LEASE = timedelta(seconds=120)
 """The longest time that a lease covers for several short steps. It always covers the next step in full."""
+
+MAX_TOKEN = 8
+"""How much of a claim's token its lease keeps, from the end. That distinguishes the few claims of the same fence."""
 
 MAX_GIVE_BACK = timedelta(minutes=4)
 """The longest time for which a runner gives its claim back, before the part that spreads the runners."""
@@ -90,9 +93,10 @@ def lease_until(strategy: Strategy, event: Event, then: Then | None, *, now: dat
 
 def renew(instance: Instance, command: Renew) -> Verdict:
     """Extend the lease. Source: docs/design.md section 3.3."""
-    if not instance.is_claimed(command.seq, command.fence):
+    lease = instance.lease
+    if lease is None or lease.given_back is not None or not instance.is_claimed(command.seq, command.fence):
         return AlreadyThere(instance=instance)
-    return Applied(instance=replace(instance, lease=Lease(seq=command.seq, until=command.until)))
+    return Applied(instance=replace(instance, lease=replace(lease, until=command.until)))
 
 
 def give_back(instance: Instance, command: GiveBack, *, now: datetime) -> Verdict:
@@ -102,10 +106,10 @@ def give_back(instance: Instance, command: GiveBack, *, now: datetime) -> Verdic
     takes it over like that of a crashed runner, but counts no crash. Another runner may have moved the fence, as long
     as it has not claimed.
     """
-    event = instance.executing
-    if event is None or instance.lease is None or instance.lease.given_back is not None:
+    event, lease = instance.executing, instance.lease
+    if event is None or lease is None or lease.given_back is not None:
         return AlreadyThere(instance=instance)
-    if (event.seq, event.claim.fence, event.claim.job) != (command.seq, command.fence, command.job):
+    if (event.seq, event.claim.fence, lease.token) != (command.seq, command.fence, command.token):
         return AlreadyThere(instance=instance)
     event = event.after_visits(command.known_visits)
     times = event.progress.give_backs + 1
@@ -157,6 +161,11 @@ def _claimed(
     if event.progress.first_action is None:
         event = _with_new_run(strategy, instance, event, command, now=now)
     visits, fence = len(chain(command.event_history, event.run)), instance.fence + 1
+    if visits < event.progress.known_visits and may_have_called(
+        strategy, event, command.event_history, now=now
+    ):
+        # A late runner has replaced a step after which an earlier claim knew more. Those calls have been sent.
+        event = replace(event, progress=event.progress.with_doubt(now))
     # The event stays bound to the version of its first claim, so a migration does not change a begun flow.
     started = replace(
         event,
@@ -168,7 +177,7 @@ def _claimed(
         progress=replace(event.progress.after_visits(visits), known_visits=visits, was_killed=False),
     )
     until = lease_until(strategy, started, position(command.event_history, started), now=now)
-    lease = Lease(seq=event.seq, until=until)
+    lease = Lease(seq=event.seq, until=until, token=command.token[-MAX_TOKEN:])
     return replace(instance.with_event(started), lease=lease, fence=fence, updated_at=now)
 
 

@@ -204,9 +204,10 @@ class Fence(Struct, frozen=True, kw_only=True):
 class Claim(Struct, frozen=True, kw_only=True):
     """Claim the due event for a runner.
 
-    ``event_history`` is the stored history of the event. ``token`` is unguessable and used in correlation ids. ``job``
-    names the runner's invocation. ``current`` is the strategy under which the plan continues if the event of a crashed
-    runner had ended: the instance's version, to which it may have been migrated since. None is that of the event.
+    ``event_history`` is the stored history of the event. ``token`` is unguessable, the claim's own, and used in
+    correlation ids. ``job`` names the runner's invocation. ``current`` is the strategy under which the plan continues
+    if the event of a crashed runner had ended: the instance's version, to which it may have been migrated since. None
+    is that of the event.
     """
 
     seq: int
@@ -227,14 +228,14 @@ class Renew(Struct, frozen=True, kw_only=True):
 class GiveBack(Struct, frozen=True, kw_only=True):
     """Give a claim back because a store is unavailable.
 
-    ``job`` is the invocation that claimed: if its claim was not stored, that of another one may have the same fence.
+    ``token`` is that of its lease: if the claim was not stored, that of another runner may have the same fence.
     ``known_visits`` is how many steps of the run are in the journal, as far as the runner knows. ``sent_visit`` is the
     visit whose call was sent without its result being recorded, or None if there is none.
     """
 
     seq: int
     fence: int
-    job: str | None
+    token: str | None
     known_visits: int
     sent_visit: int | None
 

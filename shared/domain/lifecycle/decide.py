@@ -213,10 +213,10 @@ def _still_blocked(before: Instance, after: Instance, command: Command, *, now: 
     The block lasts only while a due event waits, or while the instance is PAUSED.
     """
     # Without a due event the block must end: its partition of the due index is not read once the flag is cleared, so
-    # the next date would be lost. A claim does not end the block, nor does the fence before a takeover: if the flag is
-    # still paused, the runner returns the claim and the same block continues. Any other command after a claim shows
-    # that the flag was cleared.
-    if isinstance(command, Fence | Claim) and after.lease is not None:
+    # the next date would be lost. A claim does not end the block, nor do the sweep and the fence before a takeover: if
+    # the flag is still paused, the runner returns the claim and the same block continues. Any other command after a
+    # claim shows that the flag was cleared.
+    if isinstance(command, RecordSweep | Fence | Claim) and after.lease is not None:
         return after.blocked
     is_over = before.lease is not None and not isinstance(command, Block)
     waits = after.status is InstanceStatus.PAUSED or isinstance(next_action(after, now), Due)

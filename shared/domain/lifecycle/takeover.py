@@ -82,8 +82,8 @@ def _left_behind(
     sent = lease.given_back is None or (
         isinstance(then, Intent) and then.visit == lease.given_back.sent_visit
     )
-    may_have_called = sent and _may_have_called(strategy, event, event_history, now=now)
-    progress = event.progress.with_doubt(lease.until) if may_have_called else event.progress
+    in_doubt = sent and may_have_called(strategy, event, event_history, now=now)
+    progress = event.progress.with_doubt(lease.until) if in_doubt else event.progress
     # The call is repeated in any case, but only a POST or PATCH may have done twice what it should do once.
     marks = (
         progress.call_in_doubt and isinstance(then, Intent) and can_be_in_doubt(strategy, event, then.step)
@@ -114,8 +114,8 @@ def _poisoned(instance: Instance, event: Event, *, now: datetime) -> Change:
     return change.then(complete_if_done(change.instance, now=now))
 
 
-def _may_have_called(strategy: Strategy, event: Event, event_history: EventHistory, *, now: datetime) -> bool:
-    """Return whether the crashed runner may have sent a call whose answer is unknown."""
+def may_have_called(strategy: Strategy, event: Event, event_history: EventHistory, *, now: datetime) -> bool:
+    """Return whether an earlier runner may have sent the call at which the run continues."""
     then = position(event_history, event)
     if not isinstance(then, Intent) or then.awaits:
         return False

@@ -240,18 +240,19 @@ class TestAnotherClaim:
 
     @pytest.fixture
     def story(self) -> Calls:
-        """The second runner claims while the first one's claim is refused, and crashes in its call."""
+        """The second runner claims while the claim of the first one is refused, and crashes in its call."""
         story = Calls()
         story.store.refuses = lambda instance: instance.executing is not None
-        story.store.meanwhile = lambda: story.crashes_in_its_call("second")
+        # Lambda has delivered one invocation twice.
+        story.store.meanwhile = lambda: story.crashes_in_its_call("twin")
         with pytest.raises(OverloadedError):
-            story.runs("first")
+            story.runs("twin")
         return story
 
     def test_its_lease_stays(self, story: Calls) -> None:
         assert story.instance.lease is not None
         assert story.instance.lease.given_back is None
-        assert (story.main.claim.job, story.main.claim.fence) == ("second", 1)
+        assert (story.main.claim.job, story.main.claim.fence) == ("twin", 1)
 
     def test_its_call_is_repeated_as_in_doubt(self, story: Calls) -> None:
         story.clock.at += LEASE

@@ -33,7 +33,7 @@ TWO_STEPS: Json = [
 ]
 
 
-UNDO = GiveBack(seq=1, fence=1, job="job", known_visits=0, sent_visit=None)
+UNDO = GiveBack(seq=1, fence=1, token="t0k3n", known_visits=0, sent_visit=None)
 
 
 @dataclass

@@ -141,7 +141,7 @@ class TestSweepAt:
         of = life()
         before = sweep_at(of.instance)
         of.claim(of.main, at("2026-01-31"))
-        assert of.instance.lease == Lease(seq=1, until=at("2026-01-31T00:01:20"))
+        assert of.instance.lease == Lease(seq=1, until=at("2026-01-31T00:01:20"), token="t0k3n")
         assert sweep_at(of.instance) == before == at("2026-01-31T00:03")
 
     def test_a_longer_lease_is_waited_for_with_a_margin(self) -> None:

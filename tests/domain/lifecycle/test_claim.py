@@ -42,7 +42,7 @@ class TestClaiming:
     def test_the_fence_rises_and_the_lease_names_the_event(self) -> None:
         of = claimed(life())
         assert of.instance.fence == 1
-        assert of.instance.lease == Lease(seq=1, until=at("2026-01-31T12:01:20"))
+        assert of.instance.lease == Lease(seq=1, until=at("2026-01-31T12:01:20"), token="t0k3n")
         assert of.running.status is EventStatus.EXECUTING
         assert of.running.claim.job == "job-1"
 
@@ -146,7 +146,7 @@ class TestLeaseLength:
     def test_a_runner_renews_its_lease(self) -> None:
         of = claimed(life())
         of.decide(Renew(seq=1, fence=1, until=LATER), NOON)
-        assert of.instance.lease == Lease(seq=1, until=LATER)
+        assert of.instance.lease == Lease(seq=1, until=LATER, token="t0k3n")
 
     def test_a_runner_that_lost_its_lease_cannot_renew_it(self) -> None:
         of = claimed(life())

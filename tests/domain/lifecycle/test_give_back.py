@@ -9,7 +9,7 @@ from shared.domain.instance.event import EventStatus, PausedFor
 from shared.domain.instance.model import GivenBack, Lease
 from shared.domain.instance.run import Outcome
 from shared.domain.instance.verdict import AlreadyThere
-from shared.domain.lifecycle.commands import Fence, GiveBack, Pause
+from shared.domain.lifecycle.commands import Fence, GiveBack, Pause, Renew
 from shared.domain.lifecycle.takeover import CRASH_WINDOW
 from shared.domain.strategy.model import Json
 from tests.lifecycle_factories import ANN, Life, at, life, strategy
@@ -34,7 +34,7 @@ def given_back(of: Life, now: datetime, *, sent_visit: int | None = None, known_
     fence = of.instance.fence
     of.applied(
         GiveBack(
-            seq=of.running.seq, fence=fence, job="job-1", known_visits=known_visits, sent_visit=sent_visit
+            seq=of.running.seq, fence=fence, token="t0k3n", known_visits=known_visits, sent_visit=sent_visit
         ),
         now,
     )
@@ -114,26 +114,37 @@ class TestGivingBack:
     def test_giving_back_twice_changes_nothing(self) -> None:
         of = claimed(life())
         given_back(of, NOON)
-        again = GiveBack(seq=1, fence=1, job="job-1", known_visits=0, sent_visit=None)
+        again = GiveBack(seq=1, fence=1, token="t0k3n", known_visits=0, sent_visit=None)
         assert isinstance(of.decide(again, LAPSED), AlreadyThere)
 
     def test_a_runner_that_lost_its_claim_gives_nothing_back(self) -> None:
         of = claimed(life())
         of.claim(of.running, LAPSED)
-        late = GiveBack(seq=1, fence=1, job="job-1", known_visits=0, sent_visit=None)
+        late = GiveBack(seq=1, fence=1, token="t0k3n", known_visits=0, sent_visit=None)
         assert isinstance(of.decide(late, LAPSED), AlreadyThere)
 
-    @pytest.mark.parametrize("job", ["job-2", None])
-    def test_the_claim_of_another_invocation_is_not_given_back(self, job: str | None) -> None:
+    @pytest.mark.parametrize("token", ["another", None])
+    def test_the_claim_of_another_runner_is_not_given_back(self, token: str | None) -> None:
         """Both have claimed, so under the same fence, and this is the claim that was stored."""
         of = claimed(life())
-        other = GiveBack(seq=1, fence=1, job=job, known_visits=0, sent_visit=None)
+        other = GiveBack(seq=1, fence=1, token=token, known_visits=0, sent_visit=None)
         assert of.decide(other, NOON) == AlreadyThere(instance=of.instance)
 
-    def test_a_fence_that_was_moved_since_changes_nothing(self) -> None:
+    def test_a_lease_that_was_given_back_is_not_renewed(self) -> None:
+        of = claimed(life())
+        given_back(of, NOON)
+        renewal = Renew(seq=1, fence=1, until=LAPSED)
+        assert of.decide(renewal, NOON) == AlreadyThere(instance=of.instance)
+
+    def test_a_renewed_lease_is_given_back(self) -> None:
+        of = claimed(life())
+        of.applied(Renew(seq=1, fence=1, until=LAPSED), NOON)
+        assert given_back(of, NOON).token is None
+
+    def test_it_is_given_back_although_another_runner_has_moved_the_fence(self) -> None:
         of = claimed(life())
         of.applied(Fence(seq=1), LAPSED)
-        undo = GiveBack(seq=1, fence=1, job="job-1", known_visits=0, sent_visit=None)
+        undo = GiveBack(seq=1, fence=1, token="t0k3n", known_visits=0, sent_visit=None)
         of.applied(undo, LAPSED)
         assert of.instance.fence == 2
         assert of.instance.lease is not None

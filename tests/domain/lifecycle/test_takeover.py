@@ -133,7 +133,7 @@ class TestFencing:
     def test_a_claim_that_was_given_back_is_fenced_when_its_back_off_ends(self) -> None:
         """A record that its runner has sent may still arrive."""
         of = claimed(life())
-        of.applied(GiveBack(seq=1, fence=1, job="job-1", known_visits=0, sent_visit=None), NOON)
+        of.applied(GiveBack(seq=1, fence=1, token="t0k3n", known_visits=0, sent_visit=None), NOON)
         assert of.decide(Fence(seq=1), NOON) == AlreadyThere(instance=of.instance)
         of.decide(Cancel(by=ANN), NOON)
         of.claim(of.running, LATER)
@@ -145,7 +145,7 @@ class TestFencing:
         assert of.decide(Renew(seq=1, fence=2, until=LATER), LEASE_END) == there
         assert of.decide(Wait(seq=1, fence=2, until=None, known_visits=0), LEASE_END) == there
 
-    def test_a_block_behind_the_lease_stays(self) -> None:
+    def test_a_block_behind_the_lease_stays_also_after_a_sweep(self) -> None:
         of = life()
         before = of.main
         of.claim(of.main, NOON)
@@ -153,6 +153,7 @@ class TestFencing:
         of.claim(of.main, NOON)
         since = of.instance.blocked
         assert since is not None
+        of.applied(RecordSweep(), LATER)
         of.applied(Fence(seq=1), LATER)
         assert of.instance.blocked == since
 
@@ -299,6 +300,50 @@ class TestSinceWhenACallIsInDoubt:
         of = claimed(life(strategy(steps=steps)))
         of.claim(of.running, self.LATE)
         assert (of.running.progress.call_in_doubt, of.running.progress.in_doubt_since) == (False, None)
+
+
+class TestAHistoryThatHasBecomeShorter:
+    """A late runner has replaced an entry, so those after it no longer follow. Their calls have been sent."""
+
+    def shortened(self, steps: Json = TWO_STEPS) -> Life:
+        """The second runner knows the first step, and pauses; then a late write hides that step."""
+        of = claimed(life(strategy(steps=steps)))
+        of.step(DONE, NOON)
+        of.decide(Pause(by=ANN), NOON)
+        of.claim(of.running, LATER)
+        assert (of.main.status, of.main.progress.known_visits) == (EventStatus.PAUSED, 1)
+        of.decide(Resume(by=ANN), LATER)
+        of.event_histories[1] = EventHistory()
+        return of
+
+    def without_doubt(self, of: Life) -> None:
+        """Drop the doubt about the step that was next: it could have had a delay."""
+        progress = replace(of.main.progress, call_in_doubt=False, in_doubt_since=None)
+        of.instance = of.instance.with_event(replace(of.main, progress=progress))
+
+    def test_its_call_is_in_doubt(self) -> None:
+        of = self.shortened()
+        self.without_doubt(of)
+        of.claim(of.main, LATER)
+        assert (of.running.progress.call_in_doubt, of.running.progress.in_doubt_since) == (True, LATER)
+        assert of.running.progress.known_visits == 0
+
+    def test_a_step_without_a_call_is_not_in_doubt(self) -> None:
+        steps: Json = [
+            {"key": "call", "controllerCallback": "{}", "nextStep": "next"},
+            {"key": "next", "action": "post"},
+        ]
+        of = self.shortened(steps)
+        self.without_doubt(of)
+        of.claim(of.main, LATER)
+        assert not of.running.progress.call_in_doubt
+
+    def test_a_complete_history_is_not_in_doubt(self) -> None:
+        of = claimed(life(strategy(steps=TWO_STEPS)))
+        of.step(DONE, NOON)
+        of.decide(Wait(seq=1, fence=1, until=None, known_visits=1), NOON)
+        of.claim(of.main, LATER)
+        assert (of.running.progress.known_visits, of.running.progress.call_in_doubt) == (1, False)
 
 
 class TestDirectivesLeftBehind:

@@ -1,0 +1,212 @@
+"""Journal entries that are stored long after their runner has lost its claim, while others pause or give back."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from threading import Semaphore, Thread
+
+import pytest
+
+from dev.memory.stores import MemoryInstances
+from dev.memory.world import ManualClock, MemoryPorts
+from shared.application.control import control
+from shared.application.flags import pause_queue, resume_queue
+from shared.application.ports import OverloadedError, ServiceCaller
+from shared.application.runner.loop import run_due_events
+from shared.application.start import StartInstance, start_instance
+from shared.domain.instance.event import Event, EventStatus, PausedFor
+from shared.domain.instance.journal import JournalEntry
+from shared.domain.instance.model import Instance
+from shared.domain.instance.verdict import Actor
+from shared.domain.lifecycle.commands import Pause, Resume
+from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
+from shared.domain.strategy.model import Json
+from tests.lifecycle_factories import at, strategy
+
+NOON = at("2026-01-31T12:00")
+ANN = Actor(name="ann")
+LEASE = timedelta(minutes=5)
+THREE_CALLS: Json = [
+    {"key": "call", "action": "post", "nextStep": "b"},
+    {"key": "b", "action": "post", "nextStep": "c"},
+    {"key": "c", "action": "post", "delay": {"unit": "days", "amount": 1}},
+]
+SECONDS = 10
+
+
+class Gate:
+    """Holds a runner up until the test lets it continue."""
+
+    def __init__(self) -> None:
+        self.is_there, self.may_continue = Semaphore(0), Semaphore(0)
+
+    def wait(self) -> None:
+        self.is_there.release()
+        assert self.may_continue.acquire(timeout=SECONDS)
+
+    def await_runner(self) -> None:
+        assert self.is_there.acquire(timeout=SECONDS)
+
+
+class SlowCalls:
+    """A service that holds up each call after it was sent."""
+
+    def __init__(self, service: ServiceCaller, gate: Gate) -> None:
+        self.service, self.gate = service, gate
+
+    def call(self, request: ServiceRequest) -> CallOutcome:
+        answer = self.service.call(request)
+        self.gate.wait()
+        return answer
+
+
+class SlowEntries(MemoryInstances):
+    """The store of another runner, at which the first journal entry is held up."""
+
+    def __init__(self, store: MemoryInstances, gate: Gate) -> None:
+        super().__init__(**{name: getattr(store, name) for name in MemoryInstances.__slots__})
+        self.gate: Gate | None = gate
+
+    def append(self, instance: Instance, entry: JournalEntry) -> None:
+        if self.gate is not None:
+            gate, self.gate = self.gate, None
+            gate.wait()
+        super().append(instance, entry)
+
+
+class RefusedEntries(MemoryInstances):
+    """The store of another runner, which refuses all journal entries. ``happens`` comes before the first."""
+
+    def __init__(self, store: MemoryInstances, happens: Callable[[], object]) -> None:
+        super().__init__(**{name: getattr(store, name) for name in MemoryInstances.__slots__})
+        self.happens: Callable[[], object] | None = happens
+
+    def append(self, instance: Instance, entry: JournalEntry) -> None:  # noqa: ARG002 - it stores nothing
+        happens, self.happens = self.happens, None
+        if happens is not None:
+            happens()
+        raise OverloadedError
+
+
+class Story:
+    """A customer with three calls.
+
+    The first runner has stored the first call and is in the second. Another one takes over and stalls before it stores
+    the first entry again. Then the first stores the second call, and finds that it has lost its claim.
+    """
+
+    def __init__(self, in_doubt: str) -> None:
+        self.visits: list[str] = []
+        self.clock = ManualClock(NOON)
+        self.ports = MemoryPorts(caller=self, clock=self.clock)
+        runs = strategy(method={"inDoubt": in_doubt}, steps=THREE_CALLS)
+        self.ports.strategies.add(runs)
+        request = StartInstance(strategy_id=runs.name, attributes={"customerId": "c-1"}, start_date=NOON)
+        self.sid = start_instance(self.ports, runs, request).instance.sid
+
+        calls = Gate()
+        first = self.in_thread("first", caller=SlowCalls(self, calls))
+        calls.await_runner()
+        calls.may_continue.release()
+        calls.await_runner()
+        self.clock.at += LEASE
+        self.entries = Gate()
+        self.second = self.in_thread("second", store=SlowEntries(self.ports.instances, self.entries))
+        self.entries.await_runner()
+        calls.may_continue.release()
+        first.join(SECONDS)
+        assert self.visits == ["1", "2"]
+
+    def call(self, request: ServiceRequest) -> CallOutcome:
+        self.visits.append(request.call_key.rpartition("-")[2])
+        return Answered(status=201, body={"id": "r-1"})
+
+    def runs(
+        self, job: str, caller: ServiceCaller | None = None, store: MemoryInstances | None = None
+    ) -> None:
+        ports = MemoryPorts(
+            caller=caller or self,
+            clock=self.clock,
+            instances=store or self.ports.instances,
+            access=self.ports.access,
+        )
+        ports.strategies = self.ports.strategies
+        run_due_events(ports, self.sid, job=job, time_left=lambda: timedelta(minutes=15))
+
+    def in_thread(
+        self, job: str, caller: ServiceCaller | None = None, store: MemoryInstances | None = None
+    ) -> Thread:
+        thread = Thread(target=self.runs, args=(job, caller, store))
+        thread.start()
+        return thread
+
+    def second_continues(self) -> None:
+        """The second runner stores the first entry again, and finds that it has lost its claim."""
+        self.entries.may_continue.release()
+        self.second.join(SECONDS)
+        assert not self.second.is_alive()
+
+    @property
+    def main(self) -> Event:
+        instance = self.ports.instances.load(self.sid)
+        assert instance is not None
+        assert instance.main_event is not None
+        return instance.main_event
+
+    def assert_the_second_call_stays_in_doubt(self, in_doubt: str) -> None:
+        if in_doubt == "pause":
+            assert (self.main.paused_for, self.visits) == (PausedFor.IN_DOUBT, ["1", "2"])
+            return
+        entries = self.ports.instances.journal.values()
+        assert [entry.intent.visit for entry in entries if entry.intent.repeat] == [2]
+        assert (self.main.status, self.main.in_doubt, self.visits) == (
+            EventStatus.PENDING,
+            True,
+            ["1", "2", "2"],
+        )
+
+
+@pytest.mark.parametrize("in_doubt", ["retry", "pause"])
+class TestAnEntryThatIsStoredAgainTooLate:
+    """It hides the call that came after it. The third runner knew of that call, and has not made the next one."""
+
+    def test_during_a_pause(self, in_doubt: str) -> None:
+        story = Story(in_doubt)
+        control(story.ports, story.sid, Pause(by=ANN))
+        story.clock.at += LEASE
+        story.runs("third")
+        assert (story.main.paused_for, story.main.progress.known_visits) == (PausedFor.OPERATOR, 2)
+
+        story.second_continues()
+        control(story.ports, story.sid, Resume(by=ANN))
+        story.runs("fourth")
+
+        story.assert_the_second_call_stays_in_doubt(in_doubt)
+
+    def test_during_the_pause_of_a_queue_it_changes_nothing(self, in_doubt: str) -> None:
+        story = Story(in_doubt)
+        instance = story.ports.instances.load(story.sid)
+        assert instance is not None
+        pause_queue(story.ports, instance.account_id, by=ANN)
+        story.clock.at += LEASE
+        story.runs("third")
+
+        story.second_continues()
+        resume_queue(story.ports, instance.account_id, by=ANN)
+        story.runs("fourth")
+
+        # The third runner has stored the second entry again, before it read the flag.
+        assert (story.main.status, story.visits) == (EventStatus.PENDING, ["1", "2"])
+
+    def test_after_a_claim_was_given_back(self, in_doubt: str) -> None:
+        story = Story(in_doubt)
+        story.clock.at += LEASE
+        story.runs("third", store=RefusedEntries(story.ports.instances, story.second_continues))
+        instance = story.ports.instances.load(story.sid)
+        assert instance is not None
+        assert instance.lease is not None
+        assert instance.lease.given_back is not None
+
+        story.clock.at = instance.lease.until
+        story.runs("fourth")
+
+        story.assert_the_second_call_stays_in_doubt(in_doubt)
