@@ -131,7 +131,7 @@ class Life:
         """Observe a change when it is stored: claims, runs that fail, and local dates."""
         before, self.before = self.before, instance
         event = instance.executing
-        if event is not None and instance.fence > self.fence:
+        if event is not None and event.claim.fence > self.fence:
             self.claims.append(Claimed(at=self.now, event=_as_planned(before, event)))
         self.fence = max(self.fence, instance.fence)
         if before is not None and _has_failed(before, instance) and self.disturbed_at is None:
