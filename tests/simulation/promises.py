@@ -72,6 +72,11 @@ class Promise:
         return {_row(run) for run in self.plan["runs"]}
 
     @property
+    def farewells(self) -> set[Row]:
+        """Return the runs that follow a cancellation."""
+        return {_row(run) for run in self.plan["runs"] if run.get("afterCancellation")}
+
+    @property
     def main_dates(self) -> dict[int, datetime]:
         """Return the due dates of the main events by cycle."""
         return {run["cycle"]: parse_instant(run["date"]) for run in self.plan["runs"] if run["main"]}
