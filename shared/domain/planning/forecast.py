@@ -264,7 +264,10 @@ def coming_runs(strategy: Strategy, instance: Instance, *, now: datetime) -> Com
     on_cancel: tuple[Event, ...] = ()
     if scheduled is not None and _is_open_then(end, unfinished, barred):
         at = max([now, *(event.due_at for event in unfinished)])
-        on_cancel = _on_cancel(strategy, replace(after, plan=end.plan), scheduled, now=at)
+        # The plan stays in its cycle as long as nobody decides about the main event.
+        is_waiting = any(event.is_main and _waits_for_somebody(event) for event in unfinished)
+        plan = after.plan if is_waiting else end.plan
+        on_cancel = _on_cancel(strategy, replace(after, plan=plan), scheduled, now=at)
     return ComingRuns(
         runs=(
             *(
@@ -334,6 +337,13 @@ def _lost(instance: Instance, foreseen: Forecast, end: Instance, *, now: datetim
 def _starts(event: Event) -> bool:
     """Return whether an event waits for nothing but its date."""
     return event.status in (EventStatus.PENDING, EventStatus.QUEUED)
+
+
+def _waits_for_somebody(event: Event) -> bool:
+    """Return whether an event waits for an operator, or for an answer without a time limit."""
+    if event.pause is not None:
+        return event.pause.answer_by is None
+    return event.status is EventStatus.ONHOLD
 
 
 def _lost_with_plan(instance: Instance, foreseen: Forecast, end: Instance) -> list[Event]:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from shared.domain.calendar.dates import format_instant
 from shared.domain.calendar.instance_schedule import OwnSchedule
 from shared.domain.instance.due import CancelDue, next_change
-from shared.domain.instance.event import Event, EventKind, EventStatus
+from shared.domain.instance.event import Event, EventKind, EventPause, EventStatus, PausedFor
 from shared.domain.instance.run import Ending
 from shared.domain.lifecycle.commands import AddEvent, ApplyCancellation, CancelAt, Pause
 from shared.domain.planning.forecast import coming_runs, forecast
@@ -85,6 +85,29 @@ class TestOnCancelEvents:
         of.applied(CancelAt(by=ANN), at("2026-03-10T12:00"))
         (event,) = foreseen(of, "2026-03-10T12:00")
         assert format_instant(event.date)[:16] == "2026-03-11T13:00"
+
+    def test_they_are_of_the_cycle_whose_main_event_waits_for_an_operator(self) -> None:
+        of = leaving(when="2026-06-01", manualTrigger=True)
+        (event,) = foreseen(of)
+        assert event.created_cycle == 1
+        of.applied(ApplyCancellation(), at("2026-06-01"))
+        assert [one.created_cycle for one in of.instance.events] == [1]
+
+    @pytest.mark.parametrize(("limit", "cycle"), [(None, 1), ("2026-02-20", 5)])
+    def test_they_are_of_the_cycle_whose_main_event_waits_for_an_answer(
+        self, limit: str | None, cycle: int
+    ) -> None:
+        of = leaving(when="2026-06-01")
+        until = None if limit is None else at(limit)
+        waits = EventPause(waits_for=PausedFor.ANSWER, answer_by=until)
+        main = replace(of.main, status=EventStatus.PAUSED, pause=waits, due_at=until or of.main.due_at)
+        of.instance = of.instance.with_event(main)
+        (event,) = [
+            run.event
+            for run in coming_runs(of.strategy, of.instance, now=NOW).runs
+            if run.event.kind is EventKind.ON_CANCEL
+        ]
+        assert event.created_cycle == cycle
 
     def test_a_pause_beyond_the_date_changes_nothing(self) -> None:
         of = leaving(when="2026-02-20")
