@@ -14,7 +14,7 @@ from shared.domain.calendar.dates import format_instant
 from shared.domain.errors import InvalidInputError
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.due import CancelDue, next_change
-from shared.domain.instance.event import Event, EventKind, EventStatus
+from shared.domain.instance.event import Event, EventKind, EventStatus, PausedFor
 from shared.domain.instance.journal import ClosedBy, EventRecord
 from shared.domain.instance.model import CancelReason, Instance, Origin, ScheduledCancellation
 from shared.domain.instance.skipped import Skipped
@@ -341,8 +341,9 @@ def _starts(event: Event) -> bool:
 
 def _waits_for_somebody(event: Event) -> bool:
     """Return whether an event waits for an operator, or for an answer without a time limit."""
-    if event.pause is not None:
+    if event.pause is not None and event.pause.waits_for is PausedFor.ANSWER:
         return event.pause.answer_by is None
+    # Any other pause is that of the instance, which is treated as if it were resumed.
     return event.status is EventStatus.ONHOLD
 
 

@@ -109,6 +109,17 @@ class TestOnCancelEvents:
         ]
         assert event.created_cycle == cycle
 
+    def test_a_main_event_whose_attempts_are_used_up_runs_as_after_a_resume(self) -> None:
+        of = leaving(when="2026-06-01")
+        used_up = EventPause(waits_for=PausedFor.EXHAUSTED)
+        of.instance = of.instance.with_event(replace(of.main, status=EventStatus.PAUSED, pause=used_up))
+        (event,) = [
+            run.event
+            for run in coming_runs(of.strategy, of.instance, now=NOW).runs
+            if run.event.kind is EventKind.ON_CANCEL
+        ]
+        assert event.created_cycle == 5
+
     def test_a_pause_beyond_the_date_changes_nothing(self) -> None:
         of = leaving(when="2026-02-20")
         of.applied(Pause(by=ANN, sets_until=True, until=at("2026-05-01")), NOW)
