@@ -138,8 +138,10 @@ class Life:
             self.disturbed_at, self.foreseeable = self.now, len(self.claims)
         main = instance.main_event
         if main is not None and not main.has_begun:
-            zone = zone_of(self.world.strategy, instance)
-            self.local_dates[main.seq] = main.date.astimezone(zone).date()
+            self.local_dates[main.seq] = self._local_date(instance, main)
+
+    def _local_date(self, instance: Instance, main: Event) -> date:
+        return main.date.astimezone(zone_of(self.world.strategy, instance)).date()
 
     # --- commands ---------------------------------------------------------------------------------------------
 
@@ -197,7 +199,7 @@ class Life:
                     forecast_before=forecast_before,
                     forecast=forecast,
                 ).check()
-                self._note_moved(command)
+                self._note_moved(command, before)
         except AssertionError as error:
             raise AssertionError(f"{message}: {error}") from error
         # What the command itself has closed is in its own plan only.
@@ -231,7 +233,7 @@ class Life:
         return settle
 
     def assert_no_local_date_charged_twice(self) -> None:
-        """Assert that no two charges are for the same local date, unless an operator has moved one of them."""
+        """Assert that no two charges are for the same local date, unless an operator has moved one of them to it."""
         charged = {event_of_call(sending.key) for sending in self.world.ledger if sending.took_effect}
         of_dates: dict[date, list[int]] = {}
         for seq in sorted(charged.intersection(self.local_dates) - self.moved):
@@ -239,13 +241,16 @@ class Life:
         twice = {str(day): seqs for day, seqs in of_dates.items() if len(seqs) > 1}
         assert not twice, f"charged twice for the same local date: {twice}"
 
-    def _note_moved(self, command: Sent) -> None:
-        """Remember an event that an operator has moved."""
-        main = self.instance.main_event
+    def _note_moved(self, command: Sent, before: Instance) -> None:
+        """Remember an event that an operator has moved, also by an attribute (docs/decisions/0060)."""
+        was, main = before.main_event, self.instance.main_event
         if command.name == "reschedule event":
             self.moved.add(seq_of(command.body["event"]))
         elif command.name.startswith("reschedule") and main is not None:
             self.moved.add(main.seq)
+        elif command.method == "PATCH" and was is not None and main is not None and was.seq == main.seq:
+            is_moved = self._local_date(before, was) != self._local_date(self.instance, main)
+            self.moved.update({main.seq} if is_moved else ())
 
     def path(self, rest: str = "") -> str:
         """Return the path of the subscription."""

@@ -340,10 +340,10 @@ def _starts(event: Event) -> bool:
 
 
 def _waits_for_somebody(event: Event) -> bool:
-    """Return whether an event waits for an operator, or for an answer without a time limit."""
-    if event.pause is not None and event.pause.waits_for is PausedFor.ANSWER:
+    """Return whether an event waits for an operator's decision, or for an answer without a time limit."""
+    if event.pause is not None and event.pause.waits_for in (PausedFor.ANSWER, PausedFor.IN_DOUBT):
         return event.pause.answer_by is None
-    # Any other pause is that of the instance, which is treated as if it were resumed.
+    # Any other pause ends with that of the instance, which is treated as if it were resumed.
     return event.status is EventStatus.ONHOLD
 
 

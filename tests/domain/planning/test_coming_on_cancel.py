@@ -93,13 +93,20 @@ class TestOnCancelEvents:
         of.applied(ApplyCancellation(), at("2026-06-01"))
         assert [one.created_cycle for one in of.instance.events] == [1]
 
-    @pytest.mark.parametrize(("limit", "cycle"), [(None, 1), ("2026-02-20", 5)])
-    def test_they_are_of_the_cycle_whose_main_event_waits_for_an_answer(
-        self, limit: str | None, cycle: int
+    @pytest.mark.parametrize(
+        ("waits_for", "limit", "cycle"),
+        [
+            (PausedFor.ANSWER, None, 1),
+            (PausedFor.ANSWER, "2026-02-20", 5),
+            (PausedFor.IN_DOUBT, None, 1),
+        ],
+    )
+    def test_they_are_of_the_cycle_whose_main_event_waits_for_an_answer_or_a_decision(
+        self, waits_for: PausedFor, limit: str | None, cycle: int
     ) -> None:
         of = leaving(when="2026-06-01")
         until = None if limit is None else at(limit)
-        waits = EventPause(waits_for=PausedFor.ANSWER, answer_by=until)
+        waits = EventPause(waits_for=waits_for, answer_by=until)
         main = replace(of.main, status=EventStatus.PAUSED, pause=waits, due_at=until or of.main.due_at)
         of.instance = of.instance.with_event(main)
         (event,) = [
