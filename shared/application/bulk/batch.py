@@ -176,8 +176,8 @@ def _is_ours(ports: Ports, bulk: BulkOperation) -> bool:
 def _is_meant(ports: Ports, bulk: BulkOperation, instance: Instance) -> bool:
     """Return whether an instance still matches the selection, or was already changed by this operation.
 
-    Raises: TooLateError: if this runner stalled before its first attempt was refused, an operator
-    may have changed the instance since, after another runner had counted it.
+    Raises: TooLateError: another runner may have the batch. If this one stalled before its first attempt was refused,
+    an operator may have changed the instance since, after the other one had counted it.
     """
     if not _is_ours(ports, bulk):
         raise TooLateError
