@@ -53,9 +53,16 @@ BUGS = (
     Bug(
         name="a takeover does not refence",
         file="shared/application/runner/loop.py",
-        old="entry = entry_to_refence(event_history, claimed, fence=after.fence)",
+        old="entry = entry_to_refence(event_history, event, fence=after.fence)",
         new="entry = None",
         layers=(TAKING_OVER, STALLS),
+    ),
+    Bug(
+        name="a claim after a pause trusts the entry of a late runner",
+        file="shared/domain/instance/replay.py",
+        old="return None if is_left and last.fence >= event.claim.fence else",
+        new="return None if is_left else",
+        layers=("tests/domain/instance/test_replay.py",),
     ),
     Bug(
         name="late failures count",

@@ -199,13 +199,12 @@ def _begin(
     if claimed is None or then is None:
         return stopped_by(event, claim, stored=event_history.record)
 
-    if event.status is EventStatus.EXECUTING or event.progress.call_in_doubt:
-        # A runner that lost its claim may still run. Rewriting the entry under this fence keeps it from
-        # changing the step on which this run builds.
-        entry = entry_to_refence(event_history, claimed, fence=after.fence)
-        if entry is not None:
-            ports.instances.append(after, entry)
-            event_history = event_history.with_entry(entry)
+    # A runner that lost its claim may still run. Rewriting the entry under this fence keeps it from changing the step
+    # on which this run builds.
+    entry = entry_to_refence(event_history, event, fence=after.fence)
+    if entry is not None:
+        ports.instances.append(after, entry)
+        event_history = event_history.with_entry(entry)
 
     # Read after the claim: a flag that is set while no runner has a claim then stops every later call.
     flags = ports.strategies.flags(after.account_id, after.strategy_sid)

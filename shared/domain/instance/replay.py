@@ -111,11 +111,16 @@ def position(event_history: EventHistory, event: Event) -> Then | None:
 def entry_to_refence(event_history: EventHistory, event: Event, *, fence: int) -> JournalEntry | None:
     """Return the last entry a claim continues from, to be stored again under the claim's fence, or None if not needed.
 
-    It is needed if earlier runners may still be running. If two of them have lost their leases, the later one could
-    replace an entry of the earlier one after this claim has built on it.
+    ``event`` is the event before the claim. The entry is stored again if earlier runners may still be running. If two
+    of them have lost their leases, the later one could replace an entry of the earlier one after this claim has built
+    on it. Without a crash, the runner of the last claim has left the event in order, and the last entry is its own.
     """
     followed = chain(event_history, event.run)
-    return replace(followed[-1], fence=fence) if followed and followed[-1].fence < fence else None
+    if not followed:
+        return None
+    last = followed[-1]
+    is_left = event.status is not EventStatus.EXECUTING and not event.progress.call_in_doubt
+    return None if is_left and last.fence >= event.claim.fence else replace(last, fence=fence)
 
 
 def unapplied(event_history: EventHistory, event: Event) -> tuple[JournalEntry, ...]:

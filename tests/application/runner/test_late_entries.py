@@ -20,7 +20,7 @@ from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import Pause, Resume
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.strategy.model import Json
-from tests.lifecycle_factories import at, strategy
+from tests.lifecycle_factories import at, retries, strategy
 
 NOON = at("2026-01-31T12:00")
 ANN = Actor(name="ann")
@@ -30,6 +30,13 @@ THREE_CALLS: Json = [
     {"key": "b", "action": "post", "nextStep": "c"},
     {"key": "c", "action": "post", "delay": {"unit": "days", "amount": 1}},
 ]
+READ_AND_CHARGE: Json = [
+    {"key": "call", "action": "get", "nextStep": "charge"},
+    {"key": "charge", "action": "post", "nextStep": "check", "delay": {"unit": "minutes", "amount": 15}},
+    {"key": "check", "action": "get"},
+]
+METHODS: Json = [{"key": method, "url": "/orders", "method": method} for method in ("get", "post")]
+ACTIONS: Json = [{"key": method, "service": "shop", "method": method} for method in ("get", "post")]
 SECONDS = 10
 
 
@@ -57,6 +64,17 @@ class SlowCalls:
         answer = self.service.call(request)
         self.gate.wait()
         return answer
+
+
+class Failing:
+    """A service that answers each call with 500."""
+
+    def __init__(self, service: ServiceCaller) -> None:
+        self.service = service
+
+    def call(self, request: ServiceRequest) -> CallOutcome:
+        self.service.call(request)
+        return Answered(status=500, body={})
 
 
 class SlowEntries(MemoryInstances):
@@ -87,41 +105,28 @@ class RefusedEntries(MemoryInstances):
         raise OverloadedError
 
 
-class Story:
-    """A customer with three calls.
+class Customer:
+    """A customer with three calls, whose runners share the stores. ``keys`` are run and visit of each call."""
 
-    The first runner has stored the first call and is in the second. Another one takes over and stalls before it stores
-    the first entry again. Then the first stores the second call, and finds that it has lost its claim.
-    """
-
-    def __init__(self, in_doubt: str) -> None:
-        self.visits: list[str] = []
+    def __init__(self, in_doubt: str, *, steps: Json = THREE_CALLS, retry: Json = None) -> None:
+        self.keys: list[str] = []
         self.clock = ManualClock(NOON)
         self.ports = MemoryPorts(caller=self, clock=self.clock)
-        runs = strategy(method={"inDoubt": in_doubt}, steps=THREE_CALLS)
+        methods = [{**method, "inDoubt": in_doubt} for method in METHODS]
+        runs = strategy(service={"methods": methods}, parts={"actions": ACTIONS}, steps=steps, retry=retry)
         self.ports.strategies.add(runs)
         request = StartInstance(strategy_id=runs.name, attributes={"customerId": "c-1"}, start_date=NOON)
         self.sid = start_instance(self.ports, runs, request).instance.sid
 
-        calls = Gate()
-        first = self.in_thread("first", caller=SlowCalls(self, calls))
-        calls.await_runner()
-        calls.may_continue.release()
-        calls.await_runner()
-        self.clock.at += LEASE
-        self.entries = Gate()
-        self.second = self.in_thread("second", store=SlowEntries(self.ports.instances, self.entries))
-        self.entries.await_runner()
-        calls.may_continue.release()
-        first.join(SECONDS)
-        assert self.visits == ["1", "2"]
-
     def call(self, request: ServiceRequest) -> CallOutcome:
-        self.visits.append(request.call_key.rpartition("-")[2])
+        self.keys.append("-".join(request.call_key.split("-")[-2:]))
         return Answered(status=201, body={"id": "r-1"})
 
     def runs(
-        self, job: str, caller: ServiceCaller | None = None, store: MemoryInstances | None = None
+        self,
+        job: str,
+        caller: ServiceCaller | None = None,
+        store: MemoryInstances | None = None,
     ) -> None:
         ports = MemoryPorts(
             caller=caller or self,
@@ -133,17 +138,14 @@ class Story:
         run_due_events(ports, self.sid, job=job, time_left=lambda: timedelta(minutes=15))
 
     def in_thread(
-        self, job: str, caller: ServiceCaller | None = None, store: MemoryInstances | None = None
+        self,
+        job: str,
+        caller: ServiceCaller | None = None,
+        store: MemoryInstances | None = None,
     ) -> Thread:
         thread = Thread(target=self.runs, args=(job, caller, store))
         thread.start()
         return thread
-
-    def second_continues(self) -> None:
-        """The second runner stores the first entry again, and finds that it has lost its claim."""
-        self.entries.may_continue.release()
-        self.second.join(SECONDS)
-        assert not self.second.is_alive()
 
     @property
     def main(self) -> Event:
@@ -152,16 +154,45 @@ class Story:
         assert instance.main_event is not None
         return instance.main_event
 
+
+class Story(Customer):
+    """The first runner has stored the first call and is in the second.
+
+    Another one takes over and stalls before it stores the first entry again. Then the first stores the second call, and
+    finds that it has lost its claim.
+    """
+
+    def __init__(self, in_doubt: str) -> None:
+        super().__init__(in_doubt)
+        calls = Gate()
+        first = self.in_thread("first", caller=SlowCalls(self, calls))
+        calls.await_runner()
+        calls.may_continue.release()
+        calls.await_runner()
+        self.clock.at += LEASE
+        self.entries = Gate()
+        self.second = self.in_thread("second", store=SlowEntries(self.ports.instances, self.entries))
+        self.entries.await_runner()
+        calls.may_continue.release()
+        first.join(SECONDS)
+        assert self.keys == ["1-1", "1-2"]
+
+    def second_continues(self) -> None:
+        """The second runner stores the first entry again, and finds that it has lost its claim."""
+        self.entries.may_continue.release()
+        self.second.join(SECONDS)
+        assert not self.second.is_alive()
+
     def assert_the_second_call_stays_in_doubt(self, in_doubt: str) -> None:
         if in_doubt == "pause":
-            assert (self.main.paused_for, self.visits) == (PausedFor.IN_DOUBT, ["1", "2"])
+            assert (self.main.paused_for, self.keys) == (PausedFor.IN_DOUBT, ["1-1", "1-2"])
             return
         entries = self.ports.instances.journal.values()
         assert [entry.intent.visit for entry in entries if entry.intent.repeat] == [2]
-        assert (self.main.status, self.main.in_doubt, self.visits) == (
+        assert (self.main.status, self.main.in_doubt, self.keys) == (
             EventStatus.PENDING,
             True,
-            ["1", "2", "2"],
+            ["1-1", "1-2", "1-2"],
         )
 
 
@@ -195,7 +226,7 @@ class TestAnEntryThatIsStoredAgainTooLate:
         story.runs("fourth")
 
         # The third runner has stored the second entry again, before it read the flag.
-        assert (story.main.status, story.visits) == (EventStatus.PENDING, ["1", "2"])
+        assert (story.main.status, story.keys) == (EventStatus.PENDING, ["1-1", "1-2"])
 
     def test_after_a_claim_was_given_back(self, in_doubt: str) -> None:
         story = Story(in_doubt)
@@ -210,3 +241,46 @@ class TestAnEntryThatIsStoredAgainTooLate:
         story.runs("fourth")
 
         story.assert_the_second_call_stays_in_doubt(in_doubt)
+
+
+class TestAFailureThatIsStoredTooLate:
+    """It does not replace the success on which a later claim was built, whatever came between the two claims.
+
+    The first runner stalls in ``read``. The second one takes over, sends it again, and stalls as well. The first stores
+    its success, which a third runner reads. It pauses the event, and makes no claim.
+    """
+
+    def test_after_the_pause(self) -> None:
+        customer = Customer("retry", steps=READ_AND_CHARGE, retry=retries(3))
+        calls, failures = Gate(), Gate()
+        first = customer.in_thread("first", caller=SlowCalls(customer, calls))
+        calls.await_runner()
+        customer.clock.at += LEASE
+        second = customer.in_thread("second", caller=SlowCalls(Failing(customer), failures))
+        failures.await_runner()
+        calls.may_continue.release()
+        first.join(SECONDS)
+        control(customer.ports, customer.sid, Pause(by=ANN))
+        customer.clock.at += LEASE
+        customer.runs("third")
+        assert (customer.main.status, customer.main.in_doubt) == (EventStatus.PAUSED, False)
+
+        control(customer.ports, customer.sid, Resume(by=ANN))
+        customer.clock.at += timedelta(minutes=10)
+        fourth = customer.in_thread("fourth", caller=SlowCalls(customer, calls))
+        calls.await_runner()
+        calls.may_continue.release()
+        calls.await_runner()
+        failures.may_continue.release()
+        second.join(SECONDS)
+        assert customer.keys == ["1-1", "1-1", "1-2", "1-3"]
+
+        # The fourth runner crashes in ``check``.
+        customer.clock.at += LEASE
+        customer.runs("fifth")
+        customer.clock.at += timedelta(hours=2)
+        customer.runs("sixth")
+
+        assert customer.keys == ["1-1", "1-1", "1-2", "1-3", "1-3"]
+        calls.may_continue.release()
+        fourth.join(SECONDS)

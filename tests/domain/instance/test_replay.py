@@ -8,6 +8,7 @@ from shared.domain.instance.journal import StepResult
 from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.replay import (
     chain,
+    entry_to_refence,
     is_refused,
     open_sending,
     passed_in_run,
@@ -159,6 +160,38 @@ class TestPosition:
         event_history = a_history(an_entry(intent=CHARGE, then=MAIL), an_entry(intent=MAIL, then=an_end()))
 
         assert position(event_history, an_event(first_action=CHARGE)) == an_end()
+
+
+class TestEntryToRefence:
+    """ "A takeover stores the last entry again under its own fence (ADR 3)"."""
+
+    HISTORY = a_history(
+        an_entry(intent=CHARGE, then=MAIL, fence=3), an_entry(intent=MAIL, then=RECEIPT, fence=4)
+    )
+
+    def test_not_after_a_runner_that_left_the_event_in_order(self) -> None:
+        event = an_event(status=EventStatus.QUEUED, fence=4)
+
+        assert entry_to_refence(self.HISTORY, event, fence=5) is None
+
+    def test_not_after_a_claim_that_a_flag_has_undone(self) -> None:
+        assert entry_to_refence(self.HISTORY, an_event(fence=2), fence=6) is None
+
+    def test_not_at_the_beginning_of_a_run(self) -> None:
+        event = an_event(status=EventStatus.EXECUTING, fence=4, run=2)
+
+        assert entry_to_refence(self.HISTORY, event, fence=5) is None
+
+    @pytest.mark.parametrize(
+        "event",
+        [
+            an_event(status=EventStatus.EXECUTING, fence=4),  # a takeover
+            an_event(status=EventStatus.QUEUED, fence=4, call_in_doubt=True),  # after a kill
+            an_event(status=EventStatus.QUEUED, fence=5),  # after a takeover that paused the event
+        ],
+    )
+    def test_if_an_earlier_runner_may_still_be_running(self, event: Event) -> None:
+        assert entry_to_refence(self.HISTORY, event, fence=7) == replace(self.HISTORY.entries[1], fence=7)
 
 
 class TestUnapplied:
