@@ -10,6 +10,7 @@ from tests.model.state import (
     LAPSED,
     LIVE,
     NO_LEASE,
+    OK,
     OPEN,
     POISONED,
     Event,
@@ -21,7 +22,7 @@ from tests.model.state import (
     replaced,
     with_event,
 )
-from tests.model.world import Configuration, after_visits, at_rest, closed, stop_event
+from tests.model.world import Configuration, after_visits, at_rest, closed, is_too_early, stop_event
 
 OTHER_KEYS = 50
 """Added to a key that another runner cannot know, because it was not stored before the call."""
@@ -50,7 +51,8 @@ def decide_claim(
     if plan.record.how != OPEN and counts:
         state, after = closed(state, base, number, plan.record.how)
         return Claimed(state, at_rest(after), None, plan)
-    event, plan = _left_behind(configuration, base, event, plan)
+    event, plan = _left_behind(configuration, state, base, event, plan)
+    state = with_recorded(state, number, plan)
     if plan.unapplied and guards.takeover_applies_directives:
         state, base, event = applied(configuration, state, base, number, event, plan.visits)
     if base.status != ACTIVE:
@@ -75,14 +77,24 @@ def applied(
     return state._replace(seen=replaced(state.seen, number, seen)), instance, event
 
 
+def with_recorded(state: State, number: int, plan: Plan) -> State:
+    """Return the state in which the invariants know that the success of the plan's last step is stored."""
+    if plan.last.answer != OK:
+        return state
+    seen = state.seen[number]
+    seen = seen._replace(recorded=max(seen.recorded, plan.last.step))
+    return state._replace(seen=replaced(state.seen, number, seen))
+
+
 def _left_behind(
-    configuration: Configuration, base: Instance, event: Event, plan: Plan
+    configuration: Configuration, state: State, base: Instance, event: Event, plan: Plan
 ) -> tuple[Event, Plan]:
     """Return the event with its calls in doubt and one more crash, if it crashed (``_left_behind``)."""
     guards = configuration.guards
     event = after_visits(event, plan.visits)
     was_sent = base.lease != BACK_OVER or base.sent_visit == plan.visits + 1
     may_have_called = plan.step > 0 and was_sent and guards.takeover_marks_doubt
+    may_have_called = may_have_called and not is_too_early(configuration, state, plan.visits + 1)
     if plan.step > 0 and was_sent and not guards.intent_before_call:
         plan = plan._replace(key=plan.key % OTHER_KEYS + OTHER_KEYS)
         may_have_called = False

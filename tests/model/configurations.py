@@ -24,6 +24,15 @@ THREE_RUNNERS: Final = Configuration(
 )
 CLOCKS: Final = replace(CRASHES, name="clocks that differ", clocks_differ=True)
 CLOCKS_AND_RETRIES: Final = replace(RETRIES, name="clocks that differ, and retries", clocks_differ=True)
+DELAYS: Final = Configuration(
+    name="a delay and a pause",
+    events=1,
+    runs=2,
+    answers=(OK, REFUSED),
+    commands=("pause",),
+    is_delayed=True,
+    budget=Budget(crashes=1, stalls=2, bad_answers=1, commands=1),
+)
 STOPS: Final = Configuration(name="commands", commands=COMMANDS, budget=Budget(stalls=1, commands=1))
 KILLS: Final = Configuration(
     name="a kill and a refusal",
@@ -87,6 +96,7 @@ SMALL: Final = (
     THREE_RUNNERS,
     CLOCKS,
     CLOCKS_AND_RETRIES,
+    DELAYS,
     STOPS,
     KILLS,
     DIRECTIVES,
@@ -156,6 +166,7 @@ LARGE: Final = (
         clocks_differ=True,
         budget=Budget(stalls=2, bad_answers=1),
     ),
+    replace(DELAYS, name="a delay and commands", commands=COMMANDS),
     replace(DIRECTIVES, budget=Budget(crashes=1, stalls=1, commands=2)),
     replace(UNREADABLE, events=2, commands=COMMANDS, budget=Budget(crashes=1, outages=1, commands=1)),
 )
@@ -181,6 +192,7 @@ NEEDED_IN: Final = {
     "key_kept_without_answer": RETRIES,
     "journal_followed": CRASHES,
     "takeover_refences": THREE_RUNNERS,
+    "claim_refences_after_a_pause": DELAYS,
     "late_failures_ignored": RETRIES,
     "takeover_marks_doubt": CRASHES,
     "kill_marks_doubt": KILLS,

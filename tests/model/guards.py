@@ -27,6 +27,7 @@ class Guards:
     key_kept_without_answer: bool = True
     journal_followed: bool = True
     takeover_refences: bool = True
+    claim_refences_after_a_pause: bool = True
     late_failures_ignored: bool = True
     takeover_marks_doubt: bool = True
     kill_marks_doubt: bool = True
@@ -66,6 +67,7 @@ GUARDS: Final = {
     "key_kept_without_answer": "shared.domain.steps.cursor.FlowCursor._open_call",
     "journal_followed": "shared.domain.instance.replay.position",
     "takeover_refences": "shared.domain.instance.replay.entry_to_refence",
+    "claim_refences_after_a_pause": "shared.domain.instance.replay.entry_to_refence",
     "late_failures_ignored": "shared.domain.instance.replay.valid_history",
     "takeover_marks_doubt": "shared.domain.lifecycle.takeover._left_behind",
     "kill_marks_doubt": "shared.domain.lifecycle.pause_resume_cancel._killed",

@@ -86,7 +86,7 @@ def holds_lease(state: State, runner: Runner) -> bool:
     return instance.lease != NO_LEASE and instance.running == runner.event
 
 
-def takes_effect(configuration: Configuration, seen: Seen, runner: Runner) -> str:
+def takes_effect(configuration: Configuration, seen: Seen, runner: Runner, key: int) -> str:
     """Check that a step takes effect under one key only.
 
     Two are possible if a call outlived a kill, or if it was refused and a runner with another clock sent it again.
@@ -94,7 +94,7 @@ def takes_effect(configuration: Configuration, seen: Seen, runner: Runner) -> st
     """
     if configuration.clocks_differ:
         return ""
-    is_second = seen.effects[runner.step - 1] not in (0, runner.key)
+    is_second = seen.effects[runner.step - 1] not in (0, key)
     return SECOND_KEY if is_second and not (seen.outlived_kill or runner.was_killed) else ""
 
 

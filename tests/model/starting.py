@@ -22,6 +22,7 @@ from tests.model.state import (
     REFENCE,
     STALE,
     UNBLOCK,
+    Entry,
     Event,
     Plan,
     Runner,
@@ -162,9 +163,7 @@ def _after_claim(me: Acting) -> State:
     assert before is not None
     broken = laws.starts(state, runner.event)
     plan, event = made.plan, made.event
-    is_takeover = before.status == EXECUTING or before.call_in_doubt
-    needs = is_takeover and plan.last.step and plan.last.fence < made.instance.fence
-    refences = needs and me.guards.takeover_refences
+    refences = plan.last.step and _may_be_replaced(me, before, plan.last)
     claimed = Runner(
         at=FLAG,
         event=runner.event,
@@ -184,6 +183,13 @@ def _after_claim(me: Acting) -> State:
     if not me.configuration.has_flag or not me.guards.flag_read_after_claim:
         claimed = _past_flag(claimed)
     return renumbered(me.with_runner(claimed, after._replace(broken=broken)))
+
+
+def _may_be_replaced(me: Acting, before: Event, last: Entry) -> bool:
+    """Return whether an earlier runner could still replace the last entry (``entry_to_refence``)."""
+    if before.status == EXECUTING or before.call_in_doubt:
+        return me.guards.takeover_refences
+    return last.fence < before.fence and me.guards.claim_refences_after_a_pause
 
 
 def read_flag(me: Acting) -> Iterator[Step]:

@@ -206,6 +206,7 @@ class State(NamedTuple):
     job: int = 0
     wakeup: int = 0
     schedule: int = 0
+    is_delay_over: int = 0
     sweeper: int = RESTING
     sweeper_loaded: int = NOT_LOADED
     neighbour: int = BEHIND

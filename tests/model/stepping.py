@@ -33,6 +33,7 @@ from tests.model.state import (
     REFUSED,
     RETRY,
     SILENT,
+    STOP,
     SUCCEEDED,
     WAITING,
     Entry,
@@ -49,9 +50,13 @@ from tests.model.world import (
     after_visits,
     at_rest,
     closed,
+    is_too_early,
     stop_event,
     stored,
 )
+
+READING: Final = 1
+"""Stands for the key of a call that only reads: it is no key of any visit."""
 
 ANSWERS: Final = ("", "success", "a refusal", "no answer, but it took effect", "no answer and no effect")
 
@@ -59,6 +64,9 @@ ANSWERS: Final = ("", "success", "a refusal", "no answer, but it took effect", "
 def call(me: Acting) -> Iterator[Step]:
     """Look at the clock, and send the call. Nothing comes between the two."""
     runner, state = me.runner, me.state
+    if is_too_early(me.configuration, state, runner.visit):
+        yield from _wait(me)
+        return
     if runner.has_lapsed and me.guards.lease_checked_before_call:
         yield from _renew(me)
         return
@@ -68,7 +76,8 @@ def call(me: Acting) -> Iterator[Step]:
         or laws.sent_again(state, runner)
     )
     seen = state.seen[runner.event]
-    took_effect = seen.effects[runner.step - 1] == runner.key
+    key = READING if me.configuration.is_delayed and runner.step == 1 else runner.key
+    took_effect = key != READING and seen.effects[runner.step - 1] == key
     for answer in me.configuration.answers:
         if took_effect and answer in (REFUSED, SILENT):
             continue  # a service that honours the key answers the same again
@@ -79,9 +88,9 @@ def call(me: Acting) -> Iterator[Step]:
             budget = budget._replace(bad_answers=budget.bad_answers - 1)
         effects, wrong, again = seen.effects, broken, took_effect
         if answer in (OK, LOST):
-            wrong = wrong or laws.takes_effect(me.configuration, seen, runner)
-            again = effects[runner.step - 1] != 0
-            effects = replaced(effects, runner.step - 1, runner.key)
+            wrong = wrong or laws.takes_effect(me.configuration, seen, runner, key)
+            again = key != READING and effects[runner.step - 1] != 0
+            effects = replaced(effects, runner.step - 1, key)
         after = seen._replace(
             effects=effects,
             outlived_kill=seen.outlived_kill | (runner.was_killed and answer in (OK, LOST)),
@@ -123,6 +132,27 @@ def _renew(me: Acting) -> Iterator[Step]:
     after = stored(me.configuration, state, state.instance._replace(lease=LIVE, blocked=0))
     renewed = refreshed(runner._replace(has_lapsed=0), state.instance)
     yield fair("renews its lease", me.with_runner(renewed, after))
+
+
+def _wait(me: Acting) -> Iterator[Step]:
+    """Leave the event until the delay ends (``wait``)."""
+    runner, state = me.runner, me.state
+    event = me.claimed_event()
+    if event is None:
+        yield fair("cannot leave its event, its claim is lost", me.with_runner(IDLE_RUNNER))
+        return
+    if state.instance.status != ACTIVE:
+        yield fair("finds the instance stopped", me.with_runner(runner._replace(at=STOP)))
+        return
+    if state.is_down:
+        yield from me.unavailable()
+        return
+    event = after_visits(event, runner.known_visits)
+    waiting = event._replace(status=WAITING, order=2, in_doubt=event.in_doubt | runner.in_doubt)
+    instance = at_rest(with_event(state.instance, runner.event, waiting))._replace(blocked=0)
+    after = stored(me.configuration, state, instance)
+    yield fair("leaves the event until the delay ends", me.with_runner(me.again(), after))
+    yield from me.without_reply("leaves the event, and the reply is lost", runner, after)
 
 
 def record(me: Acting) -> Iterator[Step]:

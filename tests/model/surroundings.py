@@ -101,7 +101,11 @@ def _time(configuration: Configuration, state: State) -> Iterator[Step]:
     elif instance.lease == GIVEN_BACK:
         over = instance._replace(lease=BACK_OVER)
         yield fair("the back-off of the given claim ends", _fired(state, over))
+    if configuration.is_delayed and not state.is_delay_over:
+        yield fair("the delay of the second step ends", state._replace(is_delay_over=1))
     for number, event in enumerate(instance.events):
+        if isinstance(event, Event) and event.status == WAITING and event.step and not state.is_delay_over:
+            continue
         # Dates come in their order, so that of a later event comes only after that of an earlier one.
         if isinstance(event, Event) and event.status == WAITING:
             come = with_event(instance, number, event._replace(status=READY))

@@ -34,6 +34,7 @@ BREAKS = {
     "key_kept_without_answer": laws.SECOND_KEY,
     "journal_followed": laws.ONCE_PASSED,
     "takeover_refences": laws.ONCE_PASSED,
+    "claim_refences_after_a_pause": laws.ONCE_PASSED,
     "late_failures_ignored": laws.SECOND_KEY,
     "takeover_marks_doubt": laws.SENT_AGAIN,
     "kill_marks_doubt": laws.SENT_AGAIN,

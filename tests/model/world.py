@@ -12,6 +12,7 @@ from tests.model.state import (
     EXPIRED,
     FRESH,
     GIVEN_BACK,
+    LAST_STEP,
     LIVE,
     NO_LEASE,
     OK,
@@ -41,7 +42,8 @@ class Configuration:
     paused. ``has_waiting_event`` puts the last event on hold until an operator executes it, and ``dates_ahead``
     dates it later. ``wakeups`` models wakeups one by one; otherwise a runner starts whenever an event is due.
     ``has_sweeper`` and ``jobs_linger`` can be switched off, to see which invariants hold without them. With
-    ``clocks_differ`` a lease may lapse by the clock of all but its own runner.
+    ``clocks_differ`` a lease may lapse by the clock of all but its own runner. With ``is_delayed`` the first step
+    only reads, so that each of its calls may be answered in another way, and the second one has a delay.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Configuration:
     jobs_linger: bool = True
     dates_ahead: bool = False
     clocks_differ: bool = False
+    is_delayed: bool = False
     guards: Guards = field(default_factory=Guards)
 
 
@@ -87,6 +90,11 @@ def due_event(configuration: Configuration, instance: Instance) -> int | None:
     if instance.lease in EXPIRED or (not configuration.guards.lease_respected and instance.lease == LIVE):
         return instance.running
     return None
+
+
+def is_too_early(configuration: Configuration, state: State, visit: int) -> bool:
+    """Return whether the call of a visit is delayed and its instant is ahead."""
+    return configuration.is_delayed and visit == LAST_STEP and not state.is_delay_over
 
 
 def is_scheduled(instance: Instance) -> bool:
