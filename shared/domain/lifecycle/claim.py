@@ -135,6 +135,8 @@ def block(instance: Instance, command: Block, *, now: datetime) -> Verdict:
     if before.status is EventStatus.EXECUTING:
         # The event was taken over from a crashed runner, whose possible calls must stay known.
         before = replace(claimed, status=EventStatus.QUEUED)
+    # An answer that came since the claim was accepted.
+    before = replace(before, answered=claimed.answered)
     if instance.status.is_final and not instance.lets_run(before):
         # The instance was canceled since the claim, and the cancel left the running event to its runner.
         stopped = stop_event(instance, before, now=now)

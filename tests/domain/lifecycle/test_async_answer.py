@@ -481,6 +481,16 @@ class TestTimeout:
         assert only(of) == replace(before, updated_at=six)
         assert of.instance.blocked_by is BlockedBy.QUEUE
 
+    def test_an_answer_that_comes_before_the_flag_is_read_is_kept(self) -> None:
+        of = waiting(answerWithin=SIX_HOURS)
+        before, six = only(of), at("2026-01-31T18:00")
+        of.claim(before, six)
+        assert isinstance(answer(of), Applied)
+
+        of.applied(Block(before=before, fence=of.instance.fence, blocked_by=BlockedBy.QUEUE), six)
+
+        assert only(of).has_answer_to(sending(of))
+
 
 class TestForgoing:
     """ "A runner that judges a call without its answer writes the instance first; of the two writes, the earlier
