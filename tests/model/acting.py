@@ -13,6 +13,7 @@ from tests.model.state import (
     IDLE_RUNNER,
     NO_LEASE,
     STOP,
+    WAIT,
     Entry,
     Event,
     Instance,
@@ -27,6 +28,7 @@ from tests.model.state import (
 from tests.model.world import (
     Configuration,
     holds,
+    is_too_early,
 )
 
 
@@ -77,6 +79,11 @@ class Acting:
         if budget.lost_replies:
             spent = after._replace(budget=budget._replace(lost_replies=budget.lost_replies - 1))
             yield unfair(name, self.with_runner(runner, spent))
+
+    def unless_early(self, runner: Runner) -> Runner:
+        """Return a runner that is about to call, or to leave its event if the call is delayed."""
+        is_early = runner.at == CALL and is_too_early(self.configuration, self.state, runner.visit)
+        return runner._replace(at=WAIT) if is_early else runner
 
     def unavailable(self) -> Iterator[Step]:
         """Wait for the store, or give the claim back."""

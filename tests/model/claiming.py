@@ -22,7 +22,15 @@ from tests.model.state import (
     replaced,
     with_event,
 )
-from tests.model.world import Configuration, after_visits, at_rest, closed, is_too_early, stop_event
+from tests.model.world import (
+    Configuration,
+    after_visits,
+    at_rest,
+    closed,
+    is_too_early,
+    only_reads,
+    stop_event,
+)
 
 OTHER_KEYS = 50
 """Added to a key that another runner cannot know, because it was not stored before the call."""
@@ -98,8 +106,8 @@ def _left_behind(
     if plan.step > 0 and was_sent and not guards.intent_before_call:
         plan = plan._replace(key=plan.key % OTHER_KEYS + OTHER_KEYS)
         may_have_called = False
-    call_in_doubt = event.call_in_doubt | may_have_called
-    in_doubt = event.in_doubt | (call_in_doubt and plan.step > 0) | plan.in_doubt
+    call_in_doubt, reads = event.call_in_doubt | may_have_called, only_reads(configuration, plan.step)
+    in_doubt = event.in_doubt | (call_in_doubt and plan.step > 0 and not reads) | plan.in_doubt
     is_crash = base.lease == LAPSED or (not guards.late_takeover_not_counted and base.lease != BACK_OVER)
     crashes = event.crashes + is_crash
     return event._replace(call_in_doubt=int(call_in_doubt), in_doubt=int(in_doubt), crashes=crashes), plan

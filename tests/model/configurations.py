@@ -33,6 +33,9 @@ DELAYS: Final = Configuration(
     is_delayed=True,
     budget=Budget(crashes=1, stalls=2, bad_answers=1, commands=1),
 )
+CLOCKS_AND_DELAYS: Final = replace(
+    DELAYS, name="clocks that differ, and a delay", clocks_differ=True, budget=Budget(stalls=3, bad_answers=1)
+)
 STOPS: Final = Configuration(name="commands", commands=COMMANDS, budget=Budget(stalls=1, commands=1))
 KILLS: Final = Configuration(
     name="a kill and a refusal",
@@ -97,6 +100,7 @@ SMALL: Final = (
     CLOCKS,
     CLOCKS_AND_RETRIES,
     DELAYS,
+    CLOCKS_AND_DELAYS,
     STOPS,
     KILLS,
     DIRECTIVES,
@@ -167,6 +171,12 @@ LARGE: Final = (
         budget=Budget(stalls=2, bad_answers=1),
     ),
     replace(DELAYS, name="a delay and commands", commands=COMMANDS),
+    replace(
+        CLOCKS_AND_DELAYS,
+        name="clocks that differ, a delay, and commands",
+        commands=COMMANDS,
+        budget=Budget(stalls=2, bad_answers=1, commands=1),
+    ),
     replace(DIRECTIVES, budget=Budget(crashes=1, stalls=1, commands=2)),
     replace(UNREADABLE, events=2, commands=COMMANDS, budget=Budget(crashes=1, outages=1, commands=1)),
 )
@@ -193,6 +203,7 @@ NEEDED_IN: Final = {
     "journal_followed": CRASHES,
     "takeover_refences": THREE_RUNNERS,
     "claim_refences_after_a_pause": DELAYS,
+    "claim_looks_after_refence": CLOCKS_AND_DELAYS,
     "late_failures_ignored": RETRIES,
     "takeover_marks_doubt": CRASHES,
     "kill_marks_doubt": KILLS,

@@ -14,7 +14,7 @@ from tests.model.state import (
     Plan,
     State,
 )
-from tests.model.world import Configuration
+from tests.model.world import Configuration, only_reads
 
 NO_ANSWER = (LOST, SILENT)
 
@@ -33,7 +33,12 @@ def read_plan(configuration: Configuration, state: State, number: int, event: Ev
     """Return where the run of an event continues, as its stored history says."""
     entries = _valid(configuration, event, state.journal[number])
     followed = _chain(entries, event.run) if configuration.guards.journal_followed else []
-    in_doubt = int(any(entry.repeat or entry.answer in NO_ANSWER for entry in entries))
+    in_doubt = int(
+        any(
+            (entry.repeat or entry.answer in NO_ANSWER) and not only_reads(configuration, entry.step)
+            for entry in entries
+        )
+    )
     record = state.records[number]
     if not followed:
         step, key, repeat = _first_action(configuration, entries, event)

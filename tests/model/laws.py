@@ -11,6 +11,7 @@ from tests.model.state import (
     POISONED,
     PROCESSED,
     PUT_RECORD,
+    READING,
     READY,
     RECORD,
     Closed,
@@ -153,7 +154,7 @@ def _closes(configuration: Configuration, after: State, number: int, how: int) -
     if how == POISONED and not configuration.budget.crashes and not configuration.budget.stalls:
         return POISONED_BY_OUTAGE
     # A step took effect, and its success is not stored.
-    is_open = any(seen.effects[seen.recorded :])
+    is_open = any(key > READING for key in seen.effects[seen.recorded :])
     has_failed = how in (FAILED, POISONED, CLOSED_CANCELED) and is_open
     if not record.in_doubt and (seen.called_twice or seen.outlived_kill or has_failed):
         return UNMARKED

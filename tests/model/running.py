@@ -22,6 +22,7 @@ from tests.model.state import (
     REFENCE,
     STOP,
     UNBLOCK,
+    WAIT,
     State,
     Step,
     unfair,
@@ -57,4 +58,5 @@ _STEPS: Final[dict[int, Callable[[Acting], Iterator[Step]]]] = {
     PUT_RECORD: stepping.put_record,
     ADVANCE: stepping.advance,
     GIVE_BACK: stepping.give_back,
+    WAIT: stepping.wait,
 }

@@ -17,6 +17,7 @@ from tests.model.state import (
     GIVE_BACK,
     IDLE_RUNNER,
     LAPSED,
+    LOOK,
     NO_LEASE,
     READY,
     REFENCE,
@@ -165,7 +166,7 @@ def _after_claim(me: Acting) -> State:
     plan, event = made.plan, made.event
     refences = plan.last.step and _may_be_replaced(me, before, plan.last)
     claimed = Runner(
-        at=FLAG,
+        at=REFENCE if refences else FLAG,
         event=runner.event,
         fence=made.instance.fence,
         run=event.run,
@@ -180,8 +181,8 @@ def _after_claim(me: Acting) -> State:
         plan=Plan(visits=plan.visits, last=plan.last) if refences else Plan(),
         before=before,
     )
-    if not me.configuration.has_flag or not me.guards.flag_read_after_claim:
-        claimed = _past_flag(claimed)
+    if not refences:
+        claimed = _before_flag(me, claimed)
     return renumbered(me.with_runner(claimed, after._replace(broken=broken)))
 
 
@@ -192,11 +193,17 @@ def _may_be_replaced(me: Acting, before: Event, last: Entry) -> bool:
     return last.fence < before.fence and me.guards.claim_refences_after_a_pause
 
 
+def _before_flag(me: Acting, runner: Runner) -> Runner:
+    """Return the runner before it reads the flags, or after it if there are none."""
+    reads = me.configuration.has_flag and me.guards.flag_read_after_claim
+    return runner._replace(at=FLAG) if reads else _past_flag(me, runner)
+
+
 def read_flag(me: Acting) -> Iterator[Step]:
     if me.state.flag:
         yield fair("reads the flag: paused", me.with_runner(me.runner._replace(at=BLOCK, plan=Plan())))
     else:
-        yield fair("reads the flag: not paused", me.with_runner(_past_flag(me.runner)))
+        yield fair("reads the flag: not paused", me.with_runner(_past_flag(me, me.runner)))
 
 
 def block(me: Acting) -> Iterator[Step]:
@@ -231,11 +238,12 @@ def refence(me: Acting) -> Iterator[Step]:
     runner = me.runner
     entry = runner.plan.last._replace(fence=runner.fence)
     after = me.append(entry, runner.plan.visits)
-    at = place_of(runner._replace(plan=Plan()))
-    yield fair("stores the last entry again under its fence", me.with_runner(at, after))
+    then = runner._replace(plan=Plan(), must_look=int(me.guards.claim_looks_after_refence))
+    yield fair("stores the last entry again under its fence", me.with_runner(_before_flag(me, then), after))
 
 
-def _past_flag(runner: Runner) -> Runner:
+def _past_flag(me: Acting, runner: Runner) -> Runner:
     """Return the runner after it has read the flags."""
-    runner = runner._replace(before=None)
-    return runner._replace(at=REFENCE) if runner.plan.visits else place_of(runner)
+    if runner.must_look:
+        return runner._replace(at=LOOK, before=None, must_look=0)
+    return me.unless_early(place_of(runner._replace(before=None)))

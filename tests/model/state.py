@@ -30,6 +30,9 @@ NOT_LOADED, FRESH, STALE = range(3)
 # How a run ends, if it does not continue with a step.
 NO_END, RETRY, EXHAUSTED, SUCCEEDED = range(4)
 
+READING: Final = 1
+"""Stands for the key of a call that only reads: it is no key of any visit."""
+
 ANY_VISITS: Final = 9
 LAST_STEP: Final = 2
 
@@ -116,7 +119,7 @@ class Plan(NamedTuple):
 
 # Where a runner is. Each is the name of the next access to a store or a service.
 IDLE, CHECK, CLAIM, FLAG, BLOCK, UNBLOCK, REFENCE = range(7)
-CALL, RECORD, APPLY, LOOK, STOP, PUT_RECORD, ADVANCE, GIVE_BACK = range(7, 15)
+CALL, RECORD, APPLY, LOOK, STOP, PUT_RECORD, ADVANCE, GIVE_BACK, WAIT = range(7, 16)
 
 
 class Runner(NamedTuple):
@@ -124,7 +127,7 @@ class Runner(NamedTuple):
 
     ``visit``, ``step``, ``key``, ``repeat`` and ``end`` are the next action of the run, ``answer`` is that of a call
     that is not recorded yet. ``has_lapsed`` says that its clock has passed the end of its lease, and ``is_refused``
-    that its claim was not stored.
+    that its claim was not stored. With ``must_look`` it looks at the instance before it continues.
 
     For the invariants: ``was_killed`` says that a kill came between its last look and its next call, and
     ``under_flag`` that a flag was paused before its claim and has been since.
@@ -145,6 +148,7 @@ class Runner(NamedTuple):
     answer: int = NO_CALL
     has_lapsed: int = 0
     is_refused: int = 0
+    must_look: int = 0
     was_killed: int = 0
     under_flag: int = 0
     loaded: int = NOT_LOADED

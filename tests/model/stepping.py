@@ -29,6 +29,7 @@ from tests.model.state import (
     OK,
     PROCESSED,
     PUT_RECORD,
+    READING,
     RECORD,
     REFUSED,
     RETRY,
@@ -50,13 +51,10 @@ from tests.model.world import (
     after_visits,
     at_rest,
     closed,
-    is_too_early,
+    only_reads,
     stop_event,
     stored,
 )
-
-READING: Final = 1
-"""Stands for the key of a call that only reads: it is no key of any visit."""
 
 ANSWERS: Final = ("", "success", "a refusal", "no answer, but it took effect", "no answer and no effect")
 
@@ -64,9 +62,6 @@ ANSWERS: Final = ("", "success", "a refusal", "no answer, but it took effect", "
 def call(me: Acting) -> Iterator[Step]:
     """Look at the clock, and send the call. Nothing comes between the two."""
     runner, state = me.runner, me.state
-    if is_too_early(me.configuration, state, runner.visit):
-        yield from _wait(me)
-        return
     if runner.has_lapsed and me.guards.lease_checked_before_call:
         yield from _renew(me)
         return
@@ -76,7 +71,7 @@ def call(me: Acting) -> Iterator[Step]:
         or laws.sent_again(state, runner)
     )
     seen = state.seen[runner.event]
-    key = READING if me.configuration.is_delayed and runner.step == 1 else runner.key
+    key = READING if only_reads(me.configuration, runner.step) else runner.key
     took_effect = key != READING and seen.effects[runner.step - 1] == key
     for answer in me.configuration.answers:
         if took_effect and answer in (REFUSED, SILENT):
@@ -108,8 +103,8 @@ def call(me: Acting) -> Iterator[Step]:
 def _answered(me: Acting, answer: int) -> Runner:
     """Return the runner with an answer. The last step is kept for the record instead of the journal."""
     runner = me.runner
-    in_doubt = runner.in_doubt | runner.repeat | (answer in NO_ANSWER)
-    runner = runner._replace(answer=answer, in_doubt=int(in_doubt))
+    in_doubt = runner.repeat | (answer in NO_ANSWER) and not only_reads(me.configuration, runner.step)
+    runner = runner._replace(answer=answer, in_doubt=int(runner.in_doubt or in_doubt))
     if answer == OK:
         closes, end = runner.step == LAST_STEP, SUCCEEDED
     else:
@@ -134,7 +129,7 @@ def _renew(me: Acting) -> Iterator[Step]:
     yield fair("renews its lease", me.with_runner(renewed, after))
 
 
-def _wait(me: Acting) -> Iterator[Step]:
+def wait(me: Acting) -> Iterator[Step]:
     """Leave the event until the delay ends (``wait``)."""
     runner, state = me.runner, me.state
     event = me.claimed_event()
@@ -199,11 +194,14 @@ def apply(me: Acting) -> Iterator[Step]:
         return
     visit = runner.visit - 1
     if event.applied >= new_key(runner.run, visit):
-        yield fair("has applied its directive before", me.with_runner(refreshed(runner, state.instance)))
+        yield fair(
+            "has applied its directive before",
+            me.with_runner(me.unless_early(refreshed(runner, state.instance))),
+        )
         return
     state, instance, _ = applied(me.configuration, state, state.instance, runner.event, event, visit)
     after = stored(me.configuration, state, instance._replace(blocked=0))
-    yield fair("applies its directive", me.with_runner(refreshed(runner, instance), after))
+    yield fair("applies its directive", me.with_runner(me.unless_early(refreshed(runner, instance)), after))
     yield from me.without_reply("applies its directive, and the reply is lost", runner, after)
 
 
@@ -214,7 +212,9 @@ def read_again(me: Acting) -> Iterator[Step]:
     elif me.claimed_event() is None:
         yield fair("looks at the instance, has lost it and stops", me.with_runner(IDLE_RUNNER))
     else:
-        yield fair("looks at the instance", me.with_runner(refreshed(runner, state.instance)))
+        yield fair(
+            "looks at the instance", me.with_runner(me.unless_early(refreshed(runner, state.instance)))
+        )
 
 
 def stop(me: Acting) -> Iterator[Step]:
@@ -225,7 +225,9 @@ def stop(me: Acting) -> Iterator[Step]:
         yield fair("cannot stop, its claim is lost", me.with_runner(IDLE_RUNNER))
         return
     if state.instance.status == ACTIVE:
-        goes = refreshed(runner, state.instance) if me.guards.stop_decides_again else IDLE_RUNNER
+        goes = IDLE_RUNNER
+        if me.guards.stop_decides_again:
+            goes = me.unless_early(refreshed(runner, state.instance))
         yield fair("finds the instance resumed", me.with_runner(goes))
         return
     if state.is_down:

@@ -29,7 +29,6 @@ from tests.model.state import (
     PUT_RECORD,
     READY,
     RECORD,
-    REFENCE,
     RESTING,
     STALE,
     STOPPED,
@@ -57,7 +56,7 @@ from tests.model.world import (
     stored,
 )
 
-IN_A_CALL: Final = frozenset({FLAG, REFENCE, CALL, RECORD, PUT_RECORD, ADVANCE})
+IN_A_CALL: Final = frozenset({FLAG, CALL, RECORD, PUT_RECORD, ADVANCE})
 """Where a runner calls without another look at the instance, or has a result that is not stored yet."""
 
 

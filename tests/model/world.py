@@ -97,6 +97,11 @@ def is_too_early(configuration: Configuration, state: State, visit: int) -> bool
     return configuration.is_delayed and visit == LAST_STEP and not state.is_delay_over
 
 
+def only_reads(configuration: Configuration, step: int) -> bool:
+    """Return whether the calls of a step change nothing, so that they are never in doubt."""
+    return configuration.is_delayed and step < LAST_STEP
+
+
 def is_scheduled(instance: Instance) -> bool:
     """Return whether the next event has a date ahead."""
     if instance.lease != NO_LEASE:

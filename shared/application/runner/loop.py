@@ -19,7 +19,7 @@ from shared.application.commit import (
 from shared.application.ports import Ports, UnavailableError
 from shared.application.runner.limits import OwnPermits, free_slot
 from shared.application.runner.patience import CallUnrecordedError, give_back
-from shared.application.runner.progress import Run
+from shared.application.runner.progress import Run, refresh
 from shared.application.runner.report import (
     LOST,
     OverdueAnswer,
@@ -213,7 +213,7 @@ def _begin(
 
     if isinstance(then, Intent) and claimed.progress.delay_skipped:
         then = replace(then, not_before=None)
-    return Run(
+    run = Run(
         strategy=with_pauses(strategy, flags),
         instance=after,
         event=claimed,
@@ -221,6 +221,8 @@ def _begin(
         event_history=event_history,
         then=then,
     )
+    # Before the entry was stored, another runner that had taken this event over may have read an older one.
+    return run if entry is None else refresh(run, ports.instances.load(after.sid))
 
 
 def _block(ports: Ports, claimed: Instance, command: Block) -> Stopped:

@@ -113,7 +113,7 @@ def entry_to_refence(event_history: EventHistory, event: Event, *, fence: int) -
 
     ``event`` is the event before the claim. The entry is stored again if earlier runners may still be running. If two
     of them have lost their leases, the later one could replace an entry of the earlier one after this claim has built
-    on it. Without a crash, the runner of the last claim has left the event in order, and the last entry is its own.
+    on it. If the runner of the last claim has stored the entry and left the event, none is.
     """
     followed = chain(event_history, event.run)
     if not followed:

@@ -127,10 +127,11 @@ class Customer:
         job: str,
         caller: ServiceCaller | None = None,
         store: MemoryInstances | None = None,
+        clock: ManualClock | None = None,
     ) -> None:
         ports = MemoryPorts(
             caller=caller or self,
-            clock=self.clock,
+            clock=clock or self.clock,
             instances=store or self.ports.instances,
             access=self.ports.access,
         )
@@ -142,8 +143,9 @@ class Customer:
         job: str,
         caller: ServiceCaller | None = None,
         store: MemoryInstances | None = None,
+        clock: ManualClock | None = None,
     ) -> Thread:
-        thread = Thread(target=self.runs, args=(job, caller, store))
+        thread = Thread(target=self.runs, args=(job, caller, store, clock))
         thread.start()
         return thread
 
@@ -246,33 +248,40 @@ class TestAnEntryThatIsStoredAgainTooLate:
 class TestAFailureThatIsStoredTooLate:
     """It does not replace the success on which a later claim was built, whatever came between the two claims.
 
-    The first runner stalls in ``read``. The second one takes over, sends it again, and stalls as well. The first stores
-    its success, which a third runner reads. It pauses the event, and makes no claim.
+    The first runner stalls in a call that reads. The second one takes over, sends it again, and stalls as well. The
+    first stores its success, which a third runner reads. It pauses the event, and makes no claim.
     """
 
-    def test_after_the_pause(self) -> None:
-        customer = Customer("retry", steps=READ_AND_CHARGE, retry=retries(3))
-        calls, failures = Gate(), Gate()
+    def setup_method(self) -> None:
+        customer = self.customer = Customer("retry", steps=READ_AND_CHARGE, retry=retries(3))
+        calls, self.failures = Gate(), Gate()
         first = customer.in_thread("first", caller=SlowCalls(customer, calls))
         calls.await_runner()
         customer.clock.at += LEASE
-        second = customer.in_thread("second", caller=SlowCalls(Failing(customer), failures))
-        failures.await_runner()
+        self.second = customer.in_thread("second", caller=SlowCalls(Failing(customer), self.failures))
+        self.failures.await_runner()
         calls.may_continue.release()
         first.join(SECONDS)
         control(customer.ports, customer.sid, Pause(by=ANN))
         customer.clock.at += LEASE
         customer.runs("third")
         assert (customer.main.status, customer.main.in_doubt) == (EventStatus.PAUSED, False)
-
         control(customer.ports, customer.sid, Resume(by=ANN))
         customer.clock.at += timedelta(minutes=10)
+
+    def second_fails(self) -> None:
+        """The second runner stores its failure, and finds that it has lost its claim."""
+        self.failures.may_continue.release()
+        self.second.join(SECONDS)
+        assert not self.second.is_alive()
+
+    def test_while_a_later_step_is_called(self) -> None:
+        customer, calls = self.customer, Gate()
         fourth = customer.in_thread("fourth", caller=SlowCalls(customer, calls))
         calls.await_runner()
         calls.may_continue.release()
         calls.await_runner()
-        failures.may_continue.release()
-        second.join(SECONDS)
+        self.second_fails()
         assert customer.keys == ["1-1", "1-1", "1-2", "1-3"]
 
         # The fourth runner crashes in ``check``.
@@ -284,3 +293,25 @@ class TestAFailureThatIsStoredTooLate:
         assert customer.keys == ["1-1", "1-1", "1-2", "1-3", "1-3"]
         calls.may_continue.release()
         fourth.join(SECONDS)
+
+    def test_before_the_success_is_stored_again_by_a_runner_with_a_slow_clock(self) -> None:
+        """Another one has read the failure meanwhile, so the slow one must not go on from the success."""
+        customer, entries = self.customer, Gate()
+        slow = ManualClock(customer.clock.at)
+        fourth = customer.in_thread(
+            "fourth", store=SlowEntries(customer.ports.instances, entries), clock=slow
+        )
+        entries.await_runner()
+        self.second_fails()
+        customer.clock.at += LEASE
+        customer.runs("fifth")
+        entries.may_continue.release()
+        fourth.join(SECONDS)
+        assert customer.keys == ["1-1", "1-1"]
+
+        customer.clock.at += timedelta(hours=2)
+        customer.runs("sixth")
+        customer.clock.at += timedelta(hours=2)
+        customer.runs("seventh")
+
+        assert customer.keys == ["1-1", "1-1", "1-1", "2-2", "2-3"]

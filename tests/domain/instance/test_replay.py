@@ -187,7 +187,9 @@ class TestEntryToRefence:
         [
             an_event(status=EventStatus.EXECUTING, fence=4),  # a takeover
             an_event(status=EventStatus.QUEUED, fence=4, call_in_doubt=True),  # after a kill
-            an_event(status=EventStatus.QUEUED, fence=5),  # after a takeover that paused the event
+            an_event(
+                status=EventStatus.QUEUED, fence=5
+            ),  # after a takeover that paused the event, or a second wait
         ],
     )
     def test_if_an_earlier_runner_may_still_be_running(self, event: Event) -> None:
