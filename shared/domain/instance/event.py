@@ -183,7 +183,7 @@ class RunProgress(Struct, frozen=True, kw_only=True):
         if visits <= self.known_visits:
             return self
         if self.was_killed:
-            return replace(self, known_visits=visits)
+            return replace(self, known_visits=visits, delay_skipped=False)
         return RunProgress(first_action=self.first_action, known_visits=visits)
 
 

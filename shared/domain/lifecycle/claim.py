@@ -163,11 +163,12 @@ def _claimed(
     if event.progress.first_action is None:
         event = _with_new_run(strategy, instance, event, command, now=now)
     visits, fence = len(chain(command.event_history, event.run)), instance.fence + 1
-    if visits < event.progress.known_visits and may_have_called(
-        strategy, event, command.event_history, now=now
-    ):
-        # A late runner has replaced a step after which an earlier claim knew more. Those calls have been sent.
-        event = replace(event, progress=event.progress.with_doubt(now))
+    if visits < event.progress.known_visits:
+        # A late runner has replaced a step after which an earlier claim knew more. Those calls have been sent, so their
+        # delays are over.
+        known = replace(event, progress=replace(event.progress, delay_skipped=True))
+        if may_have_called(strategy, known, command.event_history, now=now):
+            event = replace(event, progress=event.progress.with_doubt(now))
     # The event stays bound to the version of its first claim, so a migration does not change a begun flow.
     started = replace(
         event,

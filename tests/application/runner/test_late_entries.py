@@ -17,7 +17,7 @@ from shared.domain.instance.event import Event, EventStatus, PausedFor
 from shared.domain.instance.journal import JournalEntry
 from shared.domain.instance.model import Instance
 from shared.domain.instance.verdict import Actor
-from shared.domain.lifecycle.commands import Pause, Resume
+from shared.domain.lifecycle.commands import Execute, Pause, Resume
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.strategy.model import Json
 from tests.lifecycle_factories import at, retries, strategy
@@ -34,6 +34,11 @@ READ_AND_CHARGE: Json = [
     {"key": "call", "action": "get", "nextStep": "charge"},
     {"key": "charge", "action": "post", "nextStep": "check", "delay": {"unit": "minutes", "amount": 15}},
     {"key": "check", "action": "get"},
+]
+TWO_DELAYS: Json = [
+    {"key": "call", "action": "post", "nextStep": "b"},
+    {"key": "b", "action": "post", "delay": {"unit": "days", "amount": 1}, "nextStep": "c"},
+    {"key": "c", "action": "post", "delay": {"unit": "days", "amount": 30}},
 ]
 METHODS: Json = [{"key": method, "url": "/orders", "method": method} for method in ("get", "post")]
 ACTIONS: Json = [{"key": method, "service": "shop", "method": method} for method in ("get", "post")]
@@ -315,3 +320,51 @@ class TestAFailureThatIsStoredTooLate:
         customer.runs("seventh")
 
         assert customer.keys == ["1-1", "1-1", "1-1", "2-2", "2-3"]
+
+
+class TestASkippedDelay:
+    """An operator has skipped the delay of the second call, which the first runner makes."""
+
+    def setup_method(self) -> None:
+        customer = self.customer = Customer("pause", steps=TWO_DELAYS)
+        customer.runs("zero")
+        control(customer.ports, customer.sid, Execute(seq=customer.main.seq, by=ANN))
+        self.calls = Gate()
+        self.first = customer.in_thread("first", caller=SlowCalls(customer, self.calls))
+        self.calls.await_runner()
+        assert customer.keys == ["1-1", "1-2"]
+
+    def first_continues(self) -> None:
+        """The first runner stores its call."""
+        self.calls.may_continue.release()
+        self.first.join(SECONDS)
+        assert not self.first.is_alive()
+
+    def test_its_call_stays_in_doubt_if_its_entry_is_hidden(self) -> None:
+        customer, entries = self.customer, Gate()
+        customer.clock.at += LEASE
+        second = customer.in_thread("second", store=SlowEntries(customer.ports.instances, entries))
+        entries.await_runner()
+        self.first_continues()
+        control(customer.ports, customer.sid, Pause(by=ANN))
+        customer.clock.at += LEASE
+        customer.runs("third")
+        entries.may_continue.release()
+        second.join(SECONDS)
+
+        control(customer.ports, customer.sid, Resume(by=ANN))
+        customer.runs("fourth")
+        customer.clock.at += timedelta(days=1)
+        customer.runs("fifth")
+
+        assert (customer.main.paused_for, customer.keys) == (PausedFor.IN_DOUBT, ["1-1", "1-2"])
+
+    def test_the_next_step_waits_for_its_own_after_a_kill(self) -> None:
+        customer = self.customer
+        control(customer.ports, customer.sid, Pause(by=ANN, kill=True))
+        self.first_continues()
+
+        control(customer.ports, customer.sid, Resume(by=ANN))
+        customer.runs("second")
+
+        assert (customer.main.status, customer.keys) == (EventStatus.PENDING, ["1-1", "1-2"])
