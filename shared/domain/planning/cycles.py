@@ -6,6 +6,7 @@ Source: docs/design.md section 4; docs/contracts/core.md sections 3.1 and 3.2.
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import takewhile
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -416,12 +417,11 @@ def _spread_out(strategy: Strategy, instance: Instance, dated: CycleDate) -> Cyc
     if minutes is None or dated.left_out is not None:
         return dated
     try:
-        zone = zone_of(strategy, instance)
-        left_of_day = start_of(day_of(dated.due, zone) + timedelta(days=1), zone) - dated.due
-    except (DateError, OverflowError) as error:
+        window = left_of_day(dated.due, zone_of(strategy, instance))
+    except DateError as error:
         raise CycleError(f"spreadMinutes of cycle {dated.cycle}: {error}") from error
     # Whole seconds, so that dates are shown as they are. The end of the day is the next day already.
-    window = min(timedelta(minutes=minutes), left_of_day)
+    window = min(timedelta(minutes=minutes), window)
     seconds = int(spread_of(instance.sid) * window.total_seconds())
     if not seconds:
         return dated
@@ -429,6 +429,14 @@ def _spread_out(strategy: Strategy, instance: Instance, dated: CycleDate) -> Cyc
     why = own if dated.move is None else f"{dated.move.why}; {own}"
     move = Move(planned=dated.moment.at, why=why, spread_seconds=seconds)
     return replace(dated, due=dated.due + timedelta(seconds=seconds), move=move)
+
+
+def left_of_day(at: datetime, zone: ZoneInfo) -> timedelta:
+    """Return how long the local day of an instant still lasts. Raises: DateError: if no day follows."""
+    try:
+        return start_of(day_of(at, zone) + timedelta(days=1), zone) - at
+    except OverflowError as error:
+        raise DateError(f"no such date: {error}") from error
 
 
 def _checked(dated: CycleDate, *, before: datetime) -> CycleDate:

@@ -5,14 +5,16 @@ Source: docs/design.md section 4; docs/contracts/core.md section 3.2.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from math import ceil
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.domain.calendar.business_days import Convention
+from shared.domain.calendar.business_days import Convention, day_of
 from shared.domain.calendar.dates import Moment, moment_at, shifted
 from shared.domain.instance.attributes import adjusted
+from shared.domain.instance.due import spread as spread_of
 from shared.domain.instance.event import Event, EventKind, EventStatus, Move
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import CancelReason, Instance, InstanceStatus
@@ -29,6 +31,7 @@ from shared.domain.planning.cycles import (
     first_cycle,
     following,
     in_zone_of_plan,
+    left_of_day,
     missed_under,
     outlook,
     own_dates_are_fixed,
@@ -251,6 +254,7 @@ def shift(
 ) -> Change:
     """Move the plan and the planned events of its open cycle by elapsed time.
 
+    A due date that is spread stays on the local day of the date before it is spread.
     A main event that would be on no business day moves to the next one; there is always one, also under ``skip``.
     A cycle that is moved past the end date is closed. Raises: DateError: if a date cannot be represented, or there is
     no business day.
@@ -258,23 +262,52 @@ def shift(
     moment, zone = instance.plan.moment, zone_of(strategy, instance)
     if moment is None:
         return Change(instance=instance)
-    events = tuple(_shifted(event, span, zone) if is_planned(event) else event for event in instance.events)
     main, due = instance.main_event, instance.plan.due or moment.at
+    by_plan, by_due = span, span
     if main is not None and is_planned(main):
         # It moves with its plan from where it is, also if the zone has changed since it was dated.
         moment = moment_at(moment.at, zone)
+        by_plan, by_due = _with_spread(instance, due, span, zone, now=now)
     else:
         moment, due = dated_in_present_zone(strategy, instance, moment)
-    due = shifted(moment_at(due, zone), span, zone).at
-    plan = instance.plan.at_cycle(
-        instance.plan.cycle, shifted(moment, span, zone), due=due, spread_seconds=instance.plan.spread_seconds
+    events = tuple(
+        _shifted(event, by_due, zone, planned_by=by_plan if event.is_main else by_due)
+        if is_planned(event)
+        else event
+        for event in instance.events
     )
+    due, planned = shifted(moment_at(due, zone), by_due, zone).at, shifted(moment, by_plan, zone)
+    spread = instance.plan.spread_seconds + int((by_due - by_plan).total_seconds())
+    plan = instance.plan.at_cycle(instance.plan.cycle, planned, due=due, spread_seconds=spread)
     moved = replace(instance, plan=plan, events=events, updated_at=now)
     moved = _on_next_business_day(strategy, moved)
     main = moved.main_event
     if main is None or not is_planned(main) or not is_past_end(moved):
         return Change(instance=moved)
     return end_before(strategy, moved, main, now=now, why="shifted past the end date", by=by)
+
+
+def _with_spread(
+    instance: Instance, due: datetime, span: timedelta, zone: ZoneInfo, *, now: datetime
+) -> tuple[timedelta, timedelta]:
+    """Return by how much the plan and its due date move, so that the spread leaves the due date on its local day.
+
+    If it would not, the due date gets the instance's part of what is left of the day, but is not moved before now. If
+    the day is over, the plan continues from now. Raises: DateError.
+    """
+    moved = shifted(moment_at(due, zone), span, zone).at
+    begin = before_spread = moved - timedelta(seconds=instance.plan.spread_seconds)
+    day = day_of(before_spread, zone)
+    if day_of(moved, zone) == day:
+        return span, span
+    # A date that was late before the pause is as late after it.
+    if before_spread < now <= moved:
+        # In whole seconds, as every spread.
+        begin += timedelta(seconds=ceil((now - before_spread).total_seconds()))
+    if day_of(begin, zone) != day:
+        return span + (begin - before_spread), span
+    part = timedelta(seconds=int(spread_of(instance.sid) * left_of_day(begin, zone).total_seconds()))
+    return span, span + (begin + part - moved)
 
 
 def dated_in_present_zone(strategy: Strategy, instance: Instance, moment: Moment) -> tuple[Moment, datetime]:
@@ -473,10 +506,12 @@ def _record_skipped(instance: Instance, skipped: Skipped, *, now: datetime) -> C
     return close_for(with_event, with_event.events[-1], skipped, now=now, by=ENGINE)
 
 
-def _shifted(event: Event, by: timedelta, zone: ZoneInfo) -> Event:
+def _shifted(event: Event, by: timedelta, zone: ZoneInfo, *, planned_by: timedelta) -> Event:
     at = shifted(moment_at(event.date, zone), by, zone).at
-    planned = None if event.move is None else shifted(moment_at(event.move.planned, zone), by, zone).at
     move = None
-    if event.move is not None and planned is not None:
-        move = replace(event.move, planned=planned, why=f"{event.move.why}, before the plan was shifted")
+    if event.move is not None:
+        planned = shifted(moment_at(event.move.planned, zone), planned_by, zone).at
+        spread = event.move.spread_seconds + int((by - planned_by).total_seconds())
+        why = f"{event.move.why}, before the plan was shifted"
+        move = Move(planned=planned, why=why, spread_seconds=spread)
     return replace(event, date=at, due_at=at, move=move, wakeup_seq=event.wakeup_seq + 1)

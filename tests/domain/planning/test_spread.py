@@ -212,6 +212,90 @@ class TestMissedDates:
         assert of.open == []
 
 
+class TestShifted:
+    """A plan is moved by the length of a pause. The spread leaves each date on its local day then, too."""
+
+    MONTHLY = strategy(calendar(spreadMinutes=720))
+    """The instance i-1 is due some hours after nine."""
+
+    @staticmethod
+    def resumed(of: Life, paused: str, resumed: str) -> Life:
+        """Return the life after a pause that shifts the plan."""
+        of.applied(Pause(by=ANN), at(paused))
+        of.applied(Resume(by=ANN, on_late=OnResume.SHIFT), at(resumed))
+        return of
+
+    def test_the_part_is_the_same_if_the_day_is_long_enough(self) -> None:
+        of = begun(self.MONTHLY)
+        own = part(of)
+        self.resumed(of, "2026-01-31T08:00", "2026-02-02T08:00")
+        assert (of.main.planned_date, part(of)) == (at("2026-02-02T09:00"), own)
+
+    def test_the_rest_of_the_day_is_shared_if_it_is_not(self) -> None:
+        of = begun(strategy(calendar(DAILY, spreadMinutes=720)))
+        own = part(of)
+        assert own > timedelta(hours=2)
+        self.resumed(of, "2026-01-31T08:00", "2026-02-01T21:00")
+        assert of.main.planned_date == at("2026-02-01T22:00")
+        # Of the two hours that are left, it gets the same part as of twelve.
+        assert timedelta() <= own / 6 - part(of) < timedelta(seconds=1)
+        assert of.instance.plan.due == of.main.date
+        assert of.main.move == Move(
+            planned=at("2026-02-01T22:00"),
+            why="spread over 720 minutes, before the plan was shifted",
+            spread_seconds=int(part(of).total_seconds()),
+        )
+        before = part(of)
+        of.run(of.main, of.main.date)
+        assert (of.main.planned_date, part(of)) == (at("2026-02-02T22:00"), before)
+
+    def test_a_reminder_keeps_its_distance(self) -> None:
+        of = begun(strategy(reminded(spreadMinutes=720)), "2026-02-10T09:00")
+        self.resumed(of, "2026-02-01T08:00", "2026-02-01T21:00")
+        assert of.main.planned_date == at("2026-02-10T22:00")
+        assert of.main.date - of.event("remind").date == timedelta(days=3)
+
+    def test_a_weekend_is_left_by_the_day_before_the_spread(self) -> None:
+        """Sunday's cycle is not Monday's although twelve hours after its planned date are on Monday."""
+        daily = calendar(DAILY, spreadMinutes=720, businessDays={"convention": "following"})
+        of = begun(strategy(daily), "2026-01-30T09:00")
+        self.resumed(of, "2026-01-30T08:00", "2026-02-01T21:00")
+        assert of.main.planned_date == at("2026-02-01T22:00")
+        assert at("2026-02-02T22:00") <= of.main.date < at("2026-02-03")
+        of.run(of.main, of.main.date)
+        assert of.main.planned_date == at("2026-02-03T22:00")
+
+    @pytest.mark.parametrize("on_resume", ["skip", "last"])
+    def test_a_date_that_has_not_passed_does_not_pass_by_it(self, on_resume: str) -> None:
+        """It was planned for nine, and paused at 9:30; at 22:30 the rest of the day is left."""
+        of = begun(strategy(calendar(DAILY, spreadMinutes=720), onResume=on_resume))
+        assert part(of) > timedelta(hours=2)
+        self.resumed(of, "2026-01-31T09:30", "2026-01-31T22:30:00.250")
+        assert of.main.planned_date == at("2026-01-31T22:00:00.250")
+        assert at("2026-01-31T22:30:00.250") <= of.main.date < at("2026-02-01")
+        of.run(of.main, of.main.date)
+        assert of.closed == [("bill", "PROCESSED")]
+        assert of.main.planned_date == at("2026-02-01T22:00:00.250")
+
+    def test_a_plan_whose_day_is_over_continues_from_now(self) -> None:
+        """Else its customer would be charged for two days on one. The date is as much later as the pause was long."""
+        of = begun(strategy(calendar(DAILY, spreadMinutes=720)))
+        due = of.main.date
+        self.resumed(of, "2026-01-31T11:00", "2026-02-01T00:30")
+        assert of.main.planned_date == at("2026-02-01T00:30")
+        assert of.main.date == due + timedelta(hours=13, minutes=30)
+        assert of.instance.plan.spread_seconds == part(of).total_seconds()
+        of.run(of.main, of.main.date)
+        assert of.main.planned_date == at("2026-02-02T00:30")
+
+    def test_a_late_date_is_as_late(self) -> None:
+        of = begun(self.MONTHLY)
+        due = of.main.date
+        self.resumed(of, "2026-01-31T21:00", "2026-02-01T10:00")
+        assert of.main.planned_date == at("2026-01-31T22:00")
+        assert of.main.date < min(at("2026-02-01"), due + timedelta(hours=13))
+
+
 class TestDatesThatCoincide:
     """Two cycles that would be due at the same time without the spread run once, however each of them is spread."""
 
