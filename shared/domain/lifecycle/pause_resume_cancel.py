@@ -231,13 +231,14 @@ def apply_resume(
 def _caught_up(change: Change, *, now: datetime) -> Change:
     """Drop this resume's rule for missed dates once the plan has caught up.
 
-    The rule is kept while a missed date is still to run, unless it is ``shift``.
+    The rule is kept while a missed date is still to run, also after a retry that is not due yet, unless it is
+    ``shift``.
     """
-    main = change.instance.main_event
-    if main is not None and main.date < now and change.instance.plan.on_late is not OnResume.SHIFT:
+    plan, main = change.instance.plan, change.instance.main_event
+    is_behind = main is not None and plan.due is not None and plan.due < now
+    if is_behind and plan.on_late is not OnResume.SHIFT:
         return change
-    plan = replace(change.instance.plan, on_late=None)
-    return replace(change, instance=replace(change.instance, plan=plan))
+    return replace(change, instance=replace(change.instance, plan=replace(plan, on_late=None)))
 
 
 def _late_plan(

@@ -7,8 +7,10 @@ from shared.domain.errors import InvalidInputError
 from shared.domain.instance.event import EventStatus
 from shared.domain.instance.journal import ClosedBy
 from shared.domain.instance.model import InstanceStatus
+from shared.domain.instance.run import Ending
+from shared.domain.lifecycle.commands import Pause, Resume
 from shared.domain.strategy.model import Json, OnResume, Strategy
-from tests.lifecycle_factories import DAILY, Life, at, calendar, life, new, strategy
+from tests.lifecycle_factories import ANN, DAILY, Life, at, calendar, ended, life, new, retries, strategy
 
 WEEKLY: Json = {"unit": "days", "amount": 7}
 NOW = "2026-03-11"
@@ -47,6 +49,18 @@ class TestTheRule:
             ran.append(of.open[0][1])
             of.run(of.main, at(NOW))
         assert ran == ["2026-02-26T00:00", "2026-03-05T00:00"]
+        assert (of.open, of.instance.plan.on_late) == ([("bill", "2026-03-12T00:00")], None)
+
+    def test_a_pause_during_retries_does_not_end_it(self) -> None:
+        """The retry is after the resume, and the dates behind it are still to run."""
+        rules = strategy(calendar(WEEKLY), retry=retries(3), onResume="skip")
+        of = imported(OnResume.ALL, of=rules, start="2026-02-26")
+        of.run(of.main, at(NOW), ended(Ending.RETRY, at("2026-03-11T01:00")))
+        of.applied(Pause(by=ANN), at("2026-03-11T00:30"))
+        of.applied(Resume(by=ANN), at("2026-03-11T00:40"))
+        of.run(of.main, at("2026-03-11T02:00"))
+        assert (of.open, of.instance.plan.on_late) == ([("bill", "2026-03-05T00:00")], OnResume.ALL)
+        of.run(of.main, at("2026-03-11T02:00"))
         assert (of.open, of.instance.plan.on_late) == ([("bill", "2026-03-12T00:00")], None)
 
     @pytest.mark.parametrize(("on_resume", "cycle"), [("last", 2), ("all", 1), ("skip", 3)])
