@@ -20,19 +20,21 @@ from shared.domain.instance.model import CancelReason, Instance, Origin, Schedul
 from shared.domain.instance.skipped import Skipped
 from shared.domain.instance.verdict import Actor, Change
 from shared.domain.planning.closing import cancel_instance, close_all, lifecycle_events
-from shared.domain.planning.cycles import MAX_MISSED_DATES, CycleError, without_spread
+from shared.domain.planning.cycles import MAX_MISSED_DATES, CycleError, TooManyMissedError, without_spread
 from shared.domain.planning.offset_dates import MAIN_OVERDUE
 from shared.domain.planning.plan import (
     MAIN_CLOSED,
     Replanned,
+    catch_up,
     catch_up_wholly,
     cycle_failed,
     overdue_leading_ups,
+    plan_next,
     plan_next_wholly,
     unbegun_leading_ups,
 )
 from shared.domain.planning.start import NewInstance, blank_instance, first_planned, start_problems
-from shared.domain.strategy.model import Json, Strategy
+from shared.domain.strategy.model import Json, RuleKind, Strategy
 from shared.expressions import Spending, spending
 from shared.expressions.limits import FORESIGHT_SECONDS
 
@@ -139,12 +141,15 @@ def _forecast(
     canceled = _canceled_before_resumed(instance, now=now)
     if canceled is not None:
         return Forecast(cancellation=canceled, on_cancel=_on_cancel(strategy, instance, canceled, now=now))
+    run_ends_at = _end_of_run(strategy, instance, now=now)
     instance, now = _until_resumed(instance, now=now)
     with spending(FORESIGHT_SECONDS) as spent:
         caught_up = _caught_up(strategy, instance, now=now)
         if caught_up is None:
             return Forecast(truncated=spent.is_exhausted)
-        found, end = _foreseen(strategy, caught_up, most, now=now, until=until, spent=spent)
+        found, end = _foreseen(
+            strategy, caught_up, most, now=now, until=until, run_ends_at=run_ends_at, spent=spent
+        )
         if found.cancellation is None:
             return found
         ends = [event.due_at for event in caught_up.change.instance.events if not end.bars(event)]
@@ -169,6 +174,25 @@ def _until_resumed(instance: Instance, *, now: datetime) -> tuple[Instance, date
         return instance, max(now, stop.until)
     # Dates after the resume, which pass while its events run, are not of the pause.
     return replace(instance, stop=replace(stop, until=now)), now
+
+
+def _end_of_run(strategy: Strategy, instance: Instance, *, now: datetime) -> datetime | None:
+    """Return ``now`` if a runner has the main event of an instance that is paused until a date, else None.
+
+    Its call ends the run, and then the next cycle is planned, before the pause ends. If other steps follow the first
+    one, the run may stop before them and continue when the pause ends: None.
+    """
+    stop, main, lease = instance.stop, instance.main_event, instance.lease
+    if stop is None or stop.until is None or main is None or main != instance.executing:
+        return None
+    if lease is None or lease.until <= now or lease.given_back is not None:
+        return None
+    task = strategy.definition.tasks.get(main.task)
+    first = None if task is None else task.steps[task.initial_step]
+    is_last = first is not None and (
+        first.final or not (first.next_step or first.rules_of(RuleKind.CALLBACK))
+    )
+    return now if is_last else None
 
 
 def _caught_up(strategy: Strategy, instance: Instance, *, now: datetime) -> Replanned | None:
@@ -232,7 +256,7 @@ def coming_runs(strategy: Strategy, instance: Instance, *, now: datetime) -> Com
             runs=_as_runs(_on_cancel(strategy, instance, canceled, now=now)),
             dropped=_dropped(instance, instance.events, now=now),
         )
-    scheduled = instance.cancellation
+    scheduled, run_ends_at = instance.cancellation, _end_of_run(strategy, instance, now=now)
     instance, now = _until_resumed(instance, now=now)
     planned = Replanned(change=Change(instance=instance))
     if not instance.status.is_final:
@@ -250,7 +274,7 @@ def coming_runs(strategy: Strategy, instance: Instance, *, now: datetime) -> Com
     lost: tuple[EventRecord, ...] = ()
     end = after
     if not after.status.is_final:
-        foreseen, end = _with_next_cycles(strategy, planned, now=now)
+        foreseen, end = _with_next_cycles(strategy, planned, now=now, run_ends_at=run_ends_at)
         lost = _lost(after, foreseen, end, now=now)
         after = after.without(frozenset(record.event.seq for record in lost))
     barred = [event for event in after.events if after.bars(event)]
@@ -362,7 +386,9 @@ def _lost_with_plan(instance: Instance, foreseen: Forecast, end: Instance) -> li
     return [event for event in others if event.due_at > last]
 
 
-def _with_next_cycles(strategy: Strategy, planned: Replanned, *, now: datetime) -> tuple[Forecast, Instance]:
+def _with_next_cycles(
+    strategy: Strategy, planned: Replanned, *, now: datetime, run_ends_at: datetime | None
+) -> tuple[Forecast, Instance]:
     """Return the missed cycles that still run and the next ones, or all before a scheduled cancellation.
 
     With them comes the instance after them.
@@ -370,7 +396,16 @@ def _with_next_cycles(strategy: Strategy, planned: Replanned, *, now: datetime) 
     most, scheduled = MAX_MISSED_DATES + _BEYOND, planned.change.instance.cancellation
     until = now if scheduled is None else max(now, scheduled.at)
     with spending() as spent:
-        found, end = _foreseen(strategy, planned, most, now=now, until=until, beyond=_BEYOND, spent=spent)
+        found, end = _foreseen(
+            strategy,
+            planned,
+            most,
+            now=now,
+            until=until,
+            beyond=_BEYOND,
+            run_ends_at=run_ends_at,
+            spent=spent,
+        )
     is_cut = scheduled is not None and len(found.cycles) == most
     return replace(found, truncated=found.truncated or is_cut), end
 
@@ -404,15 +439,18 @@ def _foreseen(
     spent: Spending,
     until: datetime | None = None,
     beyond: int = 1,
+    run_ends_at: datetime | None = None,
 ) -> tuple[Forecast, Instance]:
     """Return up to ``cycles`` cycles, the open one first, as if each ran on its date; and the instance after them.
 
-    With ``until``, the last one is the ``beyond``-th cycle due after that date, before any retry.
+    With ``until``, the last one is the ``beyond``-th cycle due after that date, before any retry. ``run_ends_at`` is
+    when the open cycle ends if that is before ``now``, the end of a pause.
     """
     foreseen: list[ForeseenCycle] = []
     cancellation: ScheduledCancellation | None = None
     reminders: tuple[Event, ...] = ()
-    at, instance, skipped = now, planned.change.instance, [(planned.by_operator, planned.skipped)]
+    at, instance = now, planned.change.instance
+    skipped: list[tuple[Skipped | None, ...]] = [(planned.by_operator, planned.skipped)]
     # Without time, callbacks fail, and the dates that their failure leads to are not those of the plan.
     while not spent.is_exhausted and not planned.is_part and (main := instance.main_event) is not None:
         if len(foreseen) == cycles:
@@ -427,9 +465,15 @@ def _foreseen(
         foreseen.append(ForeseenCycle(cycle=instance.plan.cycle, main=main, leading_up=leading))
         # A step that waits ends its run later than on its date.
         at = max(at, main.date, main.due_at if main.status is EventStatus.PENDING else at)
-        planned = plan_next_wholly(strategy, replace(instance, events=()), now=at)
+        at_rest = replace(instance, events=())
+        if run_ends_at is None:
+            planned = plan_next_wholly(strategy, at_rest, now=at)
+            skipped.append((planned.by_operator, planned.skipped))
+        else:
+            first = plan_next(strategy, at_rest, now=run_ends_at)
+            planned, run_ends_at = _after_pause(strategy, first, now=at), None
+            skipped.append((first.by_operator, first.skipped, planned.skipped))
         instance = planned.change.instance
-        skipped.append((planned.by_operator, planned.skipped))
     truncated = (spent.is_exhausted or planned.is_part) and len(foreseen) < cycles
     # What is skipped after the last cycle shown belongs to the next ones, unless none is shown before a cancellation.
     if instance.main_event is not None and not planned.is_part and (foreseen or cancellation is None):
@@ -443,3 +487,16 @@ def _foreseen(
         reminders=reminders,
     )
     return found, instance
+
+
+def _after_pause(strategy: Strategy, planned: Replanned, *, now: datetime) -> Replanned:
+    """Return a plan whose open cycle was planned during a pause that ends now; only its skipped dates are new."""
+    instance = planned.change.instance
+    try:
+        planned = catch_up(strategy, instance, now=now)
+    except TooManyMissedError:
+        return Replanned(change=Change(instance=instance), is_part=True)
+    except CycleError as error:
+        return Replanned(change=cycle_failed(strategy, instance, error, now=now))
+    doomed = frozenset(event.seq for event in overdue_leading_ups(planned.change.instance, now=now))
+    return replace(planned, change=Change(instance=planned.change.instance.without(doomed)))

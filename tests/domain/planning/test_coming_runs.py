@@ -28,7 +28,7 @@ from shared.domain.lifecycle.commands import (
 from shared.domain.planning.forecast import coming_runs, forecast
 from shared.domain.strategy.model import Json, OnResume, Strategy
 from shared.expressions import use_evaluator
-from tests.coming import assert_foreseen, ranges, rows, starts_alone
+from tests.coming import assert_foreseen, engine_goes_on, ranges, rows, starts_alone
 from tests.lifecycle_factories import (
     ANN,
     DAILY,
@@ -258,6 +258,90 @@ class TestWhatIsShown:
         use_evaluator(SlowEvaluator(0.15))
         coming = coming_runs(of.strategy, of.instance, now=at("2026-03-31"))
         assert (coming.truncated, rows(coming)[0]) == (True, "1 bill 2026-01-31 00:00 late")
+
+
+class TestARunInFlight:
+    """A pause until a date does not stop a call in flight. With it ends the run, and the next cycle is planned."""
+
+    @staticmethod
+    def paused(until: str, **more: Json) -> Life:
+        """Return a life that was paused while a runner called for cycle 1, due on 31 January at noon."""
+        one = reminded(
+            days=1, scheduleAfter={"unit": "days", "amount": 3}, late=bool(more.pop("late", False))
+        )
+        of = life(strategy(one, **more), new("2026-01-31T12:00"), now="2026-01-31T12:00")
+        of.claim(of.main, at("2026-01-31T12:00"))
+        of.applied(Pause(by=ANN, until=at(until), sets_until=True), at("2026-01-31T12:00"))
+        return of
+
+    @staticmethod
+    def ends_and_continues(of: Life, until: str) -> list[str]:
+        """Let the run end at once, and the pause at its date. Return the later runs up to cycle 3."""
+        of.conclude(succeeded(), at("2026-01-31T12:00:01"))
+        return [f"{event.created_cycle} {event.task}" for event in engine_goes_on(of, at(until), 3)]
+
+    @pytest.mark.parametrize(
+        ("until", "rule", "runs", "skipped"),
+        [
+            # The reminder was not late when its cycle was planned, so that it runs although it is late now.
+            ("2026-02-03T00:00", "all", ["2 remind", "2 bill", "3 remind", "3 bill"], []),
+            # With its main event it is overdue.
+            ("2026-02-04T00:00", "all", ["2 bill", "3 remind", "3 bill"], []),
+            ("2026-02-04T00:00", "last", ["2 bill", "3 remind", "3 bill"], []),
+            ("2026-02-04T00:00", "skip", ["3 remind", "3 bill"], [(2, 2)]),
+            ("2026-02-07T00:00", "last", ["3 bill"], [(2, 2)]),
+        ],
+    )
+    def test_the_cycle_after_it_is_planned_at_once(
+        self, until: str, rule: str, runs: list[str], skipped: list[tuple[int, int]]
+    ) -> None:
+        of = self.paused(until, onResume=rule)
+        now = at("2026-01-31T12:00")
+        coming = coming_runs(of.strategy, of.instance, now=now)
+        listed = [f"{run.event.created_cycle} {run.event.task}" for run in coming.runs]
+        assert listed[: len(runs) + 1] == ["1 bill", *runs]
+        assert ranges(coming) == skipped
+        ahead = forecast(of.strategy, of.instance, cycles=2, now=now)
+        assert [one.cycle for one in ahead.cycles] == [1, int(runs[0][0])]
+        assert sorted(self.ends_and_continues(of, until)) == sorted(runs)
+
+    @pytest.mark.parametrize(
+        "later",
+        [
+            {"nextStep": "thank"},
+            {"nextStepRules": [{"nextStep": "thank", "if": "callback", "ifCallback": "true"}]},
+        ],
+    )
+    def test_a_run_with_other_steps_continues_when_the_pause_ends(self, later: dict[str, Json]) -> None:
+        steps = [{"key": "call", "action": "post", **later}, {"key": "thank", "action": "post"}]
+        of = self.paused("2026-02-03T00:00", onResume="all", steps=steps)
+        coming = coming_runs(of.strategy, of.instance, now=at("2026-01-31T12:00"))
+        assert rows(coming)[1] == "2 bill 2026-02-03 12:00"
+
+    def test_a_run_that_has_crashed_continues_when_the_pause_ends(self) -> None:
+        of = self.paused("2026-02-03T00:00", onResume="all")
+        coming = coming_runs(of.strategy, of.instance, now=at("2026-02-01T12:00"))
+        assert rows(coming)[1] == "2 bill 2026-02-03 12:00"
+
+    def test_a_next_date_that_fails_at_the_end_of_the_pause(self) -> None:
+        """Under ``skip`` the date after the missed one is needed, and there is no calendar for it."""
+        plan = [
+            calendar({"unit": "days", "amount": 3}, key=f"c-{cycle}", runOnCycle=cycle) for cycle in (1, 2)
+        ]
+        of = life(strategy(*plan, onResume="skip"), new("2026-01-31T12:00"), now="2026-01-31T12:00")
+        of.claim(of.main, at("2026-01-31T12:00"))
+        of.applied(Pause(by=ANN, until=at("2026-02-04"), sets_until=True), at("2026-01-31T12:00"))
+        coming = coming_runs(of.strategy, of.instance, now=at("2026-01-31T12:00"))
+        assert rows(coming) == ["1 bill 2026-01-31 12:00"]
+
+    def test_thousands_of_missed_dates_are_not_all_computed(self) -> None:
+        minutely = calendar({"unit": "minutes", "amount": 1})
+        of = life(strategy(minutely), new("2026-01-31T12:00"), now="2026-01-31T12:00")
+        now = at("2026-01-31T12:00") + timedelta(days=60)
+        of.claim(of.main, now)
+        of.applied(Pause(by=ANN, until=now + timedelta(hours=1), sets_until=True), now)
+        coming = coming_runs(strategy(minutely, onMissed="skip"), of.instance, now=now)
+        assert (rows(coming), coming.truncated) == (["1 bill 2026-01-31 12:00"], True)
 
 
 class TestTheNextDates:
