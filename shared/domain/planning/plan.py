@@ -252,7 +252,7 @@ def _is_replaced(rule: MissedRule, later: CycleDate | None, rule_for: RuleFor, *
 def shift(
     strategy: Strategy, instance: Instance, span: timedelta, *, now: datetime, by: Actor = ENGINE
 ) -> Change:
-    """Move the plan and the planned events of its open cycle by elapsed time.
+    """Move the plan and the planned events of its open cycle by elapsed time, but its main event to now at least.
 
     A due date that is spread stays on the local day of the date before it is spread.
     A main event that would be on no business day moves to the next one; there is always one, also under ``skip``.
@@ -267,6 +267,9 @@ def shift(
     if main is not None and is_planned(main):
         # It moves with its plan from where it is, also if the zone has changed since it was dated.
         moment = moment_at(moment.at, zone)
+        if main.status is EventStatus.PENDING:
+            # If it was late before the pause, the pause must not become the reason why it is missed.
+            span = max(span, now - due)
         by_plan, by_due = _with_spread(instance, due, span, zone, now=now)
     else:
         moment, due = dated_in_present_zone(strategy, instance, moment)
@@ -300,7 +303,7 @@ def _with_spread(
     day = day_of(before_spread, zone)
     if day_of(moved, zone) == day:
         return span, span
-    # A date that was late before the pause is as late after it.
+    # What is on hold may be overdue.
     if before_spread < now <= moved:
         # In whole seconds, as every spread.
         begin += timedelta(seconds=ceil((now - before_spread).total_seconds()))

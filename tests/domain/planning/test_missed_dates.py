@@ -294,6 +294,15 @@ class TestShift:
         of.run(of.main, at("2026-01-07T00:30"))
         assert of.open == [("bill", "2026-01-13T00:00")]
 
+    @pytest.mark.parametrize("on_resume", ["last", "all", "skip"])
+    def test_a_date_that_was_late_before_the_pause_is_due_at_the_resume(self, on_resume: str) -> None:
+        """Shifted by the pause alone it would be within it, and under `skip` its cycle would not run."""
+        of = begun(weekly(on_resume=on_resume))
+        self.shifted(of, paused="2026-01-05T00:05", until="2026-01-06T00:05")
+        assert of.open == [("bill", "2026-01-06T00:05")]
+        of.run(of.main, at("2026-01-06T00:05:01"))
+        assert (of.closed, of.open) == ([("bill", "PROCESSED")], [("bill", "2026-01-13T00:05")])
+
     def test_on_create_events_are_not_shifted(self) -> None:
         parts = {"onCreateTasks": [{"task": "greet", "delayBy": DAILY}]}
         of = begun(strategy(calendar(WEEKLY), parts=parts))

@@ -215,9 +215,6 @@ class TestMissedDates:
 class TestShifted:
     """A plan is moved by the length of a pause. The spread leaves each date on its local day then, too."""
 
-    MONTHLY = strategy(calendar(spreadMinutes=720))
-    """The instance i-1 is due some hours after nine."""
-
     @staticmethod
     def resumed(of: Life, paused: str, resumed: str) -> Life:
         """Return the life after a pause that shifts the plan."""
@@ -226,7 +223,7 @@ class TestShifted:
         return of
 
     def test_the_part_is_the_same_if_the_day_is_long_enough(self) -> None:
-        of = begun(self.MONTHLY)
+        of = begun(spread(720))
         own = part(of)
         self.resumed(of, "2026-01-31T08:00", "2026-02-02T08:00")
         assert (of.main.planned_date, part(of)) == (at("2026-02-02T09:00"), own)
@@ -288,12 +285,16 @@ class TestShifted:
         of.run(of.main, of.main.date)
         assert of.main.planned_date == at("2026-02-02T00:30")
 
-    def test_a_late_date_is_as_late(self) -> None:
-        of = begun(self.MONTHLY)
-        due = of.main.date
+    def test_a_date_that_was_late_before_the_pause_is_due_at_the_resume(self) -> None:
+        of = begun(strategy(calendar(DAILY, spreadMinutes=720)))
+        self.resumed(of, "2026-01-31T21:00", "2026-02-01T10:00")
+        assert (of.main.planned_date, of.main.date) == (at("2026-02-01T10:00"), at("2026-02-01T10:00"))
+
+    def test_a_date_on_hold_stays_overdue(self) -> None:
+        of = begun(strategy(calendar(DAILY, spreadMinutes=720), manualTrigger=True))
         self.resumed(of, "2026-01-31T21:00", "2026-02-01T10:00")
         assert of.main.planned_date == at("2026-01-31T22:00")
-        assert of.main.date < min(at("2026-02-01"), due + timedelta(hours=13))
+        assert of.main.date < at("2026-02-01")
 
 
 class TestDatesThatCoincide:
