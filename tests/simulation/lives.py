@@ -20,7 +20,7 @@ from shared.domain.instance.reason import Cause
 from shared.domain.instance.zone import zone_of
 from shared.domain.steps.call import Answered as CallAnswered
 from shared.domain.steps.call import CallOutcome, ServiceRequest
-from shared.domain.strategy.model import OnMissed, OnResume
+from shared.domain.strategy.model import OnResume
 from tests.simulation.any_command import AnyCommand, Sent
 from tests.simulation.faults import Faults
 from tests.simulation.front_desk import Answered, FrontDesk, shown
@@ -301,7 +301,8 @@ class Life:
             plan,
             is_canceled_later=instance.cancellation is not None,
             resumes_at=until,
-            runs_all=self.world.strategy.definition.on_missed is OnMissed.ALL,
+            on_missed=self.world.strategy.definition.on_missed,
+            draining=instance.lease.seq if instance.status.is_final and instance.lease is not None else None,
         )
 
     def _plan_after(self, foreseen: Answered | None) -> Promise | None:

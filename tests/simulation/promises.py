@@ -6,6 +6,7 @@ Source: docs/api/core.md, "What will run"; docs/decisions/0062.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from shared.domain.calendar.dates import format_instant, parse_instant
@@ -14,6 +15,7 @@ from shared.domain.instance.event import Event, EventKind, EventStatus
 from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.planning.offset_dates import MAIN_OVERDUE
+from shared.domain.strategy.model import OnMissed
 
 LATENESS = timedelta(hours=2)
 """How late an event may be because of crashes and lost wakeups."""
@@ -56,15 +58,17 @@ class Stretch:
 class Promise:
     """A plan, as an answer has it.
 
-    ``resumes_at`` is when a pause ends by itself; nothing runs before it. ``runs_all`` means that all dates run that
-    pass while an earlier event is not finished (``onMissed: all``).
+    ``resumes_at`` is when a pause ends by itself; nothing runs before it. ``on_missed`` decides about dates that pass
+    while an earlier event is not finished. ``draining`` is the event that a runner had when the instance was canceled:
+    it ends its run, or closes without one between two steps or if the runner has crashed.
     """
 
     plan: dict[str, Any]
     is_canceled_later: bool = False
     resumes_at: datetime | None = None
     says_what_closes: bool = True
-    runs_all: bool = True
+    on_missed: OnMissed = OnMissed.ALL
+    draining: int | None = None
 
     @property
     def rows(self) -> set[Row]:
@@ -106,27 +110,39 @@ class Promise:
         """Return the numbers of the events that close without a run."""
         return {seq_of(one["sid"]) for one in self.plan.get("canceledEvents", [])}
 
-    @property
-    def _close_to_main(self) -> set[Row]:
-        """Return the leading-up runs that a lost wakeup may cost, because it makes their main events late as well."""
+    def _close_to_main(self, stretch: Stretch) -> set[Row]:
+        """Return the leading-up runs that a lost wakeup may cost, because it makes their main events late as well.
+
+        What is overdue begins when nothing keeps it any more, which may be just before its main event is overdue, too.
+        """
+        begin = self.resumes_at or stretch.begin
         return {
             _row(run)
             for run in self.plan["runs"]
             if not run["main"]
             and run["cycle"] in self.main_dates
-            and self.main_dates[run["cycle"]] - parse_instant(run["date"]) < LATENESS
+            and self.main_dates[run["cycle"]] - max(begin, parse_instant(run["date"])) < LATENESS
         }
 
     def _overtaken(self, stretch: Stretch) -> set[int]:
-        """Return the cycles whose dates may pass, and so be missed, while runs before them that are overdue end.
+        """Return the cycles whose dates may pass, and so be missed, before a run ahead of them has ended.
 
-        A run is listed on its date, as if the runs before it took no time.
+        A run is listed on its date, as if the runs before it took no time. Under ``last``, the date that has passed may
+        replace the missed one before it, and then runs itself; under ``skip`` neither may run.
         """
-        begin = self.resumes_at or stretch.begin
-        overdue = [cycle for cycle, date in self.main_dates.items() if date < begin]
-        if self.runs_all or not overdue:
+        if self.on_missed is OnMissed.ALL:
             return set()
-        return {cycle for cycle, date in self.main_dates.items() if begin <= date <= begin + LATENESS}
+        begin, dates = self.resumes_at or stretch.begin, self.main_dates
+        begins = {cycle: max(begin, date) for cycle, date in dates.items()}
+        ran = {claim.event.created_cycle for claim in stretch.claims if claim.event.is_main}
+        late = {run["cycle"] for run in self.plan["runs"] if run["main"] and run.get("overdue")}
+        overtaken: set[int] = set()
+        for before, cycle in pairwise(sorted(dates)):
+            if any(one <= dates[cycle] <= one + LATENESS for of, one in begins.items() if of <= before):
+                overtaken.add(cycle)
+                if before in late and (cycle in ran or self.on_missed is OnMissed.SKIP):
+                    overtaken.add(before)
+        return overtaken
 
     def compare(self, stretch: Stretch) -> int:
         """Compare the plan with a stretch, and return how many runs were compared."""
@@ -152,7 +168,7 @@ class Promise:
             assert (
                 not is_over or stretch.instance.status is not InstanceStatus.PAUSED or (stop and stop.refused)
             )
-        missing = set(self._due(stretch)) - {claim.row for claim in ran} - self._close_to_main
+        missing = set(self._due(stretch)) - {claim.row for claim in ran} - self._close_to_main(stretch)
         overtaken = self._overtaken(stretch)
         missing = {row for row in missing if row[1] not in overtaken}
         assert not missing, f"in the plan, but did not run: {sorted(missing)}"
@@ -215,8 +231,9 @@ class Promise:
             for record in closed
             if record.skipped_cycles is None
             and record.event.seq < stretch.next_seq
-            and not (record.why == MAIN_OVERDUE and _row_of(record.event) in self._close_to_main)
+            and not (record.why == MAIN_OVERDUE and _row_of(record.event) in self._close_to_main(stretch))
         }
+        others.discard(self.draining or 0)
         # What waits for a person may wait until the instance is canceled.
         if self.is_canceled_later:
             others -= {seq_of(run["sid"]) for run in self.plan["runs"] if run["status"] in _WAITING}
