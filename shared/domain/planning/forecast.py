@@ -189,9 +189,7 @@ def _end_of_run(strategy: Strategy, instance: Instance, *, now: datetime) -> dat
         return None
     task = strategy.definition.tasks.get(main.task)
     first = None if task is None else task.steps[task.initial_step]
-    is_last = first is not None and (
-        first.final or not (first.next_step or first.rules_of(RuleKind.CALLBACK))
-    )
+    is_last = first is not None and not first.next_step and not first.rules_of(RuleKind.CALLBACK)
     return now if is_last else None
 
 
