@@ -252,9 +252,10 @@ def _is_replaced(rule: MissedRule, later: CycleDate | None, rule_for: RuleFor, *
 def shift(
     strategy: Strategy, instance: Instance, span: timedelta, *, now: datetime, by: Actor = ENGINE
 ) -> Change:
-    """Move the plan and the planned events of its open cycle by elapsed time, but its main event to now at least.
+    """Move the plan and the planned events of its open cycle by elapsed time.
 
-    A due date that is spread stays on the local day of the date before it is spread.
+    If it is the only date that was late before, the main event moves to now. A due date that is spread stays on the
+    local day of the date before it is spread.
     A main event that would be on no business day moves to the next one; there is always one, also under ``skip``.
     A cycle that is moved past the end date is closed. Raises: DateError: if a date cannot be represented, or there is
     no business day.
@@ -267,9 +268,10 @@ def shift(
     if main is not None and is_planned(main):
         # It moves with its plan from where it is, also if the zone has changed since it was dated.
         moment = moment_at(moment.at, zone)
-        if main.status is EventStatus.PENDING:
-            # If it was late before the pause, the pause must not become the reason why it is missed.
-            span = max(span, now - due)
+        if main.status is EventStatus.PENDING and due < now - span:
+            # If it was merely late before the pause, the pause must not become the reason why it is missed.
+            _, later = _later(strategy, instance, now=now, needed=False)
+            span = now - due if later is None or later.due >= now - span else span
         by_plan, by_due = _with_spread(instance, due, span, zone, now=now)
     else:
         moment, due = dated_in_present_zone(strategy, instance, moment)

@@ -303,6 +303,13 @@ class TestShift:
         of.run(of.main, at("2026-01-06T00:05:01"))
         assert (of.closed, of.open) == ([("bill", "PROCESSED")], [("bill", "2026-01-13T00:05")])
 
+    def test_no_date_is_lost_if_several_were_missed_before_the_pause(self) -> None:
+        of = begun(weekly(on_resume="all"))
+        self.shifted(of, paused="2026-01-14", until="2026-01-15")
+        assert of.open == [("bill", "2026-01-06T00:00")]
+        of.run(of.main, at("2026-01-15"))
+        assert of.open == [("bill", "2026-01-13T00:00")]
+
     def test_on_create_events_are_not_shifted(self) -> None:
         parts = {"onCreateTasks": [{"task": "greet", "delayBy": DAILY}]}
         of = begun(strategy(calendar(WEEKLY), parts=parts))
