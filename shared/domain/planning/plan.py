@@ -305,7 +305,7 @@ def _with_spread(
     day = day_of(before_spread, zone)
     if day_of(moved, zone) == day:
         return span, span
-    # What is on hold may be overdue.
+    # What is on hold, or one of several missed dates, stays overdue.
     if before_spread < now <= moved:
         # In whole seconds, as every spread.
         begin += timedelta(seconds=ceil((now - before_spread).total_seconds()))
