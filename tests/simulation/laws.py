@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Protocol
 
 from dev.memory.stores import MemoryInstances
@@ -160,6 +161,8 @@ def event_of_call(key: str) -> int:
     return address_of_call(key)[1]
 
 
+# The laws ask for every call of a story, once for each instance.
+@lru_cache(maxsize=10_000)
 def address_of_call(key: str) -> tuple[InstanceSid, int]:
     """Return the instance and the number of the event that a call key belongs to."""
     address = event_address(key.rsplit("-", 2)[0])
