@@ -5,6 +5,7 @@ page of the due index has. ``Town`` knows which instances are healthy; the other
 that does not exist, or settings under a lost key.
 """
 
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from shared.application.ports import SealBrokenError, UnknownStrategyError
 from shared.application.start import StartInstance, start_instance
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId, InstanceSid, StrategySid
-from shared.domain.strategy.model import Definition, Json, Strategy, StrategyHead
+from shared.domain.strategy.model import Json, Strategy, StrategyHead
 from shared.domain.strategy.parse import read_definition
 from tests.simulation.faults import Faults
 from tests.simulation.watch import OneKeyAtATime, Watch
@@ -87,22 +88,20 @@ ORDERS: Json = {
 
 def orders(sid: str, limit: Json = None) -> Strategy:
     """Return a strategy with an order a day. ``limit`` is that of its service."""
-    return _orders(sid) if limit is None else replace(_orders(sid), definition=_limited(limit))
-
-
-def _limited(limit: Json) -> Definition:
-    (service,) = ORDERS["services"]
-    return read_definition({**ORDERS, "services": [{**service, "limit": limit}]}, environment="dev")
+    return _orders(sid, None if limit is None else json.dumps(limit))
 
 
 @cache
-def _orders(sid: str) -> Strategy:
+def _orders(sid: str, limit: str | None) -> Strategy:
+    (service,) = ORDERS["services"]
+    limits = {} if limit is None else {"limit": json.loads(limit)}
+    settings = {**ORDERS, "services": [{**service, **limits}]}
     return Strategy(
         sid=StrategySid(sid),
         account_id=ACCOUNT,
         name=sid,
         version=1,
-        definition=read_definition(ORDERS, environment="dev"),
+        definition=read_definition(settings, environment="dev"),
         environment="dev",
     )
 
