@@ -3,9 +3,9 @@
 import random
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-NEVER = datetime.max.replace(tzinfo=UTC)
+from tests.simulation.stage import NEVER
 
 
 @dataclass(slots=True)
@@ -14,16 +14,19 @@ class ExactIndex:
 
     swept: Collection[str]
     entries: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+    swept_at: dict[str, datetime] = field(default_factory=dict)
     # This is asked for at every instant, so it is computed when an entry changes.
     first_swept: datetime | None = None
 
     def change(self, sid: str, partition: str, at: datetime | None) -> None:
         """Replace the entry of an item; ``at`` is None if it has none now."""
-        if at is None:
-            self.entries.pop(sid, None)
-        else:
+        self.entries.pop(sid, None)
+        self.swept_at.pop(sid, None)
+        if at is not None:
             self.entries[sid] = partition, at
-        self.first_swept = min((at for name, at in self.entries.values() if name in self.swept), default=None)
+            if partition in self.swept:
+                self.swept_at[sid] = at
+        self.first_swept = min(self.swept_at.values(), default=None)
 
     def due(self, partition: str, *, until: datetime, limit: int) -> list[tuple[datetime, str]]:
         """Return the first entries of a partition that are due."""

@@ -48,21 +48,20 @@ class Points:
 
     def io(self, label: str) -> None:
         """Let the current process be stopped, delayed or killed here."""
-        process = self.stage.current
+        process, faults = self.stage.current, self.faults
         if process is None:
             return
-        self.faults.points += 1
-        if self.faults.points in self.faults.kill_at or self.faults.happens(self.faults.kill):
+        faults.points += 1
+        if faults.points in faults.kill_at or faults.happens(faults.kill):
             process.kill(now=self.now_at)
-        if self.faults.pace:
-            took = round(self.faults.rng.random() * self.faults.pace * 1000)
+        if faults.pace:
+            took = round(faults.rng.random() * faults.pace * 1000)
             process.wakes_at = self.now_at + timedelta(milliseconds=took)
-        if self.faults.happens(self.faults.stall):
-            stall = self.faults.rng.randint(1, self.faults.longest_stall)
+        if faults.happens(faults.stall):
+            stall = faults.rng.randint(1, faults.longest_stall)
             process.wakes_at = self.now_at + timedelta(seconds=stall)
-        delays = self.delays.pop((process.name, label), None)
-        if delays is not None:
-            process.wakes_at = self.now_at + delays
+        if self.delays and (delay := self.delays.pop((process.name, label), None)) is not None:
+            process.wakes_at = self.now_at + delay
         self.stage.point(label)
         self.check(label)
 

@@ -8,9 +8,11 @@ and a story can be repeated exactly.
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import ClassVar
+
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class KilledError(BaseException):
@@ -36,7 +38,7 @@ class Process:
     body: Callable[[], object]
     wakes_at: datetime
     doomed: bool = False
-    dies_at: datetime | None = None
+    dies_at: datetime = NEVER
     skew: timedelta = timedelta()
     together: list["Process"] = field(default_factory=list)
     has_failed: bool = False
@@ -46,12 +48,6 @@ class Process:
     has_begun: bool = False
     # A lock that another thread releases: a binary semaphore, but several times as fast.
     may_act: threading.Lock = field(default_factory=_taken)
-
-    @property
-    def acts_at(self) -> datetime:
-        """When it takes its next turn, or is killed."""
-        wakes_at, dies_at = self.wakes_at, self.dies_at
-        return wakes_at if dies_at is None or wakes_at <= dies_at else dies_at
 
     def kill(self, *, now: datetime) -> None:
         """Kill the process with all threads of its invocation: none of them does anything more."""

@@ -2,14 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from shared.application.ports import Crash, Item, Result
 from shared.application.workers import OneWorker, outcome_of
 from tests.simulation.points import Points
-from tests.simulation.stage import KilledError
-
-NEVER = datetime.max.replace(tzinfo=UTC)
+from tests.simulation.stage import NEVER, KilledError
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from tests.simulation.index import ExactIndex, LaggingIndex
 from tests.simulation.instances import Instances
 from tests.simulation.ports import Access, Limits, Operations, Strategies, SweeperPorts
 from tests.simulation.services import Services
-from tests.simulation.stage import Process
+from tests.simulation.stage import NEVER, Process
 from tests.simulation.threads import Threads
 
 LAMBDA = timedelta(seconds=900)
@@ -225,7 +225,7 @@ class World(Instances, Services):
 
     def _lambda(self, name: str, body: Callable[[], object], *, lasts: timedelta) -> Process:
         process = self.do(name, self.invocation(body))
-        process.dies_at = self.now_at + lasts if self.cuts_off else None
+        process.dies_at = self.now_at + lasts if self.cuts_off else NEVER
         return process
 
     def run_until(self, end: datetime) -> None:
@@ -239,11 +239,11 @@ class World(Instances, Services):
             for function in functions:
                 function.start_ready(now=self.now_at)
             now = self.now_at
-            ready = [process for process in self.stage.processes if process.acts_at <= now]
+            ready = [one for one in self.stage.processes if one.wakes_at <= now or one.dies_at <= now]
             if ready:
                 process = self.faults.rng.choice(ready)
-                if process.dies_at is not None and process.dies_at <= self.now_at:
-                    process.kill(now=self.now_at)
+                if process.dies_at <= now:
+                    process.kill(now=now)
                 yield process
                 continue
             at = self._next_instant(functions)
@@ -263,7 +263,9 @@ class World(Instances, Services):
         return [function for function in (self.runner, self.bulk_runner) if function is not None]
 
     def _next_instant(self, functions: list[Function]) -> datetime | None:
-        instants = [process.acts_at for process in self.stage.processes]
+        instants = [process.wakes_at for process in self.stage.processes]
+        if self.cuts_off:
+            instants += [process.dies_at for process in self.stage.processes]
         instants += [at for at, _ in self.schedules.values()]
         instants += [at for function in functions if (at := function.next_instant()) is not None]
         if self.sweeper and (at := self._to_be_swept()) is not None:
@@ -286,15 +288,18 @@ class World(Instances, Services):
         )
 
     def _deliver_wakeups(self) -> None:
-        due = [(name, at, sid) for name, (at, sid) in self.schedules.items() if at <= self.now_at]
+        now = self.now_at
+        due = [(name, at, sid) for name, (at, sid) in self.schedules.items() if at <= now]
         for name, _, sid in sorted(due, key=lambda wakeup: wakeup[1]):
             del self.schedules[name]
             self.wakeup_count += 1
             self.deliver(sid)
 
     def _sweep(self) -> None:
+        if not self.sweeper or self.now_at < self.next_sweep:
+            return
         first = self._to_be_swept()
-        if not self.sweeper or self.now_at < self.next_sweep or first is None or first > self.now_at:
+        if first is None or first > self.now_at:
             return
         self.next_sweep = self.now_at + SWEEP_PERIOD
         for watch in self.sweep_watchers:
