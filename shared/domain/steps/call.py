@@ -29,6 +29,8 @@ IDEMPOTENCY_HEADER = "Idempotency-Key"
 _URL_PART = re.compile(r"(?<=/):([\w-]+)")
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _MAX_REPORTED_PROBLEMS = 3
+# ``json.dumps`` would make an encoder for each body.
+_as_text = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class SecretSlot(Struct, frozen=True, kw_only=True):
@@ -237,7 +239,7 @@ class _Rendering(Struct):
     def body(self, of: str, data: Json) -> Json:
         """Return the rendered body."""
         body = self._rendered(data, (of,))
-        _sendable(json.dumps(body, ensure_ascii=False))
+        _sendable(_as_text(body))
         return body
 
     def _rendered(self, value: Json, at: Place) -> Json:

@@ -38,12 +38,11 @@ def target_of(strategy: Strategy, task: str, step: str) -> CallTarget | None:
     return CallTarget(action=step_definition.action, method=method.method, host=host)
 
 
+# ``json.dumps`` would make an encoder for each request.
+_canonical = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
+
+
 def digest_of(request: ServiceRequest) -> str:
     """Return the first 128 bits of the SHA-256 of method, URL, query and body, in base64url."""
-    text = json.dumps(
-        [request.method, request.url, request.params, request.body],
-        ensure_ascii=False,
-        separators=(",", ":"),
-        sort_keys=True,
-    )
+    text = _canonical([request.method, request.url, request.params, request.body])
     return urlsafe_b64encode(sha256(text.encode()).digest()[:DIGEST_BYTES]).decode().rstrip("=")

@@ -24,7 +24,11 @@ Json = Any
 
 def json_size(value: Json) -> int:
     """Return the size of a JSON value in bytes, written compactly in UTF-8."""
-    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+    return len(_compact(value).encode())
+
+
+# ``json.dumps`` would make an encoder for each value.
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class OnResume(StrEnum):
