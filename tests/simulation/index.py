@@ -13,25 +13,29 @@ class ExactIndex:
     """The entries of a due index as they are. ``swept`` are the partitions that the sweeper reads."""
 
     swept: Collection[str]
-    entries: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+    partition_of: dict[str, str] = field(default_factory=dict)
+    partitions: dict[str, dict[str, datetime]] = field(default_factory=dict)
     swept_at: dict[str, datetime] = field(default_factory=dict)
     # This is asked for at every instant, so it is computed when an entry changes.
     first_swept: datetime | None = None
 
     def change(self, sid: str, partition: str, at: datetime | None) -> None:
         """Replace the entry of an item; ``at`` is None if it has none now."""
-        self.entries.pop(sid, None)
+        before = self.partition_of.pop(sid, None)
+        if before is not None:
+            del self.partitions[before][sid]
         self.swept_at.pop(sid, None)
         if at is not None:
-            self.entries[sid] = partition, at
+            self.partition_of[sid] = partition
+            self.partitions.setdefault(partition, {})[sid] = at
             if partition in self.swept:
                 self.swept_at[sid] = at
         self.first_swept = min(self.swept_at.values(), default=None)
 
     def due(self, partition: str, *, until: datetime, limit: int) -> list[tuple[datetime, str]]:
         """Return the first entries of a partition that are due."""
-        entries = self.entries.items()
-        return sorted((at, sid) for sid, (name, at) in entries if name == partition and at <= until)[:limit]
+        entries = self.partitions.get(partition, {}).items()
+        return sorted([(at, sid) for sid, at in entries if at <= until])[:limit]
 
 
 @dataclass(slots=True)

@@ -247,7 +247,7 @@ class World(Instances, Services):
                 yield process
                 continue
             at = self._next_instant(functions)
-            if at is None or at > end:
+            if at > end:
                 self.now_at = max(self.now_at, end)
                 return
             self.now_at = max(self.now_at, at)
@@ -262,15 +262,17 @@ class World(Instances, Services):
     def _functions(self) -> list[Function]:
         return [function for function in (self.runner, self.bulk_runner) if function is not None]
 
-    def _next_instant(self, functions: list[Function]) -> datetime | None:
+    def _next_instant(self, functions: list[Function]) -> datetime:
         instants = [process.wakes_at for process in self.stage.processes]
         if self.cuts_off:
             instants += [process.dies_at for process in self.stage.processes]
         instants += [at for at, _ in self.schedules.values()]
         instants += [at for function in functions if (at := function.next_instant()) is not None]
-        if self.sweeper and (at := self._to_be_swept()) is not None:
-            instants.append(self._on_the_minute(max(at, self.next_sweep)))
-        return min(instants, default=None)
+        first = min(instants, default=NEVER)
+        to_be_swept = self._to_be_swept() if self.sweeper else None
+        if to_be_swept is None or first <= max(to_be_swept, self.next_sweep):
+            return first
+        return min(first, self._on_the_minute(max(to_be_swept, self.next_sweep)))
 
     def _to_be_swept(self) -> datetime | None:
         """Return the instant of the first entry that the sweeper reads, or None if there is none."""
