@@ -203,7 +203,7 @@ NEEDED_IN: Final = {
     "journal_followed": CRASHES,
     "takeover_refences": THREE_RUNNERS,
     "claim_refences_after_a_pause": DELAYS,
-    "claim_looks_after_refence": CLOCKS_AND_DELAYS,
+    "claim_reads_after_refence": CLOCKS_AND_DELAYS,
     "late_failures_ignored": RETRIES,
     "takeover_marks_doubt": CRASHES,
     "kill_marks_doubt": KILLS,

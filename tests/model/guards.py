@@ -28,7 +28,7 @@ class Guards:
     journal_followed: bool = True
     takeover_refences: bool = True
     claim_refences_after_a_pause: bool = True
-    claim_looks_after_refence: bool = True
+    claim_reads_after_refence: bool = True
     late_failures_ignored: bool = True
     takeover_marks_doubt: bool = True
     kill_marks_doubt: bool = True
@@ -69,7 +69,7 @@ GUARDS: Final = {
     "journal_followed": "shared.domain.instance.replay.position",
     "takeover_refences": "shared.domain.instance.replay.entry_to_refence",
     "claim_refences_after_a_pause": "shared.domain.instance.replay.entry_to_refence",
-    "claim_looks_after_refence": "shared.application.runner.progress.refresh",
+    "claim_reads_after_refence": "shared.application.runner.progress.refresh",
     "late_failures_ignored": "shared.domain.instance.replay.valid_history",
     "takeover_marks_doubt": "shared.domain.lifecycle.takeover._left_behind",
     "kill_marks_doubt": "shared.domain.lifecycle.pause_resume_cancel._killed",

@@ -238,12 +238,12 @@ def refence(me: Acting) -> Iterator[Step]:
     runner = me.runner
     entry = runner.plan.last._replace(fence=runner.fence)
     after = me.append(entry, runner.plan.visits)
-    then = runner._replace(plan=Plan(), must_look=int(me.guards.claim_looks_after_refence))
+    then = runner._replace(plan=Plan(), must_read=int(me.guards.claim_reads_after_refence))
     yield fair("stores the last entry again under its fence", me.with_runner(_before_flag(me, then), after))
 
 
 def _past_flag(me: Acting, runner: Runner) -> Runner:
     """Return the runner after it has read the flags."""
-    if runner.must_look:
-        return runner._replace(at=LOOK, before=None, must_look=0)
+    if runner.must_read:
+        return runner._replace(at=LOOK, before=None, must_read=0)
     return me.unless_early(place_of(runner._replace(before=None)))

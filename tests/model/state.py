@@ -127,7 +127,7 @@ class Runner(NamedTuple):
 
     ``visit``, ``step``, ``key``, ``repeat`` and ``end`` are the next action of the run, ``answer`` is that of a call
     that is not recorded yet. ``has_lapsed`` says that its clock has passed the end of its lease, and ``is_refused``
-    that its claim was not stored. With ``must_look`` it looks at the instance before it continues.
+    that its claim was not stored. With ``must_read`` it reads the instance before it continues.
 
     For the invariants: ``was_killed`` says that a kill came between its last look and its next call, and
     ``under_flag`` that a flag was paused before its claim and has been since.
@@ -148,7 +148,7 @@ class Runner(NamedTuple):
     answer: int = NO_CALL
     has_lapsed: int = 0
     is_refused: int = 0
-    must_look: int = 0
+    must_read: int = 0
     was_killed: int = 0
     under_flag: int = 0
     loaded: int = NOT_LOADED

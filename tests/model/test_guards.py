@@ -35,7 +35,7 @@ BREAKS = {
     "journal_followed": laws.ONCE_PASSED,
     "takeover_refences": laws.ONCE_PASSED,
     "claim_refences_after_a_pause": laws.ONCE_PASSED,
-    "claim_looks_after_refence": laws.UNMARKED,
+    "claim_reads_after_refence": laws.UNMARKED,
     "late_failures_ignored": laws.SECOND_KEY,
     "takeover_marks_doubt": laws.SENT_AGAIN,
     "kill_marks_doubt": laws.SENT_AGAIN,

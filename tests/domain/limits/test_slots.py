@@ -375,7 +375,7 @@ class TestWithTheRestOfALimit:
         assert after is not None
         assert slots_taken(after, now=NOON) == 0
 
-    def test_a_held_one_needs_only_the_permit(self) -> None:
+    def test_one_that_has_a_slot_needs_only_the_permit(self) -> None:
         permit, state = take(LimitState(), ask(LimitState(), limit=self.BOTH))
         again = ask(state, limit=self.BOTH, own=permit.slot, after=SECOND)
 

@@ -290,7 +290,7 @@ class TestShifted:
         self.resumed(of, "2026-01-31T21:00", "2026-02-01T10:00")
         assert (of.main.planned_date, of.main.date) == (at("2026-02-01T10:00"), at("2026-02-01T10:00"))
 
-    def test_a_date_on_hold_stays_overdue(self) -> None:
+    def test_a_date_that_waits_for_an_operator_stays_overdue(self) -> None:
         of = begun(strategy(calendar(DAILY, spreadMinutes=720), manualTrigger=True))
         self.resumed(of, "2026-01-31T21:00", "2026-02-01T10:00")
         assert of.main.planned_date == at("2026-01-31T22:00")
