@@ -14,6 +14,7 @@ from shared.adapters.dynamodb.items import expiry_of, read
 from shared.adapters.dynamodb.reading import Item
 from shared.adapters.dynamodb.tables import Tables, limit_key
 from shared.application.ports import LimitAttempt, UnavailableError
+from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId
 from shared.domain.limits.state import SLOT_PREFIX, LimitChange, LimitState, Member, instant_of
 
@@ -72,7 +73,11 @@ class DynamoDbLimits(Struct, frozen=True, kw_only=True):
 def _state_of(item: Item | None) -> LimitState:
     if not item:
         return LimitState()
-    found = read(item)
+    try:
+        found = read(item)
+    except StoredShapeError as error:
+        # The code that wrote it understands it. A call without its permit could be one too many.
+        raise UnavailableError(f"the state of a limit: {error}") from error
     names = [name for name in found if name in _MEMBERS or name.startswith(SLOT_PREFIX)]
     return LimitState(values={name: found[name] for name in names})
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.adapters.dynamodb.attributes import Attributes, AttributeValue
 from shared.adapters.dynamodb.client import DynamoDbClient
-from shared.domain.errors import RitornelloError
+from shared.application.ports import OverloadedError
 
 MAX_READS = 5
 """How often a batch is read if DynamoDB leaves items of it unread."""
@@ -17,16 +17,10 @@ MAX_KEYS = 100
 Item = Mapping[str, AttributeValue]
 
 
-class UnreadError(RitornelloError):
-    """DynamoDB left items unread again and again. It is unknown if they exist."""
-
-    code = "UNREAD"
-
-
 def read_batch(client: DynamoDbClient, keys: Mapping[str, list[Attributes]]) -> dict[str, list[Item]]:
     """Return the items with these keys, by table, by strongly consistent reads. There may be any number of keys.
 
-    Raises: UnreadError.
+    Raises: OverloadedError: DynamoDB left items unread again and again. It is unknown if they exist.
     """
     found: dict[str, list[Item]] = {table: [] for table in keys}
     for batch in _batches(keys):
@@ -47,14 +41,16 @@ def _batches(keys: Mapping[str, list[Attributes]]) -> Iterator[dict[str, list[At
 def _read_into(
     found: dict[str, list[Item]], client: DynamoDbClient, batch: Mapping[str, list[Attributes]]
 ) -> None:
-    """Add the items of one batch to those found. Raises: UnreadError."""
+    """Add the items of one batch to those found. Raises: OverloadedError."""
     unread: Mapping[str, Mapping[str, Any]] = {
         table: {"Keys": some, "ConsistentRead": True} for table, some in batch.items()
     }
     readings = 0
     while unread:
         if readings == MAX_READS:
-            raise UnreadError(f"DynamoDB left items unread {MAX_READS} times: {', '.join(sorted(unread))}")
+            raise OverloadedError(
+                f"DynamoDB left items unread {MAX_READS} times: {', '.join(sorted(unread))}"
+            )
         answer = client.batch_get_item(RequestItems=unread)
         readings += 1
         for table, items in answer["Responses"].items():

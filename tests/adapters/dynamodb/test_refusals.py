@@ -10,13 +10,15 @@ from shared.adapters.aws.credentials import NoCredentialsError
 from shared.adapters.aws.errors import AwsError, UnansweredError
 from shared.adapters.dynamodb.access import DynamoDbAccess
 from shared.adapters.dynamodb.instances import DynamoDbInstances
+from shared.adapters.dynamodb.limits import DynamoDbLimits
 from shared.adapters.dynamodb.operations import DynamoDbOperations
-from shared.adapters.dynamodb.reading import MAX_READS, UnreadError
+from shared.adapters.dynamodb.reading import MAX_READS
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import Tables, flags_key, head_key
-from shared.application.ports import ConnectionLostError, OverloadedError, StaleRevError
+from shared.application.ports import ConnectionLostError, OverloadedError, StaleRevError, UnavailableError
 from shared.domain.errors import StoredShapeError
 from shared.domain.instance.model import BlockedBy
+from shared.domain.limits.state import LimitState
 from tests import full
 from tests.adapters.http.replies import Reply, answering, canceled, fails, refused
 from tests.engines import a_sealer
@@ -195,11 +197,11 @@ class TestFlagsLeftUnread:
             left,
         ]
 
-    def test_flags_that_stay_unread_are_an_error(self, session: boto3.Session) -> None:
+    def test_flags_that_stay_unread_are_an_overload(self, session: boto3.Session) -> None:
         left = {"access": {"Keys": [QUEUE], "ConsistentRead": True}}
         client, sent = answering(session, (200, {"Responses": {}, "UnprocessedKeys": left}))
         store = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
-        with pytest.raises(UnreadError):
+        with pytest.raises(OverloadedError):
             store.flags(full.ACCOUNT, full.STRATEGY)
         assert len(sent) == MAX_READS
 
@@ -232,3 +234,23 @@ class TestFlagsLeftUnread:
         store = DynamoDbStrategies(client=client, sealer=a_sealer(), environment="dev")
         with pytest.raises(StoredShapeError, match="not stored in the sealed form"):
             store.load(full.STRATEGY, 1)
+
+
+class TestTheStateOfALimit:
+    """A state that a newer version of the code wrote cannot be used for now, so a call that needs it waits."""
+
+    @pytest.mark.parametrize("schema", ["0", "2", "99"])
+    def test_another_schema_is_unavailable(self, session: boto3.Session, schema: str) -> None:
+        client, _ = answering(session, (200, {"Item": {"schema": {"N": schema}}}))
+        store = DynamoDbLimits(client=client, report=lambda _, error: pytest.fail(str(error)))
+
+        with pytest.raises(UnavailableError, match=f"schema {schema} instead of 1"):
+            store.load(full.ACCOUNT, "https://shop.example.test")
+
+    def test_the_known_schema_is_read(self, session: boto3.Session) -> None:
+        client, _ = answering(
+            session, (200, {"Item": {"schema": {"N": "1"}, "accountId": {"S": "acme"}, "future": {"N": "7"}}})
+        )
+        store = DynamoDbLimits(client=client, report=lambda _, error: pytest.fail(str(error)))
+
+        assert store.load(full.ACCOUNT, "https://shop.example.test") == LimitState()
