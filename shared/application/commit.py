@@ -22,6 +22,9 @@ MAX_RACES = 20
 """After this many lost races in a row, something else is wrong."""
 
 
+UNREADABLE = (RitornelloError, UnknownStrategyError)
+"""The errors of an item that cannot be read, whenever it is tried."""
+
 CommandFor = Callable[[Instance], Command | Refused]
 """Returns the command for an instance as it is now, or refuses it."""
 
@@ -72,13 +75,20 @@ def decide_loaded(ports: Ports, instance: Instance, command: Command) -> Verdict
     Raises: UnknownStrategyError, RitornelloError: the settings cannot be read, and the command needs them.
     """
     now = ports.clock.now()
+    if isinstance(command, Pause | Cancel):
+        return _decide_stop(ports, instance, command, now=now)
+    return decide(strategy_of(ports, instance, now=now), instance, command, now=now)
+
+
+def _decide_stop(ports: Ports, instance: Instance, command: Pause | Cancel, *, now: datetime) -> Verdict:
+    """Decide on a pause or a cancel, with the settings if they can be read.
+
+    Neither plans a date, so the flags are not read.
+    """
     try:
-        strategy = strategy_of(ports, instance, now=now)
-    except (RitornelloError, UnknownStrategyError) as error:
-        if not isinstance(command, Pause | Cancel):
-            raise
-        why = type(error).__name__
-        return decide_unread(instance, command, why=why, now=now)
+        strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
+    except UNREADABLE as error:
+        return decide_unread(instance, command, why=type(error).__name__, now=now)
     return decide(strategy, instance, command, now=now)
 
 

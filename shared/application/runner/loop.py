@@ -9,6 +9,7 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from shared.application.commit import (
+    UNREADABLE,
     execute,
     save,
     schedule_wakeup,
@@ -146,7 +147,8 @@ def _claim(ports: Ports, instance: Instance, event: Event, *, job: str, time_lef
 
     Return Stopped if the event was not claimed or its claim was given back, with the instance as it is now, or None
     if another runner has it.
-    Raises: UnavailableError: a store is unavailable, and the event was not claimed.
+    Raises: UnavailableError: a store is unavailable, and the event was not claimed. UnknownStrategyError,
+    RitornelloError: an item cannot be read; the event was not claimed, or its claim was given back.
     """
     version = event.claim.version or instance.strategy_version
     strategy = ports.strategies.load(instance.strategy_sid, version)
@@ -173,14 +175,15 @@ def _claim(ports: Ports, instance: Instance, event: Event, *, job: str, time_lef
     try:
         if isinstance(verdict, Applied) and save(ports, verdict):
             return _begin(ports, strategy, verdict, event, event_history)
-    except UnavailableError:
+    except (UnavailableError, *UNREADABLE) as error:
         # The claim may be stored, even if only this write failed: its reply may have been lost.
         after = verdict.instance
         undo = GiveBack(
             seq=event.seq, fence=after.fence, token=_token_of(after), known_visits=0, sent_visit=None
         )
         back = give_back(ports, strategy, after, undo, time_left=time_left())
-        if back is None:
+        # If an item cannot be read, the invocation fails, so that operators hear of it.
+        if back is None or not isinstance(error, UnavailableError):
             raise
         return _given_back(event, back)
     return Stopped(instance=ports.instances.load(instance.sid))
