@@ -9,6 +9,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from shared.adapters.metrics import write_failures
 from shared.application.bulk.dispatch import run_operation
 from shared.application.log_lines import log_line
 from shared.bootstrap import ports, prepare, settings, workers
@@ -34,6 +35,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     )
     for instance, why in progress.failed.items():
         logger.error("instance not processed", extra={"operation": sid, "instance": instance, "why": why})
+    write_failures(progress.faults, stage=settings().stage)
     logger.info(
         "operation advanced", extra={"operation": sid, "done": progress.done, "failed": len(progress.failed)}
     )

@@ -16,6 +16,9 @@ from functions.step_runner.reports import (
     write_overdue_metric,
     write_run_metrics,
 )
+from shared.adapters.metrics import write_failures
+from shared.application.commit import UNREADABLE
+from shared.application.failures import failure_of
 from shared.application.log_lines import log_line
 from shared.application.runner.loop import run_due_events
 from shared.application.runner.report import OverdueAnswer, RunReport
@@ -49,14 +52,18 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
         write_overdue_metric(stage=settings().stage)
         overdue.append(answer)
 
-    claimed = run_due_events(
-        begin_invocation(),
-        sid,
-        job=context.aws_request_id,
-        time_left=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()),
-        report=report,
-        report_overdue=report_overdue,
-    )
+    try:
+        claimed = run_due_events(
+            begin_invocation(),
+            sid,
+            job=context.aws_request_id,
+            time_left=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()),
+            report=report,
+            report_overdue=report_overdue,
+        )
+    except UNREADABLE as error:
+        write_failures({failure_of(error).fault: 1}, stage=settings().stage)
+        raise
     if not reported and not overdue:
         logger.info("nothing to run", extra={"instance": sid})
     return {"claimed": claimed}

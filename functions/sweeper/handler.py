@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.adapters.metrics import Values, write_metrics
+from shared.adapters.metrics import FAILED_INSTANCES, Values, write_faults, write_metrics
 from shared.application.log_lines import log_line
 from shared.application.sweep import SweepReport, sweep
 from shared.bootstrap import ports, prepare, settings, workers
@@ -22,7 +22,7 @@ class Metric(StrEnum):
     """The metrics of a sweep. The dashboard and the alarms use them."""
 
     SWEPT = "SweptInstances"
-    FAILED = "FailedInstances"
+    FAILED = FAILED_INSTANCES
     BACKLOG = "Backlog"
     WAIT = "LongestWait"
 
@@ -62,9 +62,7 @@ def _publish(report: SweepReport) -> None:
         Metric.WAIT: (MetricUnit.Seconds, waits),
     }
     write_metrics(values, {"stage": stage})
-    faults = Counter(failure.fault for failure in report.failed.values())
-    for fault, count in faults.items():
-        write_metrics({Metric.FAILED: (MetricUnit.Count, [count])}, {"stage": stage, "fault": fault})
+    write_faults(Counter(failure.fault for failure in report.failed.values()), stage=stage)
     for shard, wait in report.waits.items():
         # CloudWatch charges for each shard's metric in each hour with a value, so shards without a wait have none.
         if wait:

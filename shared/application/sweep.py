@@ -7,22 +7,15 @@ Source: docs/design.md sections 3.2 and 3.3.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from enum import Enum, StrEnum, auto
+from enum import Enum, auto
 from typing import TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from shared.application.commit import schedule_wakeup, try_commit
-from shared.application.ports import (
-    Crash,
-    KeyRefusedError,
-    Ports,
-    SealBrokenError,
-    UnknownStrategyError,
-    Workers,
-)
-from shared.domain.errors import StoredShapeError
+from shared.application.failures import Failure, failure_of
+from shared.application.ports import Crash, Ports, Workers
 from shared.domain.ids import InstanceSid, OperationSid
 from shared.domain.instance.due import (
     AnswerOverdue,
@@ -57,25 +50,6 @@ OPERATIONS = "operations"
 TimeLeft = Callable[[], timedelta]
 
 
-class Fault(StrEnum):
-    """The kinds of failures of a sweep. Each has an alarm."""
-
-    UNKNOWN_SHAPE = "unknown-shape"
-    """An item has a schema or a shape that this version of the code does not know."""
-    MISSING_VERSION = "missing-version"
-    """The version of the strategy that an instance is on is not stored."""
-    UNREADABLE_SETTINGS = "unreadable-settings"
-    """The settings of that version cannot be decrypted."""
-    OTHER = "other"
-
-
-class SweepFailure(Struct, frozen=True, kw_only=True):
-    """Why an entry or a partition could not be checked."""
-
-    fault: Fault
-    why: str
-
-
 class SweepReport(Struct, frozen=True, kw_only=True):
     """The progress of a sweep since its last report.
 
@@ -89,7 +63,7 @@ class SweepReport(Struct, frozen=True, kw_only=True):
     operations: int = 0
     wakeups: int = 0
     waits: Mapping[str, timedelta] = field(default_factory=dict)
-    failed: Mapping[str, SweepFailure] = field(default_factory=dict)
+    failed: Mapping[str, Failure] = field(default_factory=dict)
 
 
 class _WakeupSent(Struct, frozen=True, kw_only=True):
@@ -231,8 +205,8 @@ def _postpone(
     ports: Ports,
     workers: Workers,
     entries: Sequence[DueEntry[InstanceSid]],
-    before: Mapping[str, SweepFailure],
-) -> dict[str, SweepFailure]:
+    before: Mapping[str, Failure],
+) -> dict[str, Failure]:
     """Move entries on whose instances could not be checked, so that they never fill a shard's share of a sweep.
 
     Return those for which this failed too, with both reasons.
@@ -250,35 +224,22 @@ def _postpone(
 
 def _answers(
     names: Sequence[str], results: Sequence[_Read | Crash]
-) -> tuple[dict[str, _Read], dict[str, SweepFailure]]:
+) -> tuple[dict[str, _Read], dict[str, Failure]]:
     """Return the results of the reads, by partition, and the partitions that could not be read, with the reason."""
     read: dict[str, _Read] = {}
-    failed: dict[str, SweepFailure] = {}
+    failed: dict[str, Failure] = {}
     for name, result in zip(names, results, strict=True):
         if isinstance(result, Crash):
-            failed[f"partition {name}"] = _failure(result.error)
+            failed[f"partition {name}"] = failure_of(result.error)
         else:
             read[name] = result
     return read, failed
 
 
-def _failures(entries: Sequence[DueEntry[Sid]], results: Sequence[object]) -> dict[str, SweepFailure]:
+def _failures(entries: Sequence[DueEntry[Sid]], results: Sequence[object]) -> dict[str, Failure]:
     """Return the sids of the entries that failed, with the reason."""
     pairs = zip(entries, results, strict=True)
-    return {entry.sid: _failure(result.error) for entry, result in pairs if isinstance(result, Crash)}
-
-
-def _failure(error: Exception) -> SweepFailure:
-    match error:
-        case StoredShapeError():
-            fault = Fault.UNKNOWN_SHAPE
-        case UnknownStrategyError():
-            fault = Fault.MISSING_VERSION
-        case SealBrokenError() | KeyRefusedError():
-            fault = Fault.UNREADABLE_SETTINGS
-        case _:
-            fault = Fault.OTHER
-    return SweepFailure(fault=fault, why=f"{type(error).__name__}: {error}")
+    return {entry.sid: failure_of(result.error) for entry, result in pairs if isinstance(result, Crash)}
 
 
 def _wait_of_first(entries: Sequence[DueEntry[Sid]], now: datetime) -> timedelta:

@@ -12,9 +12,10 @@ from msgspec.structs import replace
 
 from dev.memory.stores import MemoryInstances, MemoryOperations, MemoryStrategies
 from dev.memory.world import MemoryPorts
+from shared.application.failures import Failure, Fault
 from shared.application.flags import pause_queue, resume_queue
 from shared.application.ports import KeyRefusedError, OverloadedError, SealBrokenError, UnknownStrategyError
-from shared.application.sweep import BATCH, MAX_ENTRIES, OPERATIONS, RESERVE, Fault, SweepFailure, sweep
+from shared.application.sweep import BATCH, MAX_ENTRIES, OPERATIONS, RESERVE, sweep
 from shared.application.workers import OneWorker
 from shared.domain.errors import StoredShapeError
 from shared.domain.ids import InstanceSid, OperationSid, StrategySid
@@ -216,7 +217,7 @@ class TestWaits:
         report = swept(ports)
 
         assert "1" not in report.waits
-        overloaded = SweepFailure(fault=Fault.OTHER, why="OverloadedError: ThrottlingException")
+        overloaded = Failure(fault=Fault.OTHER, why="OverloadedError: ThrottlingException")
         assert report.failed == {"partition 1": overloaded, "partition far#0": overloaded}
         assert ports.wakeups.invoked == sids
 
@@ -279,7 +280,7 @@ class TestFailures:
         ports.strategies.error = error
 
         why = f"{type(error).__name__}: {error}"
-        assert swept(ports).failed == {sids[0]: SweepFailure(fault=fault, why=why)}
+        assert swept(ports).failed == {sids[0]: Failure(fault=fault, why=why)}
 
     def test_an_entry_that_cannot_be_moved_says_so_and_is_checked_again(self) -> None:
         store = Faulty(is_overloaded=True)

@@ -15,6 +15,7 @@ import pytest
 from dev.memory.publishing import THROTTLED, MemoryBus, MemoryPublishing
 from dev.stream_records import record_of
 from dev.template import Template
+from functions.bulk_runner.handler import lambda_handler as bulk_runner
 from functions.publisher.handler import write_publisher_metrics
 from functions.step_runner.handler import lambda_handler as step_runner
 from functions.sweeper.handler import lambda_handler as sweeper
@@ -22,10 +23,12 @@ from shared import bootstrap
 from shared.adapters.dynamodb.items import instance_item
 from shared.adapters.dynamodb.streams import stream_record
 from shared.adapters.dynamodb.tables import Tables
+from shared.application.flags import pause_queue, resume_queue
 from shared.application.ports import SealBrokenError, UnknownStrategyError
 from shared.application.publish import publish
 from shared.domain.errors import StoredShapeError
 from shared.domain.instance.due import GRACE
+from shared.domain.instance.verdict import Actor
 from shared.domain.notifications.model import NotificationKind
 from shared.domain.steps.call import Answered, CallOutcome, TimedOut
 from shared.domain.strategy.model import Json, Strategy
@@ -135,6 +138,30 @@ class World:
         watched = Watched()
         watched.store.load_fails = error
         return self.sweep(watched)
+
+    def run_failing(self, error: Exception) -> list[Written]:
+        """Return the metrics of a runner that cannot read its instance."""
+        watched = Watched()
+        watched.store.load_fails = error
+        bootstrap.use_ports(watched.ports)
+        with pytest.raises(type(error)):
+            step_runner({"sid": watched.sid}, Context())  # type: ignore[arg-type]
+        return written(self.capsys)
+
+    def release_failing(self, error: Exception | None) -> list[Written]:
+        """Return the metrics of the release of an instance that cannot be read, or can."""
+        watched = Watched()
+        account, by = watched.instance.account_id, Actor(name="ann")
+        bootstrap.use_ports(watched.ports)
+        pause_queue(watched.ports, account, by=by)
+        step_runner({"sid": watched.sid}, Context())  # type: ignore[arg-type]
+        assert watched.instance.blocked_by is not None
+        shard = watched.instance.shard
+        resume_queue(watched.ports, account, by=by)
+        watched.store.load_fails = error
+        written(self.capsys)
+        bulk_runner({"sid": f"release-queue-{account}-{shard}"}, Context())  # type: ignore[arg-type]
+        return written(self.capsys)
 
     def calls(self, service: str, answers: Sequence[CallOutcome]) -> list[Written]:
         """Return the metrics of an instance whose service has that key, with one call for each answer."""
@@ -308,6 +335,25 @@ class TestOurMetrics:
     @pytest.mark.parametrize("name", sorted(set(OURS) - {"lateness"}))
     def test_it_does_not_fire_without_data(self, name: str) -> None:
         assert not ALARMS.fires(name)
+
+    @pytest.mark.parametrize(
+        ("error", "alarms"),
+        [
+            (StoredShapeError("schema 99"), {"failed-instances", "unknown-shape"}),
+            (UnknownStrategyError("s-1 version 1"), {"failed-instances", "missing-version"}),
+            (SealBrokenError("altered"), {"failed-instances", "unreadable-settings"}),
+        ],
+    )
+    def test_a_runner_and_a_release_say_what_they_cannot_read(
+        self, error: Exception, alarms: set[str], world: World
+    ) -> None:
+        """The sweeper does not read flags, nor what a flag blocks."""
+        for lines in (world.run_failing(error), world.release_failing(error)):
+            fired = {name for name in OURS if ALARMS.fires(name, lines)}
+            assert fired - {"lateness"} == alarms  # which fires without a sweep
+
+    def test_a_release_without_failures_fires_nothing(self, world: World) -> None:
+        assert world.release_failing(None) == []
 
     def test_an_unknown_lateness_fires(self) -> None:
         assert ALARMS.fires("lateness")

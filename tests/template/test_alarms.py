@@ -8,7 +8,7 @@ import pytest
 
 from functions.step_runner.reports import Metric as RunMetric
 from functions.sweeper.handler import Metric
-from shared.application.sweep import Fault
+from shared.application.failures import Fault
 from shared.domain.instance.due import MAX_BACK_OFF
 from tests.application.sweeps import LASTS, PERIOD
 from tests.template.stack import FUNCTIONS, OPERATIONS, RESOURCES, TEMPLATE, of_type

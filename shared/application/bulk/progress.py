@@ -1,9 +1,11 @@
 """The progress of one invocation of the bulk runner."""
 
+from collections import Counter
 from datetime import timedelta
 
 from msgspec import Struct, field
 
+from shared.application.failures import Fault
 from shared.domain.ids import InstanceSid
 
 RESERVE = timedelta(seconds=20)
@@ -14,8 +16,9 @@ class BatchProgress(Struct, kw_only=True):
     """The result of one invocation.
 
     ``done`` is how many instances were released or commanded. ``failed`` are those that could not be, with the
-    reason.
+    reason. ``faults`` counts those that could not be released by their kind.
     """
 
     done: int = 0
     failed: dict[InstanceSid, str] = field(default_factory=dict)
+    faults: Counter[Fault] = field(default_factory=Counter)

@@ -9,18 +9,11 @@ from datetime import timedelta
 from typing import assert_never
 
 from shared.application.bulk.progress import RESERVE, BatchProgress
-from shared.application.commit import ContentionError, execute, schedule_wakeup
-from shared.application.ports import (
-    Crash,
-    Ports,
-    StaleRevError,
-    UnavailableError,
-    UnknownStrategyError,
-    Workers,
-)
+from shared.application.commit import UNREADABLE, ContentionError, execute, schedule_wakeup
+from shared.application.failures import Failure, failure_of
+from shared.application.ports import Crash, Ports, StaleRevError, UnavailableError, Workers
 from shared.domain.bulk.pace import Pace
 from shared.domain.bulk.release import SAY_SO, ReleaseJob, after_batch, own_job
-from shared.domain.errors import RitornelloError
 from shared.domain.ids import InstanceSid, StrategySid
 from shared.domain.instance.due import GRACE, SHARDS
 from shared.domain.instance.model import BlockedBy
@@ -39,7 +32,7 @@ def run_release_job(
     ``pace`` is shared by the jobs of all shards.
 
     If the job was begun again in the meantime, this invocation stops at its next write. An instance that cannot be
-    read or decided on stays blocked.
+    read or decided on stays blocked, and the job stays to try it again.
     """
     progress = BatchProgress()
     try:
@@ -50,7 +43,13 @@ def run_release_job(
         release_job, is_empty = _free_batches(
             ports, workers, release_job, progress, pace.shared_by(SHARDS), time_left
         )
-        after = after_batch(release_job, freed=progress.done, is_empty=is_empty, now=ports.clock.now())
+        after = after_batch(
+            release_job,
+            freed=progress.done,
+            failed=len(progress.failed),
+            is_empty=is_empty,
+            now=ports.clock.now(),
+        )
         if after is None:
             ports.operations.remove(release_job)
         else:
@@ -88,7 +87,7 @@ def _free_batches(
     pace: Pace,
     time_left: Callable[[], timedelta],
 ) -> tuple[ReleaseJob, bool]:
-    """Release batch after batch. Return the job, and whether its partition was empty before the time was up.
+    """Release batch after batch. Return the job, and whether nothing was left to try before the time was up.
 
     It stops early if the flag was set again.
 
@@ -114,8 +113,8 @@ def _free_batches(
         # Released instances that are still listed do not count, but their entries must disappear first.
         if not batch and not any(sid in handled for sid in found):
             return release_job, True
-        handled = set(batch) or handled
         _free_batch(ports, workers, batch, progress)
+        handled = {sid for sid in batch if sid not in progress.failed} or handled
         passed = (ports.clock.now() - begun).total_seconds()
         ports.clock.sleep(max(pace.seconds(len(batch)), 0 if batch else LAG_SECONDS) - passed)
     return release_job, False
@@ -128,7 +127,7 @@ def _free_batch(ports: Ports, workers: Workers, batch: list[InstanceSid], progre
     """
     is_refused = False
 
-    def free(sid: InstanceSid) -> bool | str:
+    def free(sid: InstanceSid) -> bool | Failure:
         """Return whether the instance was released, or why it could not be."""
         nonlocal is_refused
         if is_refused:
@@ -138,8 +137,8 @@ def _free_batch(ports: Ports, workers: Workers, batch: list[InstanceSid], progre
         except UnavailableError:
             is_refused = True
             raise
-        except (RitornelloError, UnknownStrategyError, ContentionError) as error:
-            return f"{type(error).__name__}: {error}"
+        except (*UNREADABLE, ContentionError) as error:
+            return failure_of(error)
         if isinstance(verdict, Applied):
             schedule_wakeup(ports, verdict.instance)
         return isinstance(verdict, Applied)
@@ -148,8 +147,9 @@ def _free_batch(ports: Ports, workers: Workers, batch: list[InstanceSid], progre
         match freed:
             case Crash(error=error):
                 raise error
-            case str():
-                progress.failed[sid] = freed
+            case Failure(fault=fault, why=why):
+                progress.failed[sid] = why
+                progress.faults[fault] += 1
             case bool():
                 progress.done += freed
             case _:

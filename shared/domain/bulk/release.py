@@ -20,6 +20,9 @@ PAUSE_BETWEEN_LOOKS = timedelta(minutes=1)
 QUIET = timedelta(minutes=10)
 """How long a partition must stay empty before its job ends: by then every runner has seen the cleared flag."""
 
+MAX_PAUSE = timedelta(hours=1)
+"""How long a job waits at most before it tries instances again that it could not release."""
+
 IN_HAND = timedelta(minutes=2)
 """How long a worker owns a job. It renews this while it works."""
 
@@ -79,15 +82,22 @@ def own_job(release_job: ReleaseJob, *, now: datetime) -> ReleaseJob:
     return replace(release_job, sweep_at=now + IN_HAND, rev=release_job.rev + 1)
 
 
-def after_batch(release_job: ReleaseJob, *, freed: int, is_empty: bool, now: datetime) -> ReleaseJob | None:
+def after_batch(
+    release_job: ReleaseJob, *, freed: int, failed: int, is_empty: bool, now: datetime
+) -> ReleaseJob | None:
     """Return the job after an invocation has released ``freed`` instances, or None if it is done.
 
-    ``is_empty`` means that nothing was left. Otherwise the invocation ran out of time, and the next continues at
-    once.
+    ``is_empty`` means that nothing was left but the ``failed`` instances, which could not be released. Otherwise the
+    invocation ran out of time, and the next continues at once.
     """
     after = replace(release_job, freed=release_job.freed + freed, rev=release_job.rev + 1)
     if not is_empty:
         return replace(after, empty_since=None, sweep_at=now)
+    if failed:
+        # Nothing else would release them once they can be read again.
+        age = now - release_job.started_at
+        pause = PAUSE_BETWEEN_LOOKS if freed or age < QUIET else min(age, MAX_PAUSE)
+        return replace(after, empty_since=None, sweep_at=now + pause)
     since = now if freed or release_job.empty_since is None else release_job.empty_since
     # A runner that read the flag before it was cleared may still block its instance.
     if now - since >= QUIET:

@@ -61,3 +61,14 @@ def progress(ports: MemoryPorts, *, lasts: timedelta = A_LIFE, sid: OperationSid
     """Run the bulk runner once and return how many instances it released."""
     ends = ports.clock.at + lasts
     return run_bulk(ports, sid, time_left=lambda: ends - ports.clock.at).done
+
+
+def run_when_due(ports: MemoryPorts, *, until: datetime, sid: OperationSid = OURS) -> int:
+    """Run the bulk runner whenever the job is due, as the sweeper does, and return how often."""
+    runs = 0
+    while (job := ports.operations.release_jobs.get(sid)) is not None and job.sweep_at <= until:
+        ports.clock.at = max(ports.clock.at, job.sweep_at)
+        progress(ports, sid=sid)
+        runs += 1
+    ports.clock.at = max(ports.clock.at, until)
+    return runs

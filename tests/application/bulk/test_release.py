@@ -10,10 +10,11 @@ from msgspec.structs import replace
 
 from dev.memory.world import MemoryPorts
 from shared.application.bulk.release import LAG_SECONDS
+from shared.application.failures import Fault
 from shared.application.flags import pause_queue, resume_queue
 from shared.application.start import StartInstance, start_instance
 from shared.domain.bulk.pace import PER_SECOND
-from shared.domain.bulk.release import IN_HAND, QUIET, SAY_SO, ReleaseJob, release_jobs
+from shared.domain.bulk.release import IN_HAND, MAX_PAUSE, QUIET, SAY_SO, ReleaseJob, release_jobs
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.due import SHARDS
 from shared.domain.instance.due_entries import DueEntry
@@ -28,6 +29,7 @@ from tests.application.bulk.release_worlds import (
     blocked,
     blocked_sids,
     progress,
+    run_when_due,
 )
 from tests.application.sweeps import swept
 from tests.bulk_runs import run_bulk
@@ -262,6 +264,71 @@ class TestWhatGoesWrong:
         assert drained.failed == dict.fromkeys(
             (sids[0], sids[30]), "StoredShapeError: is nothing that is known today"
         )
+
+    def test_an_instance_is_released_once_it_can_be_read_again(self) -> None:
+        """A release was taken back and deployed again after a day, and no sweep reads what is blocked."""
+        instances = Marred()
+        ports = a_world(instances)
+        sids = blocked(ports, 3)
+        instances.broken = {sids[1]}
+        resume_queue(ports, ACCOUNT, by=ANN)
+        run_when_due(ports, until=ports.clock.at + timedelta(days=1))
+        assert blocked_sids(ports) == {sids[1]}
+
+        instances.broken = set()
+        run_when_due(ports, until=ports.clock.at + MAX_PAUSE)
+
+        assert blocked_sids(ports) == set()
+        assert ports.wakeups.invoked.count(sids[1]) == 1
+
+    def test_the_job_ends_ten_minutes_after_the_last_release(self) -> None:
+        instances = Marred()
+        ports = a_world(instances)
+        sids = blocked(ports, 1)
+        instances.broken = set(sids)
+        resume_queue(ports, ACCOUNT, by=ANN)
+        run_when_due(ports, until=ports.clock.at + timedelta(hours=5))
+        instances.broken = set()
+
+        run_when_due(ports, until=ports.clock.at + timedelta(hours=2))
+
+        assert OURS not in ports.operations.release_jobs
+
+    def test_an_instance_that_stays_unreadable_is_tried_once_an_hour(self) -> None:
+        instances = Marred()
+        ports = a_world(instances)
+        instances.broken = set(blocked(ports, 1))
+        resume_queue(ports, ACCOUNT, by=ANN)
+        first_day = run_when_due(ports, until=ports.clock.at + timedelta(days=1))
+
+        second_day = run_when_due(ports, until=ports.clock.at + timedelta(days=1))
+
+        # Each minute for ten minutes; after 20, 40 and 80 minutes; then each hour.
+        assert first_day == 11 + 3 + 22
+        assert second_day == 24
+
+    def test_setting_the_flag_again_ends_the_job_of_an_unreadable_instance(self) -> None:
+        instances = Marred()
+        ports = a_world(instances)
+        instances.broken = set(blocked(ports, 1))
+        resume_queue(ports, ACCOUNT, by=ANN)
+        run_when_due(ports, until=ports.clock.at + timedelta(hours=2))
+        pause_queue(ports, ACCOUNT, by=ANN)
+
+        run_when_due(ports, until=ports.clock.at + timedelta(hours=2))
+
+        assert OURS not in ports.operations.release_jobs
+
+    def test_failures_are_counted_by_their_kind(self) -> None:
+        instances = Marred()
+        ports = a_world(instances)
+        sids = blocked(ports, 3)
+        instances.broken = {sids[0], sids[2]}
+        resume_queue(ports, ACCOUNT, by=ANN)
+
+        drained = run_bulk(ports, OURS, time_left=lambda: A_LIFE - (ports.clock.at - NOON))
+
+        assert drained.faults == {Fault.UNKNOWN_SHAPE: 2}
 
     def test_the_job_waits_for_an_index_that_lists_released_instances(self) -> None:
         instances = Lagging()
