@@ -148,8 +148,8 @@ BUGS = (
     Bug(
         name="the lease is not checked before a call",
         file="shared/application/runner/step.py",
-        old="if lease is not None and lease.until - now >= needed:",
-        new="if lease is not None:",
+        old="return lease is not None and lease.until - ports.clock.now() >= needed",
+        new="return lease is not None",
         layers=(LOOP,),
     ),
     Bug(

@@ -60,7 +60,7 @@ GUARDS: Final = {
     "record_before_advance": "shared.application.runner.step._save_record_first",
     "record_counts_by_fence": "shared.domain.lifecycle.takeover.take_over",
     "lease_respected": "shared.domain.instance.due.next_action",
-    "lease_checked_before_call": "shared.application.runner.step._with_lease",
+    "lease_checked_before_call": "shared.application.runner.step._is_leased",
     "refresh_between_steps": "shared.application.runner.progress.record_step",
     "stop_decides_again": "shared.application.runner.progress.stop_run",
     "events_in_order": "shared.domain.instance.due.next_event",

@@ -52,6 +52,7 @@ class Points:
         if process is None:
             return
         faults.points += 1
+        process.reached_at = self.now_at
         if faults.points in faults.kill_at or faults.happens(faults.kill):
             process.kill(now=self.now_at)
         if faults.pace:

@@ -31,7 +31,7 @@ class Process:
 
     ``together`` are the threads of the same invocation, this one included, which are killed with it.
     ``error`` is the exception that it raised. ``has_failed`` is True if it was killed or its invocation failed.
-    ``skew`` is by how much its clock is wrong.
+    ``skew`` is by how much its clock is wrong. ``reached_at`` is when it came to its last point.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Process:
     is_over: bool = False
     error: BaseException | None = None
     at_point: str = "start"
+    reached_at: datetime = NEVER
     has_begun: bool = False
     # A lock that another thread releases: a binary semaphore, but several times as fast.
     may_act: threading.Lock = field(default_factory=_taken)

@@ -42,12 +42,13 @@ class Life:
 
 @dataclass(slots=True)
 class Watch:
-    """Objects to calls that a pause forbids.
+    """Objects to calls that a pause, or the end of a lease, forbids.
 
-    No claim is stored on a stopped instance. A claim stored while the strategy or the queue was paused makes no call
-    as long as the flag stays up. A claim stored before may execute its current step and no other, and not even that
-    once the stop was answered with ``draining: false``, or has ``drainedAt``. Excused is a runner whose event was
-    killed, or which stalled until its lease had ended: it cannot know.
+    No call is begun by a runner whose lease has ended by its own clock. No claim is stored on a stopped instance.
+    A claim stored while the strategy or the queue was paused makes no call as long as the flag stays up. A claim stored
+    before may execute its current step and no other, and not even that once the stop was answered with ``draining:
+    false``, or has ``drainedAt``. Excused is a runner whose event was killed, or which stalled in the call until its
+    lease had ended: it cannot know.
     """
 
     world: World
@@ -94,6 +95,9 @@ class Watch:
         sid, _ = address_of_call(request.call_key)
         life = self.lives[sid]
         claim = life.claims[self._job()]
+        assert self._reached_at() < claim.until + 2 * self.world.faults.skew, (
+            f"{request.url} called although the lease of {sid} had ended"
+        )
         assert claim.cleared is None or claim.cleared != self.world.flags_cleared, (
             f"{request.url} called although strategy or queue was paused before the claim"
         )
@@ -113,6 +117,11 @@ class Watch:
             or instance.strategy_sid in flags.paused_strategies
             or (head is not None and head.is_paused)
         )
+
+    def _reached_at(self) -> datetime:
+        """Return when the process was about to call. It may have stalled since: it cannot know."""
+        process = self.world.stage.current
+        return self.world.now_at if process is None else process.reached_at
 
     def _job(self) -> str:
         return self.world.stage.current.name if self.world.stage.current else ""

@@ -105,12 +105,7 @@ def next_step(  # noqa: PLR0911 - one return for each way a step can go
 
     # Before lease and time are checked: the store may be slow.
     free_slot_of_another_origin(ports, run, intent, deadline.permits)
-    needed = longest(run.strategy, run.strategy.definition.tasks[run.event.task].steps[intent.step])
-    if deadline.time_left() < needed + RESERVE:
-        return _hand_over(ports, run, deadline)
-
-    leased = _with_lease(ports, run, intent, needed)
-    return leased if isinstance(leased, Stopped) else _execute(ports, leased, intent, deadline)
+    return _execute_in_time(ports, run, intent, deadline)
 
 
 def conclude_run(ports: Ports, run: Run, end: RunEnd) -> Stopped:
@@ -159,6 +154,20 @@ def _save_record_first(ports: Ports, verdict: Applied, seq: int) -> bool:
             ports.instances.put_record(verdict.instance, record)
     others = tuple(record for record in verdict.records if record.event.seq != seq)
     return save(ports, replace(verdict, records=others))
+
+
+def _execute_in_time(ports: Ports, run: Run, intent: Intent, deadline: Deadline) -> Run | Stopped:
+    """Execute a step if lease and invocation last long enough for it. Else renew the lease, or hand the event over."""
+    needed = longest(run.strategy, run.strategy.definition.tasks[run.event.task].steps[intent.step])
+    at: Run | Stopped = run
+    # Also after a renewal: its reply may come when the lease has ended.
+    while isinstance(at, Run):
+        if deadline.time_left() < needed + RESERVE:
+            return _hand_over(ports, at, deadline)
+        if _is_leased(ports, at, needed):
+            return _execute(ports, at, intent, deadline)
+        at = _renew(ports, at, intent)
+    return at
 
 
 def _execute(ports: Ports, run: Run, intent: Intent, deadline: Deadline) -> Run | Stopped:
@@ -255,12 +264,15 @@ def _process_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
     return record_step(ports, run, intent, outcome, then, started_at=started_at)
 
 
-def _with_lease(ports: Ports, run: Run, intent: Intent, needed: timedelta) -> Run | Stopped:
-    """Return the run under a lease that is long enough for the step."""
-    now, lease = ports.clock.now(), run.instance.lease
-    if lease is not None and lease.until - now >= needed:
-        return run
-    until = lease_until(run.strategy, run.event, intent, now=now)
+def _is_leased(ports: Ports, run: Run, needed: timedelta) -> bool:
+    """Return whether the lease is long enough for the step."""
+    lease = run.instance.lease
+    return lease is not None and lease.until - ports.clock.now() >= needed
+
+
+def _renew(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
+    """Return the run under a new lease that is long enough for the step, if the reply is not late."""
+    until = lease_until(run.strategy, run.event, intent, now=ports.clock.now())
     return apply(ports, run, Renew(seq=run.event.seq, fence=run.fence, until=until))
 
 
