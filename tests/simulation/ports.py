@@ -25,6 +25,7 @@ from shared.application.ports import (
 )
 from shared.domain.bulk.operation import BulkOperation
 from shared.domain.bulk.release import ReleaseJob
+from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId, InstanceSid, OperationSid, StrategySid
 from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.flags import Flags
@@ -43,6 +44,7 @@ class Behind(Protocol):
     limit_states: MemoryLimits
     versions: dict[int, Strategy]
     broken_versions: dict[tuple[StrategySid, int], Callable[[], Exception]]
+    unreadable_heads: set[StrategySid]
     flags: MemoryStrategies
     shards: int
     flags_cleared: int
@@ -213,6 +215,7 @@ class Strategies(MemoryStrategies):
 
     def head(self, sid: StrategySid) -> StrategyHead | None:
         self.world.io("head")
+        self._must_be_readable(sid)
         known = super().head(sid)
         if known is not None or sid != self.world.strategy.sid:
             return known
@@ -246,7 +249,13 @@ class Strategies(MemoryStrategies):
 
     def flags(self, account: AccountId, strategy: StrategySid) -> Flags:
         self.world.io("flags")
+        self._must_be_readable(strategy)
         return self.world.flags.flags(account, strategy)
+
+    def _must_be_readable(self, sid: StrategySid) -> None:
+        """Raise the error of a head that a newer version of the code wrote."""
+        if sid in self.world.unreadable_heads:
+            raise StoredShapeError("schema 99 is unknown")
 
 
 def of_this_world(world: Behind, jobs: Sequence[ReleaseJob]) -> list[ReleaseJob]:

@@ -37,7 +37,8 @@ class World(Instances, Services):
     """Time and everything in it.
 
     A world is a ``Ports`` itself, and every port goes through ``io``. ``versions`` are further versions of the
-    strategy, and ``broken_versions`` those of any strategy that raise an error when they are loaded. ``runner`` and
+    strategy, and ``broken_versions`` those of any strategy that raise an error when they are loaded.
+    ``unreadable_heads`` are strategies whose head and flag cannot be read. ``runner`` and
     ``bulk_runner`` are the functions if they have limits; else every invocation starts at once and fails for good.
     With ``cuts_off``, an invocation whose time is up is killed. ``bulk_threads`` is how many threads an invocation of
     the bulk runner has.
@@ -55,6 +56,7 @@ class World(Instances, Services):
     wakeup_count: int = 0
     versions: dict[int, Strategy] = field(default_factory=dict)
     broken_versions: dict[tuple[StrategySid, int], Callable[[], Exception]] = field(default_factory=dict)
+    unreadable_heads: set[StrategySid] = field(default_factory=set)
     operation_entries: ExactIndex = field(default_factory=lambda: ExactIndex((OPERATIONS,)))
     operations_index: LaggingIndex | None = None
     runner: Function | None = None
@@ -170,7 +172,7 @@ class World(Instances, Services):
             except UnavailableError:
                 self._fail()
             except (RitornelloError, UnknownStrategyError):
-                assert self.unreadable or self.broken_versions
+                assert self._is_something_unreadable()
                 self._fail()
 
         return run
@@ -315,4 +317,7 @@ class World(Instances, Services):
             assert report.failed == {} or could_fail or self._something_can_fail()
 
     def _something_can_fail(self) -> bool:
-        return bool(self.brown_out or self.unreadable or self.broken_versions or self.faults.lost_any_reply)
+        return bool(self.brown_out or self.faults.lost_any_reply or self._is_something_unreadable())
+
+    def _is_something_unreadable(self) -> bool:
+        return bool(self.unreadable or self.broken_versions or self.unreadable_heads)
