@@ -6,14 +6,13 @@ import json
 import random
 import threading
 import uuid
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from dev.chaos.flows import PERIODS, SECRET, name_of
+from dev.chaos.command_log import CommandLog, Reply
+from dev.chaos.flows import PERIODS, SECRET, START_KEY, name_of
 from dev.client import KEY
 from shared.domain.strategy.model import Json
 
@@ -21,41 +20,6 @@ _SECONDS = 8
 _STRATEGY_SECRET = base64.b64encode(SECRET.encode()).decode()
 _BASIC = "Basic " + base64.b64encode(KEY.replace(".", ":", 1).encode()).decode()
 ACCOUNT = "dev"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """The reply to a request. ``status`` is None if none arrived: it may have taken effect, unless ``unsent``."""
-
-    status: int | None
-    body: Any = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    unsent: bool = False
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether the server says that the request took effect."""
-        return self.status is not None and 200 <= self.status < 300
-
-
-@dataclass
-class CommandLog:
-    """The commands and the answers of all clients together."""
-
-    sent: Counter[str] = field(default_factory=Counter)
-    answers: Counter[str] = field(default_factory=Counter)
-    created: list[str] = field(default_factory=list)
-    cancels_sent: set[str] = field(default_factory=set)
-    cancels_answered: set[str] = field(default_factory=set)
-    workflows: list[str] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def record(self, dialect: str, name: str, reply: Reply) -> None:
-        """Count a command and its reply."""
-        with self.lock:
-            self.sent[f"{dialect} {name}"] += 1
-            answer = "not sent" if reply.unsent else "no reply" if reply.status is None else str(reply.status)
-            self.answers[answer] += 1
 
 
 def send(
@@ -165,7 +129,7 @@ class Clients:
         command = rng.choice(("pause", "resume", "resume"))
         sids = rng.sample(self._shared, min(len(self._shared), rng.choice((2, 10, 40))))
         body = {"selection": {"ids": sids}, "command": {"name": command}}
-        headers = {"Idempotency-Key": str(uuid.UUID(int=rng.getrandbits(128)))}
+        headers = {"Idempotency-Key": _key(rng)}
         for _ in range(2):  # the same key: the second request changes nothing
             self._command(
                 "core", f"bulk {command}", sids, lambda: self._send("POST", "/bulk-operation", body, headers)
@@ -183,14 +147,29 @@ class Clients:
         self._command("core", "queue resume", self._shared, lambda: self._send("POST", "/queue"))
 
     def _create(self, rng: random.Random) -> None:
-        period = rng.choice(PERIODS)
-        body = {"strategyId": name_of(period), "endDate": self._ends.isoformat()}
-        headers = {"Idempotency-Key": str(uuid.UUID(int=rng.getrandbits(128)))}
+        key = _key(rng)
+        body = {"strategyId": name_of(rng.choice(PERIODS)), "endDate": self._ends.isoformat()}
+        body_with_key = {**body, "attributes": {START_KEY: key}}
+
+        def request() -> Reply:
+            return self._send("POST", "/execution-instance", body_with_key, {"Idempotency-Key": key})
+
+        self._start("core", "create", key, request, lambda answer: answer["executionInstance"]["sid"])
+
+    def _start(
+        self,
+        dialect: str,
+        name: str,
+        key: str,
+        request: Callable[[], Reply],
+        sid_of: Callable[[Any], str | None] = lambda _: None,
+    ) -> Reply:
+        """Send a request to start an instance twice under its key. ``sid_of`` returns the sid that an answer names."""
         for _ in range(2):
-            reply = self._send("POST", "/execution-instance", body, headers)
-            self.log.record("core", "create", reply)
-            if reply.succeeded:
-                self._created(reply.body["executionInstance"]["sid"])
+            reply = request()
+            self.log.record(dialect, name, reply)
+            self.log.record_start(key, sid_of(reply.body) if reply.succeeded else None, reply)
+        return reply
 
     def _orders(self, rng: random.Random) -> None:
         if not self._token:
@@ -201,13 +180,15 @@ class Clients:
         name = rng.choices(("suspend", "resume", "cancel", "add"), (4, 6, 0.4, 2))[0]
         if name == "add":
             at = f"now+{rng.choice((0, 5, 30, 60))}"
+            key = _key(rng)
             order = {
                 "workflowPath": f"/{name_of(rng.choice(PERIODS))}",
                 "orderName": "chaos",
                 "scheduledFor": at,
+                "arguments": {START_KEY: key},
             }
-            reply = self._joc("add", {"orders": [order]})
-            self.log.record("orders", "add", reply)
+            # The answer names orders, not instances.
+            reply = self._start("orders", name, key, lambda: self._joc(name, {"orders": [order]}, key))
         else:
             sids = rng.sample(self._shared, min(len(self._shared), rng.choice((1, 1, 3, 30))))
             if name == "cancel":
@@ -216,8 +197,8 @@ class Clients:
         if reply.status in (401, 440):
             self._token = ""
 
-    def _joc(self, operation: str, body: dict[str, Any]) -> Reply:
-        headers = {"X-Access-Token": self._token}
+    def _joc(self, operation: str, body: dict[str, Any], key: str | None = None) -> Reply:
+        headers = {"X-Access-Token": self._token} | ({} if key is None else {"Idempotency-Key": key})
         return send(
             self._url, "POST", f"/joc/api/orders/{operation}", {"controllerId": ACCOUNT, **body}, headers
         )
@@ -226,10 +207,10 @@ class Clients:
         base = f"/api/v1/accounts/{ACCOUNT}"
         name = rng.choices(("trigger", "find", "suspend", "resume", "terminate"), (3, 2, 3, 4, 0.5))[0]
         if name == "trigger":
-            path = f"{base}/triggers/http_request?subAccountId=chaos"
-            headers = {"Idempotency-Key": str(uuid.UUID(int=rng.getrandbits(128)))}
-            for _ in range(2):
-                self.log.record("automation", name, self._send("POST", path, {"customerId": "c"}, headers))
+            path, key = f"{base}/triggers/http_request?subAccountId=chaos", _key(rng)
+            context, headers = {"customerId": "c", START_KEY: key}, {"Idempotency-Key": key}
+            # It starts one workflow, because there is one definition. The answer is empty.
+            self._start("automation", name, key, lambda: self._send("POST", path, context, headers))
         elif name == "find" or not self.log.workflows:
             reply = self._send("GET", f"{base}/definitions/{self._definition}/workflows")
             self.log.record("automation", "find", reply)
@@ -258,23 +239,26 @@ class Clients:
                 "endDate": end,
             }
             body |= {"runOnce": "N", "runImmediately": "N", "timezone": "UTC"}
-        headers = {"Authorization": _BASIC, "Idempotency-Key": str(uuid.UUID(int=rng.getrandbits(128)))}
-        for _ in range(2):
-            reply = send(self._url, "POST", "/scheduler/connector-api/process/start", body, headers)
-            self.log.record("process", "start", reply)
-            if reply.succeeded:
-                self._created(reply.body["robustaSpid"])
+        key = _key(rng)
+        body["values"] = {START_KEY: key}
+        headers = {"Authorization": _BASIC, "Idempotency-Key": key}
+        path = "/scheduler/connector-api/process/start"
 
-    def _created(self, sid: str) -> None:
-        with self.log.lock:
-            if sid not in self.log.created:
-                self.log.created.append(sid)
+        def request() -> Reply:
+            return send(self._url, "POST", path, body, headers)
+
+        self._start("process", "start", key, request, lambda answer: answer["robustaSpid"])
 
     def _send(
         self, method: str, path: str, body: Json = None, headers: Mapping[str, str] | None = None
     ) -> Reply:
         known = {"Authorization": f"Bearer {KEY}", "Strategy-Secret": _STRATEGY_SECRET}
         return send(self._url, method, path, body, {**known, **(headers or {})})
+
+
+def _key(rng: random.Random) -> str:
+    """Return a new Idempotency-Key."""
+    return str(uuid.UUID(int=rng.getrandbits(128)))
 
 
 def soon(seconds: float) -> datetime:

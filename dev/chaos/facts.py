@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from dev.chaos.flows import PATHS
+from dev.chaos.flows import PATHS, START_KEY
 from dev.chaos.judge import Call, EventFact, InstanceFact, StepFact
 from dev.chaos.report import Lateness, lateness
 from dev.history_reader import HistoryReader
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance.event import Event
 from shared.domain.instance.journal import EventRecord, JournalEntry
+from shared.domain.strategy.model import Json
 
 MAX_INSTANCES = 100_000
 ACCOUNT = AccountId("dev")
@@ -72,11 +73,16 @@ def _instance(history: HistoryReader, sid: str, periods: Mapping[StrategySid, ti
         retries=instance.strategy_sid in periods,
         period=periods.get(instance.strategy_sid) if recurs else None,
         end=plan.end_date,
+        start_key=_text(instance.attributes.get(START_KEY)),
         events=tuple(
             _event(str(instance.event_sid(event)), event, record, entries)
             for event, record, entries in history.events(sid)
         ),
     )
+
+
+def _text(value: Json) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _event(

@@ -13,6 +13,10 @@ TIMEOUT_SECONDS = 4
 """How long a call may take. A service that hangs takes longer."""
 
 
+START_KEY = "startKey"
+"""The attribute with the Idempotency-Key of the request that started an instance."""
+
+
 def strategy(period: timedelta, downstream: str) -> dict[str, Any]:
     """Return a strategy that charges, and then sends a receipt, once in a period."""
     seconds = int(period.total_seconds())

@@ -26,6 +26,8 @@ class Rule(StrEnum):
     """An event was due and neither ran nor was stopped by a command."""
     COMMAND = "command without effect"
     """A command was answered with success and has not taken effect."""
+    STARTED_TWICE = "started twice"
+    """Requests under one Idempotency-Key started more than one instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,8 @@ class InstanceFact:
     """A stored instance. ``period`` and ``end`` are those of its plan if it is known to recur evenly.
 
     ``retries`` says whether its attempts never run out. Else a failed step may end it. ``has_own_schedule`` says
-    whether a cron expression of its own dates it, which may have no date at all.
+    whether a cron expression of its own dates it, which may have no date at all. ``start_key`` is the Idempotency-Key
+    of the request that started it, which it has as an attribute.
     """
 
     sid: str
@@ -103,6 +106,19 @@ class InstanceFact:
     has_own_schedule: bool = False
     period: timedelta | None = None
     end: datetime | None = None
+    start_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """The requests to start one instance, all under one Idempotency-Key.
+
+    ``sids`` are the instances that the answers name. ``succeeded`` says whether an answer was a success.
+    """
+
+    key: str
+    sids: frozenset[str] = frozenset()
+    succeeded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +129,7 @@ class Commands:
     """
 
     created: Sequence[str] = ()
+    starts: Sequence[Start] = ()
     cancels_sent: Sequence[str] = ()
     cancels_answered: Sequence[str] = ()
 
@@ -126,6 +143,7 @@ def judge(
     for instance in instances:
         found += _lost(instance, now, may_be_canceled=instance.sid in cancelable)
     found += _unkept(instances, commands)
+    found += _started(instances, commands.starts)
     return found
 
 
@@ -230,6 +248,19 @@ def _unkept(instances: Sequence[InstanceFact], commands: Commands) -> Iterator[V
     for sid in commands.cancels_answered:
         if status.get(sid) not in ("CANCELED", "COMPLETED"):
             yield Violation(Rule.COMMAND, f"{sid} was canceled and is {status.get(sid)}")
+
+
+def _started(instances: Sequence[InstanceFact], starts: Sequence[Start]) -> Iterator[Violation]:
+    # Not every dialect names the instance in its answer, and an answer may be lost. The attribute is always there.
+    stored: defaultdict[str | None, set[str]] = defaultdict(set)
+    for instance in instances:
+        stored[instance.start_key].add(instance.sid)
+    for start in starts:
+        sids = start.sids | stored[start.key]
+        if len(sids) > 1:
+            yield Violation(Rule.STARTED_TWICE, f"{start.key} started {', '.join(sorted(sids))}")
+        if start.succeeded and not sids:
+            yield Violation(Rule.COMMAND, f"{start.key} was answered with success and started nothing")
 
 
 def event_of(key: str) -> str:

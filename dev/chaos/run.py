@@ -92,6 +92,7 @@ class Run:
         log = self._clients.log
         commands = Commands(
             created=log.created,
+            starts=log.starts(),
             cancels_sent=sorted(log.cancels_sent),
             cancels_answered=sorted(log.cancels_answered),
         )

@@ -12,6 +12,7 @@ from dev.chaos.judge import (
     EventFact,
     InstanceFact,
     Rule,
+    Start,
     StepFact,
     Violation,
     event_of,
@@ -278,6 +279,43 @@ class TestAnsweredCommands:
 
     def test_a_cancel_without_an_answer_may_have_no_effect(self) -> None:
         assert rules(an_instance(status="ACTIVE"), commands=Commands(cancels_sent=["i"])) == []
+
+
+class TestOneKeyStartsOneInstance:
+    """A start that is sent twice under one Idempotency-Key starts one instance."""
+
+    @staticmethod
+    def found(start: Start, *sids: str) -> list[Rule]:
+        """Return the rules that are broken if these instances with the attribute of the key are stored."""
+        instances = [an_instance(sid=sid, start_key="k") for sid in sids]
+        violations = judge(instances, [], Commands(starts=[start]), now=START)
+        return [violation.rule for violation in violations]
+
+    @pytest.mark.parametrize("sids", [[], ["i"]], ids=["the answers name none", "both name the same"])
+    def test_one_instance_is_right(self, sids: list[str]) -> None:
+        assert self.found(Start(key="k", sids=frozenset(sids), succeeded=True), "i") == []
+
+    def test_two_answers_that_name_different_instances(self) -> None:
+        start = Start(key="k", sids=frozenset({"i", "j"}), succeeded=True)
+
+        assert self.found(start, "i") == [Rule.STARTED_TWICE]
+
+    @pytest.mark.parametrize("succeeded", [True, False])
+    def test_two_stored_instances_that_no_answer_names(self, succeeded: bool) -> None:  # noqa: FBT001 - a case
+        assert self.found(Start(key="k", succeeded=succeeded), "i", "j") == [Rule.STARTED_TWICE]
+
+    def test_an_answer_names_another_instance_than_the_stored_one(self) -> None:
+        assert self.found(Start(key="k", sids=frozenset({"j"}), succeeded=True), "i") == [Rule.STARTED_TWICE]
+
+    def test_instances_of_other_keys_do_not_count(self) -> None:
+        instances = [an_instance(sid="i", start_key="k"), an_instance(sid="j", start_key="l"), an_instance()]
+        commands = Commands(starts=[Start(key="k", sids=frozenset({"i"}), succeeded=True)])
+
+        assert judge(instances, [], commands, now=START) == []
+
+    @pytest.mark.parametrize(("succeeded", "found"), [(True, [Rule.COMMAND]), (False, [])])
+    def test_a_start_that_left_no_instance(self, succeeded: bool, found: list[Rule]) -> None:  # noqa: FBT001 - a case
+        assert self.found(Start(key="k", succeeded=succeeded)) == found
 
 
 def test_a_violation_says_what_it_is_about() -> None:
