@@ -95,7 +95,9 @@ class Clients:
         with self.log.lock:
             if name == "cancel":
                 self.log.cancels_sent.update(sids)
+        sent_at = datetime.now(UTC)
         reply = request()
+        self.log.record_sent(name, sids, reply, sent_at=sent_at, answered_at=datetime.now(UTC))
         self.log.record(dialect, name, reply)
         if name == "cancel" and reply.succeeded:
             with self.log.lock:

@@ -1,7 +1,7 @@
 """Reads the facts that the judge compares: the ledger of the services, and the instances that the engine has stored."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from dev.chaos.flows import PATHS, START_KEY
 from dev.chaos.judge import Call, EventFact, InstanceFact, StepFact
 from dev.chaos.report import Lateness, lateness
+from dev.chaos.stops import Operation
 from dev.history_reader import HistoryReader
 from shared.domain.ids import AccountId, StrategySid
 from shared.domain.instance.event import Event
@@ -24,6 +25,7 @@ def calls_of(ledger: list[dict[str, Any]]) -> list[Call]:
     return [
         Call(
             key=line["key"] or "",
+            at=datetime.fromisoformat(line["at"]),
             path=line["path"],
             status=line["answer"]["status"],
             effect=line["effect"],
@@ -36,6 +38,18 @@ def calls_of(ledger: list[dict[str, Any]]) -> list[Call]:
 def instances_of(history: HistoryReader, periods: Mapping[StrategySid, timedelta]) -> list[InstanceFact]:
     """Return every instance of the account with its history. ``periods`` are those of recurring strategies."""
     return [_instance(history, sid, periods) for sid in history.sids(ACCOUNT, limit=MAX_INSTANCES)]
+
+
+def resumes_of(operations: Sequence[Mapping[str, Any]]) -> list[Operation]:
+    """Return the bulk operations that resume instances, as the core dialect shows them."""
+    return [
+        Operation(
+            began_at=datetime.fromisoformat(one["createdAt"]),
+            ended_at=datetime.fromisoformat(one["finishedAt"]) if "finishedAt" in one else None,
+        )
+        for one in operations
+        if one["command"]["name"] == "resume"
+    ]
 
 
 def late_by_trigger(
@@ -73,6 +87,7 @@ def _instance(history: HistoryReader, sid: str, periods: Mapping[StrategySid, ti
         retries=instance.strategy_sid in periods,
         period=periods.get(instance.strategy_sid) if recurs else None,
         end=plan.end_date,
+        drained_at=instance.stop.drained_at if instance.status.is_final and instance.stop else None,
         start_key=_text(instance.attributes.get(START_KEY)),
         events=tuple(
             _event(str(instance.event_sid(event)), event, record, entries)
@@ -100,6 +115,7 @@ def _event(
         is_open=record is None,
         in_doubt=event.in_doubt or (record is not None and record.in_doubt),
         skipped=record is not None and record.skipped_cycles is not None,
+        after_cancellation=event.after_cancellation,
         begun_at=event.times.begun_at,
         job=event.claim.job,
         steps=tuple(

@@ -28,6 +28,8 @@ class Rule(StrEnum):
     """A command was answered with success and has not taken effect."""
     STARTED_TWICE = "started twice"
     """Requests under one Idempotency-Key started more than one instance."""
+    CALLED_AFTER_STOP = "called after a stop"
+    """A call began after a cancel or a pause of its instance, with no step in flight (``dev.chaos.stops``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,10 @@ class Violation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A call as a service received it. ``status`` is the one it answered or tried to answer."""
+    """A call as a service received it at ``at``, real time. ``status`` is the one it answered or tried to answer."""
 
     key: str
+    at: datetime
     path: str
     status: int
     effect: bool
@@ -65,7 +68,7 @@ class EventFact:
     """A stored event. ``cycle`` is the last cycle it stands for, ``first_cycle`` the first one.
 
     ``skipped`` says that these cycles did not run, because their dates had passed. ``begun_at`` is its first claim;
-    ``job`` the invocation of its last one.
+    ``job`` the invocation of its last one. With ``after_cancellation`` it may run after a cancel of its instance.
     """
 
     sid: str
@@ -78,6 +81,7 @@ class EventFact:
     is_open: bool
     in_doubt: bool = False
     skipped: bool = False
+    after_cancellation: bool = False
     begun_at: datetime | None = None
     job: str | None = None
     steps: tuple[StepFact, ...] = ()
@@ -94,7 +98,8 @@ class InstanceFact:
 
     ``retries`` says whether its attempts never run out. Else a failed step may end it. ``has_own_schedule`` says
     whether a cron expression of its own dates it, which may have no date at all. ``start_key`` is the Idempotency-Key
-    of the request that started it, which it has as an attribute.
+    of the request that started it, which it has as an attribute. ``drained_at`` is when the last step in flight of an
+    ended instance had ended, by the engine's clock.
     """
 
     sid: str
@@ -107,6 +112,7 @@ class InstanceFact:
     period: timedelta | None = None
     end: datetime | None = None
     start_key: str | None = None
+    drained_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

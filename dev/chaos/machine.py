@@ -7,11 +7,13 @@ import signal
 import subprocess
 import threading
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from dev.chaos.faults import Link, Target
 from dev.chaos.proxy import Proxy
+from dev.chaos.stops import Freeze
 from dev.client import Processes, RefusedError
 from dev.emulator import free_port, hidden_address
 
@@ -34,9 +36,11 @@ class Machine:
             Link.DATABASE: Proxy(f"http://{self._emulator}", port=0, seed=seed),
             Link.SERVICES: Proxy(self.processes.stack.url, port=0, seed=seed + 1),
         }
+        self.freezes: list[Freeze] = []
         # The start time tells a process from a later one with the same id.
         self._seen: dict[int, str] = {}
         self._timers: dict[int, threading.Timer] = {}
+        self._frozen: dict[int, datetime] = {}
 
     def start(self) -> None:
         """Start everything."""
@@ -73,10 +77,13 @@ class Machine:
         pids = self._chosen(target)
         if not pids:
             return False
+        began_at = datetime.now(UTC)
         self._signal(pids, signal.SIGSTOP)
         self.stopped[target] += 1
         for pid in pids:
-            timer = threading.Timer(seconds, self._signal, ([pid], signal.SIGCONT))
+            if target in (Target.RUNNER, Target.WORKER):
+                self._frozen.setdefault(pid, began_at)
+            timer = threading.Timer(seconds, self._let_continue, ([pid],))
             timer.daemon = True
             self._timers[pid] = timer
             timer.start()
@@ -88,7 +95,7 @@ class Machine:
             proxy.heal()
         for timer in self._timers.values():
             timer.cancel()
-        self._signal(list(self._timers), signal.SIGCONT)
+        self._let_continue(list(self._timers))
         self.processes.downstream.call("POST", "/_heal")
         if not self.processes.is_stack_running():
             self.start_stack()
@@ -97,7 +104,7 @@ class Machine:
         """End all processes. Return those that had to be killed, of all that were ever seen."""
         for timer in self._timers.values():
             timer.cancel()
-        self._signal(list(self._timers), signal.SIGCONT)
+        self._let_continue(list(self._timers))
         try:
             self.processes.stop()
         except subprocess.TimeoutExpired:
@@ -139,6 +146,14 @@ class Machine:
         for pid in (self.processes.stack_pid, found["emulator"], *workers):
             self._seen.setdefault(pid, _start_of(pid))
         return found
+
+    def _let_continue(self, pids: list[int]) -> None:
+        self._signal(pids, signal.SIGCONT)
+        ended_at = datetime.now(UTC)
+        for pid in pids:
+            began_at = self._frozen.pop(pid, None)
+            if began_at is not None:
+                self.freezes.append(Freeze(began_at=began_at, ended_at=ended_at))
 
     def _signal(self, pids: list[int], number: signal.Signals) -> None:
         for pid in pids:

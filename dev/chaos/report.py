@@ -24,7 +24,11 @@ class Lateness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Everything that a run says. ``late`` is by trigger, of instances that no command had stopped."""
+    """Everything that a run says. ``late`` is by trigger, of instances that no command had stopped.
+
+    ``judged_stops`` are the cancels and pauses of instances after which nothing may be called. ``excused`` are the
+    calls after them that may come from a frozen process.
+    """
 
     seed: int
     seconds: float
@@ -41,6 +45,8 @@ class Report:
     effects: int
     marked: int
     late: Mapping[str, Lateness]
+    judged_stops: Mapping[str, int] = field(default_factory=dict)
+    excused: int = 0
     leftovers: Sequence[str] = ()
     violations: Sequence[Violation] = field(default_factory=list)
 
@@ -70,6 +76,7 @@ class Report:
             f"instances    {_counted(self.instances)}",
             f"events       {_counted(self.events)}",
             f"calls        {self.calls} received, {self.effects} took effect, {self.marked} events marked in doubt",
+            f"judged       {_counted(self.judged_stops)} stops of instances, {self.excused} calls after them excused",
             *(
                 f"late         {name}: {late.events} events, p50 {late.p50:.1f} s, p99 {late.p99:.1f} s, "
                 f"max {late.max:.1f} s"

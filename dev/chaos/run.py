@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from dev.chaos import facts, flows
 from dev.chaos.commands import Clients, soon
@@ -15,6 +16,7 @@ from dev.chaos.faults import Disturb, Fail, Fault, Kill, Stop, Timed
 from dev.chaos.judge import Commands, InstanceFact, judge
 from dev.chaos.machine import Machine
 from dev.chaos.report import Report
+from dev.chaos.stops import Operation, judge_stops, latest_real, stops_of
 from dev.client import Api, RefusedError, advance
 from dev.history_reader import HistoryReader
 from shared.domain.ids import StrategySid
@@ -87,7 +89,8 @@ class Run:
         self._clients.stop()
         self._machine.heal()
         began = time.monotonic()
-        instances = self._settle()
+        operations, resumed_all_at = self._resumes(), datetime.now(UTC)
+        instances, marks = self._settle()
         ledger = facts.calls_of(self._machine.processes.downstream.call("GET", "/_ledger"))
         log = self._clients.log
         commands = Commands(
@@ -99,8 +102,20 @@ class Run:
         (self._machine.folder / "facts.json").write_text(
             json.dumps([asdict(instance) for instance in instances], indent=1, default=str)
         )
-        now = datetime.fromisoformat(self._stack.call("GET", "/_local/clock")["now"])
-        violations = judge(instances, ledger, commands, now=now)
+        (self._machine.folder / "commands.json").write_text(
+            json.dumps([asdict(command) for command in log.to_instances], indent=1, default=str)
+        )
+        now, _ = self._clock()
+        drained = {
+            one.sid: drained_at
+            for one in instances
+            if one.drained_at is not None and (drained_at := latest_real(one.drained_at, marks)) is not None
+        }
+        stops = stops_of(
+            log.to_instances, operations=operations, drained=drained, resumed_all_at=resumed_all_at
+        )
+        after_stops = judge_stops(instances, ledger, stops, freezes=self._machine.freezes)
+        violations = [*judge(instances, ledger, commands, now=now), *after_stops.violations]
         disturbed = sum((proxy.disturbed for proxy in self._machine.proxies.values()), Counter[Any]())
         events = [event for instance in instances for event in instance.events]
         untouched = set(self._untouched)
@@ -126,6 +141,8 @@ class Run:
             effects=sum(call.effect for call in ledger),
             marked=sum(event.is_marked for event in events),
             late=late,
+            judged_stops=after_stops.judged,
+            excused=after_stops.excused,
             violations=violations,
         )
 
@@ -170,19 +187,41 @@ class Run:
         failure["drop"] = fault.drop
         self._machine.processes.downstream.call("POST", "/_fail", failure)
 
-    def _settle(self) -> list[InstanceFact]:
-        """Resume all that is paused, and advance the clock until nothing is left to do."""
+    def _resumes(self) -> list[Operation]:
+        """Return all bulk operations that resume instances, as they are now."""
+        found: list[dict[str, Any]] = []
+        cursor = ""
+        while True:
+            path = f"/bulk-operation?limit=100{cursor}"
+            page = _repeated(lambda path=path: self._stack.call("GET", path))  # type: ignore[misc]
+            found += page["items"]
+            if "nextCursor" not in page:
+                return facts.resumes_of(found)
+            cursor = f"&cursor={quote(page['nextCursor'])}"
+
+    def _settle(self) -> tuple[list[InstanceFact], list[tuple[datetime, datetime]]]:
+        """Resume all that is paused, and advance the clock until nothing is left to do.
+
+        Return the instances, and pairs of simulated and real time as ``latest_real`` takes them.
+        """
+        marks = [self._clock()]
         _repeated(lambda: self._stack.call("POST", "/queue"))
         for sid in self._periods:
             _repeated(lambda sid=sid: self._stack.call("POST", f"/execution-strategy/{sid}/resume"))  # type: ignore[misc]
         for _ in range(MAX_JUMPS):
             self._resume_paused()
-            now = datetime.fromisoformat(self._stack.call("GET", "/_local/clock")["now"])
+            now, _ = self._clock()
             _repeated(lambda to=now + JUMP: advance(self._stack, to.isoformat()))  # type: ignore[misc]
+            marks.append(self._clock())
             instances = facts.instances_of(HistoryReader.of(self._stack), self._periods)
             if all(_is_at_rest(instance) for instance in instances):
                 break
-        return instances
+        return instances, marks
+
+    def _clock(self) -> tuple[datetime, datetime]:
+        """Return the simulated time, and a real time at which it has passed."""
+        now = _repeated(lambda: self._stack.call("GET", "/_local/clock"))["now"]
+        return datetime.fromisoformat(now), datetime.now(UTC)
 
     def _resume_paused(self) -> None:
         history = HistoryReader.of(self._stack)

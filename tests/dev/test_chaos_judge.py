@@ -27,7 +27,7 @@ NONE = Commands()
 
 
 def a_call(key: str = KEY, status: int = 201, **members: Any) -> Call:
-    return replace(Call(key=key, path=CHARGE, status=status, effect=status < 300), **members)
+    return replace(Call(key=key, at=START, path=CHARGE, status=status, effect=status < 300), **members)
 
 
 def a_step(key: str = KEY, **members: Any) -> StepFact:

@@ -23,6 +23,8 @@ REPORT = Report(
     calls=210,
     effects=200,
     marked=4,
+    judged_stops={"cancel": 2, "pause": 11},
+    excused=1,
     late={"wakeup": Lateness(events=80, p50=1.25, p99=61.0, max=70.5)},
 )
 LOST = Violation(Rule.LOST, "i-1 is PENDING")
@@ -68,6 +70,7 @@ class TestText:
             "instances    5 (COMPLETED 5)",
             "events       100 (PROCESSED 100)",
             "calls        210 received, 200 took effect, 4 events marked in doubt",
+            "judged       13 (cancel 2, pause 11) stops of instances, 1 calls after them excused",
             "late         wakeup: 80 events, p50 1.2 s, p99 61.0 s, max 70.5 s",
             "lost         0",
             "doubled      0 unmarked",
