@@ -65,9 +65,9 @@ class Options:
     """Options of the stack. Port 0 chooses a free port.
 
     ``database_url`` and ``services_url`` are the addresses of DynamoDB, and of Scheduler and Lambda, for functions if
-    there is a proxy between them and the stack. ``invocations`` is a file that gets a line for each start of the step
-    runner. ``bulk_per_second`` is the pace of bulk operations, None for that of the template. ``containers_at`` is the
-    name or address at which containers reach this machine, None to refuse them.
+    there is a proxy between them and the stack. ``invocations`` is a file that gets a line for each begin and end of an
+    invocation of the step runner. ``bulk_per_second`` is the pace of bulk operations, None for that of the template.
+    ``containers_at`` is the name or address at which containers reach this machine, None to refuse them.
     """
 
     port: int = 8080
@@ -254,12 +254,17 @@ class Stack:
     def _start(self, logical_id: str, event: Mapping[str, Any], trigger: str) -> None:
         """Start an asynchronous invocation."""
         invocation = Invocation(event=event, trigger=trigger)
-        if logical_id == "StepRunner" and self._options.invocations is not None:
-            with self._options.invocations.open("a") as lines:
-                lines.write(json.dumps({"id": invocation.id, "trigger": trigger}) + "\n")
+        if logical_id == "StepRunner":
+            self._log_runner("began", id=invocation.id, trigger=trigger, sid=event.get("sid"))
         # Before it is queued, because it may end at once.
         self.activity.begin(invocation.id, f"{logical_id} {json.dumps(event)} (by {trigger})")
         self.pools[logical_id].put(invocation)
+
+    def _log_runner(self, moment: str, **members: object) -> None:
+        """Log that an invocation of the step runner began or ended now, if there is a file for that."""
+        if self._options.invocations is not None:
+            with self._options.invocations.open("a") as lines:
+                lines.write(json.dumps({**members, moment: self.clock.now().isoformat()}) + "\n")
 
     def _answer(self, logical_id: str, event: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Invoke a function and return its answer, or None if it failed."""
@@ -275,6 +280,8 @@ class Stack:
         return found
 
     def _ended(self, function: Function, invocation: Invocation) -> None:
+        if function.logical_id == "StepRunner":
+            self._log_runner("ended", id=invocation.id)
         self._count(function, invocation)
         self.activity.end(invocation.id)
 
@@ -423,7 +430,7 @@ def main() -> int:
         "--services-url", help="where functions reach Scheduler and Lambda instead of the stack"
     )
     parser.add_argument(
-        "--invocations", type=Path, help="a file for a line about each start of the step runner"
+        "--invocations", type=Path, help="a file for a line about each begin and end of the step runner"
     )
     arguments = vars(parser.parse_args())
     stopped = threading.Event()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from shared.domain.strategy.model import Json
 
 MAX_INSTANCES = 100_000
 ACCOUNT = AccountId("dev")
+
+UNKNOWN = "unknown"
+"""In place of a trigger: another runner has taken the event over, and several may have begun it."""
 
 
 def calls_of(ledger: list[dict[str, Any]]) -> list[Call]:
@@ -52,26 +56,69 @@ def resumes_of(operations: Sequence[Mapping[str, Any]]) -> list[Operation]:
     ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """An invocation of the step runner for one instance. ``ended_at`` is None if it is not known to have ended.
+
+    The stack knows of no end if it was killed meanwhile. The runner may have continued.
+    """
+
+    trigger: str
+    sid: str
+    began_at: datetime
+    ended_at: datetime | None = None
+
+
 def late_by_trigger(
-    instances: list[InstanceFact], triggers: Mapping[str, str], *, until: datetime
+    instances: Sequence[InstanceFact], invocations: Mapping[str, Invocation], *, until: datetime
 ) -> dict[str, Lateness]:
-    """Return how late the events of instances began before ``until``, by the trigger of their runner."""
+    """Return how late the events of instances began before ``until``, by the trigger of the runner that began them."""
     late: dict[str, list[float]] = {}
+    by_instance: dict[str, dict[str, Invocation]] = {}
+    for job, invocation in invocations.items():
+        by_instance.setdefault(invocation.sid, {})[job] = invocation
     for instance in instances:
+        of_instance = by_instance.get(instance.sid, {})
         for event in instance.events:
             if event.begun_at is not None and event.begun_at <= until:
-                trigger = triggers.get(event.job or "", "unknown")
+                trigger = _first_trigger(event.begun_at, event.job, of_instance)
                 late.setdefault(trigger, []).append((event.begun_at - event.date).total_seconds())
     figures = {trigger: lateness(seconds) for trigger, seconds in late.items()}
     return {trigger: figure for trigger, figure in figures.items() if figure is not None}
 
 
-def triggers_of(invocations: Path) -> dict[str, str]:
-    """Return the trigger of each invocation of the step runner."""
-    if not invocations.exists():
-        return {}
-    lines = [json.loads(line) for line in invocations.read_text().splitlines() if line.endswith("}")]
-    return {line["id"]: line["trigger"] for line in lines}
+def _first_trigger(begun_at: datetime, last_job: str | None, invocations: Mapping[str, Invocation]) -> str:
+    """Return the trigger of the runner that claimed an event first, at ``begun_at``, or ``UNKNOWN``.
+
+    The event stores only its last claim. So if that runner did not run yet, the first one was another of those that
+    ran at that instant.
+    """
+    running = {
+        job: one.trigger
+        for job, one in invocations.items()
+        if one.began_at <= begun_at and (one.ended_at is None or begun_at <= one.ended_at)
+    }
+    if last_job in running:
+        return running[last_job]
+    triggers = set(running.values())
+    return triggers.pop() if len(triggers) == 1 else UNKNOWN
+
+
+def invocations_of(file: Path) -> dict[str, Invocation]:
+    """Return the invocations of the step runner by their ids, from the file that the stack has written."""
+    found: dict[str, Invocation] = {}
+    for line in file.read_text().splitlines() if file.exists() else []:
+        try:
+            members = json.loads(line)
+        except ValueError:
+            continue  # the stack was killed while it wrote
+        job = members["id"]
+        if "began" in members:
+            began_at = datetime.fromisoformat(members["began"])
+            found[job] = Invocation(trigger=members["trigger"], sid=members["sid"], began_at=began_at)
+        elif job in found:
+            found[job] = replace(found[job], ended_at=datetime.fromisoformat(members["ended"]))
+    return found
 
 
 def _instance(history: HistoryReader, sid: str, periods: Mapping[StrategySid, timedelta]) -> InstanceFact:

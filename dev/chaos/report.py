@@ -24,7 +24,10 @@ class Lateness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Everything that a run says. ``late`` is by trigger, of instances that no command had stopped.
+    """Everything that a run says.
+
+    ``late`` is by the trigger of the runner that began the events, of instances that no client commands by themselves.
+    A pause of their strategy or of the queue delays them, too.
 
     ``judged_stops`` are the cancels and pauses of instances after which nothing may be called. ``excused`` are the
     calls after them that may come from a frozen process.

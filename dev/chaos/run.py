@@ -24,7 +24,7 @@ from shared.domain.ids import StrategySid
 COMMANDED = {5: 3, 15: 6, 45: 10}
 """How many instances there are of each period, in seconds, that clients command."""
 UNTOUCHED = {5: 2, 15: 4, 45: 6}
-"""How many there are that no client commands: they are late only by faults."""
+"""How many there are that no client commands. Faults make them late, and pauses of their strategy or of the queue."""
 
 FIRST_SECONDS = 15
 """How far ahead the first date is of those instances that begin by a schedule."""
@@ -121,7 +121,7 @@ class Run:
         untouched = set(self._untouched)
         late = facts.late_by_trigger(
             [one for one in instances if one.sid in untouched],
-            facts.triggers_of(self._machine.invocations),
+            facts.invocations_of(self._machine.invocations),
             until=until,
         )
         settled = time.monotonic() - began
