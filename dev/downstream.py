@@ -2,7 +2,7 @@
 
 ``POST /_fail {path, times, status | delaySeconds | drop | lie}`` makes the next calls of a path fail. ``lie`` answers
 ``status`` although the call took effect. ``POST /_heal`` ends all failures.
-``GET /_ledger`` returns all calls and whether each took ``effect``.
+``GET /_ledger`` returns all calls, whether each took ``effect``, and the ``failure`` that it met, if any.
 If a call repeats an Idempotency-Key that took effect, it gets the answer of the first one and takes no effect.
 The payment gateway answers ``PENDING``; the caller of the demo sends its final answer.
 ``python -m dev.downstream PORT LEDGER``.
@@ -56,6 +56,8 @@ class Downstream:
                 status = failure.get("status", 201)
                 answer = {"status": status, "body": self._body(path, status, len(self.lines))}
             takes_effect = not is_repeat and (answer["status"] < 300 or failure.get("lie", False))
+            # The answer of a repeat is the first one's, so no status was forced on it.
+            met = ("delaySeconds", "drop") if is_repeat else ("status", "lie", "delaySeconds", "drop")
             line = {
                 "at": datetime.now(UTC).isoformat(),
                 "method": method,
@@ -65,6 +67,7 @@ class Downstream:
                 "answer": answer,
                 "repeat": is_repeat,
                 "effect": takes_effect,
+                "failure": {name: failure[name] for name in met if failure.get(name)},
             }
             self.lines.append(line)
             # Only what took effect is repeated for its key; a failed call may be sent again.

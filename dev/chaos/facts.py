@@ -1,6 +1,7 @@
 """Reads the facts that the judge compares: the ledger of the services, and the instances that the engine has stored."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -37,6 +38,19 @@ def calls_of(ledger: list[dict[str, Any]]) -> list[Call]:
         for line in ledger
         if line["path"] in PATHS
     ]
+
+
+def failures_of(ledger: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Return how many calls of the flows met each failure. One that was planned and met no call does not count."""
+    return dict(
+        Counter(_failure(line["failure"]) for line in ledger if line["path"] in PATHS and line["failure"])
+    )
+
+
+def _failure(failure: Mapping[str, Any]) -> str:
+    if failure.get("delaySeconds"):
+        return "hang"
+    return "drop" if failure.get("drop") else f"{'lied ' * failure.get('lie', False)}{failure['status']}"
 
 
 def instances_of(history: HistoryReader, periods: Mapping[StrategySid, timedelta]) -> list[InstanceFact]:

@@ -11,6 +11,9 @@ from dev.chaos.judge import Rule, Violation
 MAX_SHOWN = 20
 """How many violations are printed. The JSON has all of them."""
 
+MIN_SECONDS = 120
+"""A run of this length fails if a kind of fault never happened."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lateness:
@@ -30,7 +33,8 @@ class Report:
     A pause of their strategy or of the queue delays them, too.
 
     ``judged_stops`` are the cancels and pauses of instances after which nothing may be called. ``excused`` are the
-    calls after them that may come from a frozen process.
+    calls after them that may come from a frozen process. ``failures`` are those that calls met at the services.
+    ``planned_seconds`` is how long the run was to last with its start.
     """
 
     seed: int
@@ -50,18 +54,38 @@ class Report:
     late: Mapping[str, Lateness]
     judged_stops: Mapping[str, int] = field(default_factory=dict)
     excused: int = 0
+    planned_seconds: float = 0
     leftovers: Sequence[str] = ()
     violations: Sequence[Violation] = field(default_factory=list)
 
     @property
+    def untested(self) -> list[str]:
+        """What a run of this length must have tested and has not: it shows nothing. A shorter run may have gaps."""
+        if self.planned_seconds < MIN_SECONDS:
+            return []
+        has_succeeded = any(self.answers.get(str(status)) for status in range(200, 300))
+        gaps = {
+            "no process was killed": not sum(self.kills.values()),
+            "no request was disturbed": not sum(self.disturbed.values()),
+            "no call failed at a service": not sum(self.failures.values()),
+            "no command was answered with success": not has_succeeded,
+            "no pause or cancel of an instance could be judged": not sum(self.judged_stops.values()),
+        }
+        return [gap for gap, is_open in gaps.items() if is_open]
+
+    @property
     def exit_status(self) -> int:
-        """1 if anything is wrong, else 0."""
-        return 1 if self.violations or self.leftovers else 0
+        """1 if anything is wrong or untested, else 0."""
+        return 1 if self.violations or self.leftovers or self.untested else 0
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as JSON."""
         by_rule = Counter(violation.rule.value for violation in self.violations)
-        return {**asdict(self), "violationsByRule": {rule.value: by_rule[rule.value] for rule in Rule}}
+        return {
+            **asdict(self),
+            "untested": self.untested,
+            "violationsByRule": {rule.value: by_rule[rule.value] for rule in Rule},
+        }
 
     def lines(self) -> list[str]:
         """Return the report as text."""
@@ -90,6 +114,7 @@ class Report:
             f"violations   {len(self.violations)}",
             *shown,
             *([f"  and {hidden} more"] if hidden > 0 else []),
+            *(f"  untested: {one} in {self.planned_seconds:.0f} seconds" for one in self.untested),
             *(f"  left behind: {one}" for one in self.leftovers),
         ]
 

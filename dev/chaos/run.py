@@ -42,7 +42,6 @@ class Run:
 
     def __init__(self, machine: Machine, *, seed: int, seconds: float) -> None:
         self._machine, self._seed, self._seconds = machine, seed, seconds
-        self._failures: Counter[str] = Counter()
         self._periods: dict[StrategySid, timedelta] = {}
 
     @property
@@ -91,7 +90,8 @@ class Run:
         began = time.monotonic()
         operations, resumed_all_at = self._resumes(), datetime.now(UTC)
         instances, marks = self._settle()
-        ledger = facts.calls_of(self._machine.processes.downstream.call("GET", "/_ledger"))
+        lines = self._machine.processes.downstream.call("GET", "/_ledger")
+        ledger = facts.calls_of(lines)
         log = self._clients.log
         commands = Commands(
             created=log.created,
@@ -132,7 +132,7 @@ class Run:
             kills={target.value: count for target, count in self._machine.killed.items()},
             stops={target.value: count for target, count in self._machine.stopped.items()},
             disturbed={how.value: count for how, count in disturbed.items()},
-            failures=dict(self._failures),
+            failures=facts.failures_of(lines),
             commands=dict(log.sent),
             answers=dict(log.answers),
             instances=dict(Counter(instance.status for instance in instances)),
@@ -177,8 +177,6 @@ class Run:
                 self._fail(fault, rng.choice(flows.PATHS))
 
     def _fail(self, fault: Fail, path: str) -> None:
-        name = "hang" if fault.hang else "drop" if fault.drop else f"{'lied ' * fault.lie}{fault.status}"
-        self._failures[name] += fault.times
         failure: dict[str, Any] = {"path": path, "times": fault.times}
         if fault.status is not None:
             failure |= {"status": fault.status, "lie": fault.lie}

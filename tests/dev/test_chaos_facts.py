@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dev.chaos.facts import Invocation, calls_of, invocations_of, late_by_trigger, resumes_of
+from dev.chaos.facts import Invocation, calls_of, failures_of, invocations_of, late_by_trigger, resumes_of
 from dev.chaos.flows import CHARGES
 from dev.chaos.judge import Call, EventFact, InstanceFact
 from dev.chaos.report import Lateness
@@ -185,6 +185,28 @@ class TestCalls:
 
     def test_other_paths_are_no_calls(self) -> None:
         assert calls_of([a_line(path="/hook")]) == []
+
+
+class TestFailures:
+    """A failure counts if a call met it."""
+
+    @pytest.mark.parametrize(
+        ("failure", "name"),
+        [
+            ({"status": 402}, "402"),
+            ({"status": 500, "lie": True}, "lied 500"),
+            ({"delaySeconds": 7}, "hang"),
+            ({"drop": True}, "drop"),
+        ],
+    )
+    def test_each_has_a_name(self, failure: dict[str, object], name: str) -> None:
+        assert failures_of([a_line(failure=failure), a_line(failure=failure)]) == {name: 2}
+
+    def test_a_call_without_a_failure_does_not_count(self) -> None:
+        assert failures_of([a_line(failure={})]) == {}
+
+    def test_a_call_of_another_path_does_not_count(self) -> None:
+        assert failures_of([a_line(failure={"status": 402}, path="/hook")]) == {}
 
 
 class TestBulkResumes:

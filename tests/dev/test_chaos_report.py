@@ -110,6 +110,44 @@ class TestExitStatus:
         assert report.lines()[-1] == "  left behind: process 7: roto-server"
 
 
+class TestARunWithoutFaults:
+    """A run of two minutes or more must have had every kind of fault, else it shows nothing."""
+
+    LONG = replace(REPORT, planned_seconds=120)
+
+    def test_a_run_with_every_kind_passes(self) -> None:
+        assert (self.LONG.untested, self.LONG.exit_status) == ([], 0)
+
+    @pytest.mark.parametrize(
+        ("missing", "sentence"),
+        [
+            ({"kills": {}}, "no process was killed"),
+            ({"kills": {"runner": 0}}, "no process was killed"),
+            ({"disturbed": {}}, "no request was disturbed"),
+            ({"failures": {}}, "no call failed at a service"),
+            ({"answers": {}}, "no command was answered with success"),
+            ({"answers": {"409": 9, "500": 2, "no reply": 1}}, "no command was answered with success"),
+            ({"judged_stops": {}}, "no pause or cancel of an instance could be judged"),
+        ],
+    )
+    def test_a_run_without_one_kind_fails_and_says_which(
+        self, missing: dict[str, dict[str, int]], sentence: str
+    ) -> None:
+        report = replace(self.LONG, **missing)  # type: ignore[arg-type]
+
+        assert (report.untested, report.exit_status) == ([sentence], 1)
+        assert report.lines()[-1] == f"  untested: {sentence} in 120 seconds"
+        assert report.as_json()["untested"] == [sentence]
+
+    @pytest.mark.parametrize(("seconds", "status"), [(119, 0), (120, 1)])
+    def test_a_shorter_run_may_lack_one(self, seconds: float, status: int) -> None:
+        assert replace(REPORT, kills={}, planned_seconds=seconds).exit_status == status
+
+    @pytest.mark.parametrize("answer", ["200", "202", "299"])
+    def test_any_2xx_is_a_success(self, answer: str) -> None:
+        assert replace(self.LONG, answers={answer: 1}).untested == []
+
+
 def test_the_json_has_everything() -> None:
     read = json.loads(json.dumps(replace(REPORT, violations=[LOST]).as_json()))
 

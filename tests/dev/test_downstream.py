@@ -85,7 +85,7 @@ class TestEffects:
 
         assert answered[9:12] == status
         (line,) = processes.downstream.call("GET", "/_ledger")
-        assert (line["key"], line["effect"]) == ("k-1", effect)
+        assert (line["key"], line["effect"], line["failure"]) == ("k-1", effect, failure)
 
     def test_a_repeat_has_the_effect_of_the_first_call_only(self, processes: Processes) -> None:
         processes.downstream.call(
@@ -97,3 +97,13 @@ class TestEffects:
         assert answers == [b"500", b"201", b"201"]
         effects = [line["effect"] for line in processes.downstream.call("GET", "/_ledger")]
         assert effects == [True, False, False]
+
+    def test_a_repeat_meets_no_failure_of_its_status(self, processes: Processes) -> None:
+        """It gets the answer of the first call."""
+        post(processes, "/4020/charges", "k-1")
+        for failure in ({"status": 402}, {"drop": True}):
+            processes.downstream.call("POST", "/_fail", {"path": "/4020/charges", "times": 1, **failure})
+            post(processes, "/4020/charges", "k-1")
+
+        lines = processes.downstream.call("GET", "/_ledger")
+        assert [line["failure"] for line in lines] == [{}, {}, {"drop": True}]
