@@ -96,6 +96,8 @@ _FAILURES = (
     Fail(status=500),
     Fail(status=500, lie=True),
     Fail(status=502, lie=True, times=2),
+    # The service has done what it refuses. The call is sent again unmarked, and only its key prevents a second effect.
+    Fail(status=503, lie=True),
     Fail(drop=True),
     Fail(hang=True),
 )

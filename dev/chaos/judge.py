@@ -7,7 +7,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 REFUSALS = (409, 425, 429, 503)
-"""Statuses by which a service refuses a call for now: it took no effect and may be sent again under its key."""
+"""Statuses by which a service refuses a call for now: it says that there was no effect, and is called again.
+
+The key stays the same. So even if the service lies, a second effect shows that the key has changed.
+"""
 
 _STARTS = ("PENDING", "QUEUED", "EXECUTING")
 """Statuses of an open event that starts, or ends, without a command."""

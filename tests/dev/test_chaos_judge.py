@@ -138,6 +138,21 @@ class TestNothingIsDoubledUnmarked:
 
         assert rules(an_instance(an_event(*steps)), a_call(status=status), a_call()) == []
 
+    @pytest.mark.parametrize(
+        ("key", "effect", "found"), [(KEY, False, []), ("i-1-1-2", True, [Rule.DOUBLED])]
+    )
+    def test_a_refusal_after_an_effect_is_repeated_under_its_key(
+        self,
+        key: str,
+        effect: bool,  # noqa: FBT001 - a case
+        found: list[Rule],
+    ) -> None:
+        """The service knows the key, and takes effect once. Under another key it does so twice."""
+        steps = (a_failed_step(answered=503), a_step(key))
+        calls = (a_call(status=503, effect=True), a_call(key, effect=effect))
+
+        assert rules(an_instance(an_event(*steps)), *calls) == found
+
     def test_a_definite_failure_is_one(self) -> None:
         steps = (a_failed_step(), a_step())
 
