@@ -1,9 +1,10 @@
 """The commands that all clients have sent, and the answers."""
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -92,3 +93,9 @@ class CommandLog:
         """Return the requests that start instances, by their keys."""
         with self.lock:
             return list(self._starts.values())
+
+    def as_json(self) -> str:
+        """Return the starts and the commands to instances as JSON, to explain a violation."""
+        starts = [{**asdict(start), "sids": sorted(start.sids)} for start in self.starts()]
+        commands = [asdict(sent) for sent in self.to_instances]
+        return json.dumps({"starts": starts, "commands": commands}, indent=1, default=str)

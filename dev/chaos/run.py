@@ -102,9 +102,7 @@ class Run:
         (self._machine.folder / "facts.json").write_text(
             json.dumps([asdict(instance) for instance in instances], indent=1, default=str)
         )
-        (self._machine.folder / "commands.json").write_text(
-            json.dumps([asdict(command) for command in log.to_instances], indent=1, default=str)
-        )
+        (self._machine.folder / "commands.json").write_text(log.as_json())
         now, _ = self._clock()
         drained = {
             one.sid: drained_at

@@ -1,12 +1,18 @@
-"""The record of the commands of a run under faults."""
+"""The commands of a run under faults, and their record."""
 
+import json
+import random
 from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
 
 import pytest
 
 from dev.chaos.command_log import CommandLog, Reply
+from dev.chaos.commands import Clients
 from dev.chaos.judge import Start
 from dev.chaos.stops import Sent
+from dev.gateway import HttpReply, HttpRequest
+from dev.http_server import HttpServer
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(seconds=1)
@@ -48,6 +54,67 @@ class TestStarts:
 
         assert log.starts() == [Start(key="k"), Start(key="l", sids=frozenset({"i"}), succeeded=True)]
         assert log.created == ["i"]
+
+
+class Chooses(random.Random):
+    """Makes a client send one command."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(1)
+        self._name = name
+
+    def choices(self, *_: object, **__: object) -> list[Any]:
+        return [self._name]
+
+
+@pytest.mark.enable_socket
+class TestStartsOverHttp:
+    """Each dialect sends the request that starts an instance twice, with its key as an attribute."""
+
+    ANSWERS: ClassVar[dict[str, Any]] = {
+        "/execution-instance": {"executionInstance": {"sid": "i"}},
+        "/joc/api/orders/add": {"ok": True, "orderIds": ["#2026-01-01#T1-x"]},
+        "/scheduler/connector-api/process/start": {"robustaSpid": "i"},
+    }
+
+    @pytest.mark.parametrize(
+        ("dialect", "name", "place", "sids"),
+        [
+            ("core", "create", ("attributes",), {"i"}),
+            ("orders", "add", ("orders", 0, "arguments"), set()),
+            ("automation", "trigger", (), set()),
+            ("process", "start", ("values",), {"i"}),
+        ],
+    )
+    def test_a_start(self, dialect: str, name: str, place: tuple[str | int, ...], sids: set[str]) -> None:
+        received: list[HttpRequest] = []
+
+        def answer(request: HttpRequest) -> HttpReply:
+            if request.target.endswith("/login"):
+                return HttpReply(status=200, headers=[("X-Access-Token", "t")], body=b"{}")
+            received.append(request)
+            body = self.ANSWERS.get(request.target)
+            return HttpReply(status=200, headers=[], body=b"" if body is None else json.dumps(body).encode())
+
+        server = HttpServer(answer, 0)
+        clients = Clients(server.url, seed=1, shared=["h"], definition="d", ends=NOON)
+        try:
+            for _ in range(2 if dialect == "orders" else 1):  # the first time it logs in
+                getattr(clients, f"_{dialect}")(Chooses(name))
+        finally:
+            server.close()
+
+        assert len(received) == 2
+        (key,) = {request.headers["idempotency-key"] for request in received}
+        for request in received:
+            attributes = json.loads(request.body)
+            for member in place:
+                attributes = attributes[member]
+            assert attributes["startKey"] == key
+        assert clients.log.starts() == [Start(key=key, sids=frozenset(sids), succeeded=True)]
+        assert json.loads(clients.log.as_json())["starts"] == [
+            {"key": key, "sids": sorted(sids), "succeeded": True}
+        ]
 
 
 class TestSentCommands:

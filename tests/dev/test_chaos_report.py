@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from dev.chaos.judge import Rule, Violation
 from dev.chaos.report import MAX_SHOWN, Lateness, Report, lateness
+from dev.chaos.stops import InstanceStop, judge_stops
 
 REPORT = Report(
     seed=7,
@@ -146,6 +148,15 @@ class TestARunWithoutFaults:
     @pytest.mark.parametrize("answer", ["200", "202", "299"])
     def test_any_2xx_is_a_success(self, answer: str) -> None:
         assert replace(self.LONG, answers={answer: 1}).untested == []
+
+
+def test_the_json_has_the_stops_as_they_were_judged() -> None:
+    stop = InstanceStop(sid="i", command="pause", after=datetime(2026, 1, 1, tzinfo=UTC))
+    judged = judge_stops([], [], [stop, stop]).judged
+
+    assert json.loads(json.dumps(replace(REPORT, judged_stops=judged).as_json()))["judged_stops"] == {
+        "pause": 2
+    }
 
 
 def test_the_json_has_everything() -> None:
