@@ -153,6 +153,31 @@ BUGS = (
         layers=(LOOP,),
     ),
     Bug(
+        name="the lease is not checked after its renewal",
+        file="shared/application/runner/step.py",
+        old="        at = _renew(ports, at, intent)\n    return at\n",
+        new="""        at = _renew(ports, at, intent)
+        if isinstance(at, Run):
+            return _execute(ports, at, intent, deadline)
+    return at
+""",
+        layers=("tests/application/runner/test_late_renewals.py",),
+    ),
+    Bug(
+        name="flags that cannot be read count as crashes",
+        file="shared/application/runner/loop.py",
+        old="    except (UnavailableError, *UNREADABLE) as error:",
+        new="    except UnavailableError as error:",
+        layers=("tests/application/runner/test_unreadable_flags.py",),
+    ),
+    Bug(
+        name="a release job ends although something is left",
+        file="shared/domain/bulk/release.py",
+        old="    if failed:\n",
+        new="    if failed < 0:\n",
+        layers=("tests/domain/bulk/test_release.py",),
+    ),
+    Bug(
         name="the key is made at the call, not before",
         file="shared/application/runner/step.py",
         old="request = request_of(run.context(ports), intent)",
