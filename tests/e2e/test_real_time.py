@@ -31,6 +31,22 @@ class TestTheSchedulerAlone:
         assert record.event.status is EventStatus.PROCESSED
         await_all(lambda: started(processes).get("wakeup events") == 1, 10)
 
+    @pytest.mark.timeout(120)
+    @pytest.mark.parametrize("seconds", [3, 20, 50])
+    def test_an_event_due_within_a_minute_runs_within_five_seconds(
+        self, processes: Processes, seconds: int
+    ) -> None:
+        """Without a schedule, whose precision is a minute: the runner waits for it."""
+        processes.start_stack("--sweeper", "off")
+        strategy = gym(processes)
+        due = datetime.now(UTC) + timedelta(seconds=seconds)
+
+        record = await_end(processes, join(strategy, due), 100)
+
+        assert record.event.times.executed_at is not None
+        assert timedelta() <= record.event.times.executed_at - due < timedelta(seconds=5)
+        assert "wakeup events" not in started(processes)
+
     @pytest.mark.timeout(200)
     def test_a_schedule_fires_at_the_right_time_after_an_advance(self, processes: Processes) -> None:
         processes.start_stack("--sweeper", "off", "--start-at", "2026-01-01T00:00:00Z")
