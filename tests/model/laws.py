@@ -1,7 +1,6 @@
 """The invariants. Each function returns the invariant that a step breaks, or an empty text."""
 
 from tests.model.state import (
-    ACTIVE,
     ADVANCE,
     CLOSED_CANCELED,
     EXECUTING,
@@ -27,8 +26,8 @@ from tests.model.world import Configuration, holds
 
 AFTER_THE_FLAG = "an event claimed under a paused flag makes no call"
 WITHOUT_A_CLAIM = "a call begins only under a valid claim"
+"""So none begins after a pause or a cancel has drained: that is when the instance has no lease."""
 AT_THE_SAME_TIME = "calls of one instance do not overlap while their lease lasts"
-WHILE_STOPPED = "no call begins after a pause or a cancel has drained"
 SENT_AGAIN = "a call that is sent again under a valid claim is marked as a repeat"
 ONCE_PASSED = "a step whose success was stored under a valid fence is not called again"
 SECOND_KEY = "a step takes effect under one key"
@@ -52,8 +51,6 @@ def call_begins(configuration: Configuration, state: State, runner: Runner) -> s
     if holds(instance, runner.event, runner.fence) is None:
         # By its own clock it may have its lease still.
         return "" if configuration.clocks_differ else WITHOUT_A_CLAIM
-    if instance.status != ACTIVE and instance.is_drained:
-        return WHILE_STOPPED
     if runner.under_flag:
         return AFTER_THE_FLAG
     if runner.step <= state.seen[runner.event].passed:

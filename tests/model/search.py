@@ -82,7 +82,7 @@ def search(configuration: Configuration, *, limit: int = 50_000_000) -> Found:
         state = states[index]
         if _is_end(state):
             goals.append(index)
-        for _, is_fair, after in steps(configuration, state):
+        for name, is_fair, after in steps(configuration, state):
             transitions += 1
             reached = canonical(after)
             number = numbers.get(reached)
@@ -91,14 +91,15 @@ def search(configuration: Configuration, *, limit: int = 50_000_000) -> Found:
                 numbers[reached] = number
                 states.append(reached)
                 parents.append(index)
-                broken = reached.broken or laws.changes(configuration, state, after)
-                if broken:
-                    trace = _trace(configuration, states, parents, number)
-                    return Found(
-                        states=len(states),
-                        transitions=transitions,
-                        counterexample=Counterexample(invariant=broken, trace=trace),
-                    )
+            # Every step, also one to a state that is known: the invariants compare the states before and after it.
+            broken = reached.broken or laws.changes(configuration, state, after)
+            if broken:
+                trace = (*_trace(configuration, states, parents, index), name)
+                return Found(
+                    states=len(states),
+                    transitions=transitions,
+                    counterexample=Counterexample(invariant=broken, trace=trace),
+                )
             if is_fair:
                 sources.append(index)
                 targets.append(number)

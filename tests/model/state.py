@@ -73,7 +73,6 @@ class Instance(NamedTuple):
     lease: int = NO_LEASE
     running: int = 0
     sent_visit: int = 0
-    is_drained: int = 0
     blocked: int = 0
     attribute: int = 0
     moved_on: int = 0

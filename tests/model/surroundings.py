@@ -215,8 +215,7 @@ def _command(configuration: Configuration, state: State, instance: Instance, nam
         return renumbered(_answered(configuration, after, changed))
     if instance.status == CANCELED or (instance.status == PAUSED and not kill):
         return None
-    is_drained = int(instance.lease == NO_LEASE)
-    paused = instance._replace(status=PAUSED, is_drained=is_drained)
+    paused = instance._replace(status=PAUSED)
     event = event_of(instance, instance.running)
     if not kill or instance.lease == NO_LEASE or event is None:
         return None if instance.status == PAUSED else _answered(configuration, state, paused)
@@ -249,7 +248,7 @@ def _resumed(instance: Instance) -> Instance:
         queued(event) if isinstance(event, Event) and event.status == STOPPED else event
         for event in instance.events
     )
-    return instance._replace(events=events, status=ACTIVE, is_drained=0, blocked=0)
+    return instance._replace(events=events, status=ACTIVE, blocked=0)
 
 
 def _answered(configuration: Configuration, state: State, instance: Instance) -> State:

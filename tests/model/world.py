@@ -120,8 +120,7 @@ def holds(instance: Instance, number: int, fence: int) -> Event | None:
 
 def at_rest(instance: Instance) -> Instance:
     """Return the instance without its lease."""
-    is_drained = int(instance.status != ACTIVE)
-    return instance._replace(lease=NO_LEASE, running=0, sent_visit=0, is_drained=is_drained)
+    return instance._replace(lease=NO_LEASE, running=0, sent_visit=0)
 
 
 def stored(configuration: Configuration, state: State, after: Instance, *, quietly: bool = False) -> State:
@@ -196,8 +195,7 @@ def cancel_instance(
         state, instance = closed(state, instance, number, CLOSED_CANCELED, record)
         if is_running:
             instance = at_rest(instance)._replace(fence=fence)
-    is_drained = int(instance.lease == NO_LEASE)
-    return state, instance._replace(status=CANCELED, is_drained=is_drained, blocked=0)
+    return state, instance._replace(status=CANCELED, blocked=0)
 
 
 def renumbered(state: State) -> State:
