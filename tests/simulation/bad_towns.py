@@ -15,12 +15,12 @@ from tests.simulation.town_laws import ShardWatch, assert_operations_counted, as
 STORMY_UNTIL = after_nine(3)
 
 
-def bad_town(seed: int, *, skew: timedelta = timedelta()) -> Town:
-    """Return a town with all faults, each of them in some of the seeds only."""
+def bad_town(seed: int, *, skew: timedelta = timedelta(), everything: bool = False) -> Town:
+    """Return a town with all faults, each of them in some of the seeds only, or with ``everything`` at once."""
     rng = random.Random(seed)
 
     def often(chance: float) -> float:
-        return chance if rng.random() < 0.7 else 0.0
+        return chance if rng.random() < 0.7 or everything else 0.0
 
     faults = Faults(
         rng=rng,
@@ -46,15 +46,15 @@ def bad_town(seed: int, *, skew: timedelta = timedelta()) -> Town:
         faults, healthy=10, ill=rng.choice([0, 3]), shards=rng.choice([2, 16]), page=rng.choice([2, 2000])
     )
     world = there.world
-    world.cuts_off = rng.random() < 0.5
+    world.cuts_off = rng.random() < 0.5 or everything
     world.runner = Function(
         rng=rng,
-        concurrency=rng.choice([1, 3, 1000]),
+        concurrency=rng.choice([1, 3] if everything else [1, 3, 1000]),
         max_age=timedelta(minutes=rng.choice([5, 60])),
         drops=often(0.1),
     )
     world.bulk_runner = Function(rng=rng, concurrency=rng.choice([1, 1000]), drops=often(0.1))
-    if rng.random() < 0.5:
+    if rng.random() < 0.5 or everything:
         lag = timedelta(seconds=rng.choice([1, 30, 180]))
         world.index, world.operations_index = LaggingIndex(rng, lag), LaggingIndex(rng, lag)
         for instance in world.store.instances.values():

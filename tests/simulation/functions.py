@@ -26,7 +26,8 @@ class Function:
     """A function with at most ``concurrency`` environments.
 
     An invocation that finds none waits. It is dropped if it is older than ``max_age``, or at once with the chance
-    ``drops``, as if the queue had lost it.
+    ``drops``, as if the queue had lost it. ``too_old`` and ``dropped`` count these, and ``queued`` the invocations that
+    found no environment, at each instant.
     """
 
     rng: random.Random
@@ -36,6 +37,7 @@ class Function:
     waiting: list[Invocation] = field(default_factory=list)
     running: list[tuple[Invocation, Process]] = field(default_factory=list)
     dropped: int = 0
+    too_old: int = 0
     queued: int = 0
 
     def send(self, begin: Callable[[], Process], *, now: datetime) -> None:
@@ -51,7 +53,7 @@ class Function:
             return
         self._collect(now=now)
         young = [one for one in self.waiting if now - one.sent_at <= self.max_age]
-        self.dropped += len(self.waiting) - len(young)
+        self.too_old += len(self.waiting) - len(young)
         self.waiting = young
         ready = [one for one in self.waiting if one.ready_at <= now]
         while ready and len(self.running) < self.concurrency:

@@ -38,10 +38,10 @@ class World(Instances, Services):
 
     A world is a ``Ports`` itself, and every port goes through ``io``. ``versions`` are further versions of the
     strategy, and ``broken_versions`` those of any strategy that raise an error when they are loaded.
-    ``unreadable_heads`` are strategies whose head and flag cannot be read. ``runner`` and
-    ``bulk_runner`` are the functions if they have limits; else every invocation starts at once and fails for good.
-    With ``cuts_off``, an invocation whose time is up is killed. ``bulk_threads`` is how many threads an invocation of
-    the bulk runner has.
+    ``unreadable_heads`` are strategies whose head and flag cannot be read. ``runner`` and ``bulk_runner`` are the
+    functions if they have limits; else every invocation starts at once and fails for good.
+    With ``cuts_off``, an invocation whose time is up is killed, and ``cut_off`` counts these. ``bulk_threads`` is how
+    many threads an invocation of the bulk runner has.
     """
 
     delivers_wakeups: bool = True
@@ -66,6 +66,7 @@ class World(Instances, Services):
     cuts_off: bool = False
     sweep_watchers: list[Callable[[], None]] = field(default_factory=list)
     failed_invocations: int = 0
+    cut_off: int = 0
     flags_cleared: int = 0
     next_sweep: datetime = field(init=False)
 
@@ -245,6 +246,7 @@ class World(Instances, Services):
             if ready:
                 process = self.faults.rng.choice(ready)
                 if process.dies_at <= now:
+                    self.cut_off += not process.doomed
                     process.kill(now=now)
                 yield process
                 continue
