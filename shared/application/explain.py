@@ -7,13 +7,22 @@ Source: docs/contracts/core.md section 5; docs/decisions/0021.
 from collections.abc import Mapping
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from shared.application.audit import Window, audit_page, creation_of, from_the_end
-from shared.application.ports import Ports, UnknownStrategyError, all_readable
-from shared.domain.errors import RitornelloError
+from shared.application.ports import (
+    Ports,
+    UnknownStrategyError,
+    Unreadable,
+    audit_position_text,
+    seq_of,
+)
+from shared.domain.errors import RitornelloError, StoredShapeError
 from shared.domain.explain.event import needs_audit
 from shared.domain.explain.instance import Evidence, Explanation, explain, has_gap, subjects
 from shared.domain.explain.limits import limit_of_call, next_call
 from shared.domain.explain.moved_dates import A_MINUTE
+from shared.domain.ids import event_sid
 from shared.domain.instance.downtime import is_forgotten
 from shared.domain.instance.flags import with_pauses
 from shared.domain.instance.journal import EventHistory, EventRecord
@@ -39,10 +48,12 @@ def explain_at(ports: Ports, instance: Instance, at: datetime | None = None) -> 
     """Explain why something ran or did not run on an instance at an instant, which may be in the future.
 
     Without one, explain the present: why an event waits is known only at the very instant of the question.
+    Events and audit entries that cannot be read are named, and not taken for missing ones.
     """
     now = ports.clock.now()
     at = at or now
-    records, first = _records_around(ports, instance, at)
+    unreadable: dict[str, str] = {}
+    records, first = _records_around(ports, instance, at, unreadable)
     about_the_past = instance.created_at <= at <= now
     about = subjects(instance, records.values(), at) if about_the_past else ()
     was_barred = any(seq in records and needs_audit(records[seq]) for seq in about)
@@ -58,9 +69,12 @@ def explain_at(ports: Ports, instance: Instance, at: datetime | None = None) -> 
         strategy = with_pauses(strategy, flags)
     except (RitornelloError, UnknownStrategyError) as error:
         unread = f"{type(error).__name__}: {error}"
-    events = _events(ports, instance, records, about)
+    events = _events(ports, instance, records, about, unreadable)
+    audit = _audit(ports, instance, min(at, now), unreadable, now=now) if needs_entries else ()
+    # What cannot be read may be about any instant.
+    is_incomplete = bool(unreadable) or has_gap(instance, _created(instance, records), at, first=first)
     ahead = None if strategy is None else _ahead(strategy, instance, at, now=now)
-    return explain(
+    explanation = explain(
         Evidence(
             instance=instance,
             now=now,
@@ -71,26 +85,38 @@ def explain_at(ports: Ports, instance: Instance, at: datetime | None = None) -> 
             plan_ends=ahead is not None and len(ahead.cycles) < MAX_CYCLES and not ahead.truncated,
             unread=unread,
             blocked_by=flags.blocked_by,
-            audit=_audit(ports, instance, min(at, now), now=now) if needs_entries else (),
+            audit=audit,
             limits=_limits(ports, instance, events, now=now),
-            has_expired=about_the_past and has_gap(instance, _created(instance, records), at, first=first),
+            is_incomplete=about_the_past and is_incomplete,
         ),
         about,
         at,
     )
+    return replace(explanation, unreadable=unreadable)
 
 
 def _events(
-    ports: Ports, instance: Instance, records: dict[int, EventRecord], about: tuple[int, ...]
+    ports: Ports,
+    instance: Instance,
+    records: dict[int, EventRecord],
+    about: tuple[int, ...],
+    unreadable: dict[str, str],
 ) -> tuple[PastEvent, ...]:
-    """Return the events around the instant; those in ``about`` have their steps."""
+    """Return the events around the instant; those in ``about`` have their steps.
+
+    If the steps cannot be read, the event is added to ``unreadable`` instead.
+    """
     found: list[PastEvent | None] = []
     for seq in sorted({*records, *(event.seq for event in instance.events)}):
-        event_history = (
-            ports.instances.event_history(instance.sid, seq)
-            if seq in about
-            else EventHistory(record=records.get(seq))
-        )
+        try:
+            event_history = (
+                ports.instances.event_history(instance.sid, seq)
+                if seq in about
+                else EventHistory(record=records.get(seq))
+            )
+        except StoredShapeError as error:
+            unreadable[event_sid(instance.sid, seq)] = str(error)
+            continue
         found.append(past_event(instance, seq, event_history))
     return tuple(event for event in found if event is not None)
 
@@ -118,10 +144,13 @@ def _limits(
     return limits
 
 
-def _records_around(ports: Ports, instance: Instance, at: datetime) -> tuple[dict[int, EventRecord], int]:
+def _records_around(
+    ports: Ports, instance: Instance, at: datetime, unreadable: dict[str, str]
+) -> tuple[dict[int, EventRecord], int]:
     """Return the records of the events created around an instant, and of the first events, by event number.
 
-    With them comes the number from which on all around the instant were read.
+    With them comes the number from which on all around the instant were read. Records that cannot be read are added to
+    ``unreadable``.
     """
     last = instance.next_seq - 1
     top = last
@@ -129,12 +158,18 @@ def _records_around(ports: Ports, instance: Instance, at: datetime) -> tuple[dic
     if last > BEFORE + AFTER and _created_at(ports, instance, last - AFTER) > at:
         # Numbers rise with creation, so a binary search finds the position.
         top = min(_created_by(ports, instance, at) + AFTER, last)
-    found = all_readable(ports.instances.records_before(instance.sid, top + 1, limit=BEFORE + AFTER))
-    lowest = found[-1].event.seq if len(found) == BEFORE + AFTER else 1
-    if found and found[-1].event.seq > 1:
-        first = min(FIRST + 1, found[-1].event.seq)
-        found += all_readable(ports.instances.records_before(instance.sid, first, limit=FIRST))
-    return {record.event.seq: record for record in found}, lowest
+    found = ports.instances.records_before(instance.sid, top + 1, limit=BEFORE + AFTER)
+    lowest = seq_of(found[-1]) if len(found) == BEFORE + AFTER else 1
+    if found and seq_of(found[-1]) > 1:
+        first = min(FIRST + 1, seq_of(found[-1]))
+        found += ports.instances.records_before(instance.sid, first, limit=FIRST)
+    # The record of an open event does not count.
+    unreadable |= {
+        event_sid(instance.sid, one.key): one.why
+        for one in found
+        if isinstance(one, Unreadable) and instance.event(one.key) is None
+    }
+    return {one.event.seq: one for one in found if not isinstance(one, Unreadable)}, lowest
 
 
 def _created_by(ports: Ports, instance: Instance, at: datetime) -> int:
@@ -150,12 +185,17 @@ def _created_by(ports: Ports, instance: Instance, at: datetime) -> int:
 
 
 def _created_at(ports: Ports, instance: Instance, seq: int) -> datetime:
-    """Return when the event with that number was created, or the last event before it that has a record."""
+    """Return when the event with that number was created, or the last one before it whose record can be read."""
     event = instance.event(seq)
     if event is not None:
         return event.created_at
-    found = all_readable(ports.instances.records_before(instance.sid, seq + 1, limit=1))
-    return found[0].event.created_at if found else instance.created_at
+    limit = 1
+    while found := ports.instances.records_before(instance.sid, seq + 1, limit=limit):
+        for record in found:
+            if not isinstance(record, Unreadable):
+                return record.event.created_at
+        seq, limit = seq_of(found[-1]) - 1, BEFORE + AFTER
+    return instance.created_at
 
 
 def _ahead(strategy: Strategy, instance: Instance, at: datetime, *, now: datetime) -> Forecast:
@@ -169,10 +209,20 @@ def _created(instance: Instance, records: Mapping[int, EventRecord]) -> dict[int
     return {**closed, **{event.seq: event.created_at for event in instance.events}}
 
 
-def _audit(ports: Ports, instance: Instance, at: datetime, *, now: datetime) -> tuple[AuditEntry, ...]:
-    """Return the last audit entries about the instance before an instant, and its creation."""
+def _audit(
+    ports: Ports, instance: Instance, at: datetime, unreadable: dict[str, str], *, now: datetime
+) -> tuple[AuditEntry, ...]:
+    """Return the last audit entries about the instance before an instant, and its creation.
+
+    An entry that cannot be read is added to ``unreadable``. Earlier ones are left out then, because they say nothing
+    about the time after it.
+    """
     window = Window(account=instance.account_id, since=instance.created_at, target=instance.sid)
     page = audit_page(ports, window, before=from_the_end(at), limit=MAX_ENTRIES)
+    if page.unreadable:
+        unreadable |= {audit_position_text(entry.key): entry.why for entry in page.unreadable}
+        latest = max(entry.key.at for entry in page.unreadable)
+        return tuple(entry for entry in page.entries if entry.at > latest)
     kept = ports.audit.kept
     # Otherwise the entries between may have expired, and the creation says nothing about the time after them.
     is_complete = kept is None or now - kept <= instance.created_at

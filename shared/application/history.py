@@ -4,7 +4,7 @@ from collections import defaultdict
 
 from msgspec import Struct
 
-from shared.application.ports import Ports, Unreadable, all_readable
+from shared.application.ports import Ports, Unreadable, all_readable, seq_of
 from shared.domain.instance.journal import EventHistory, EventRecord, JournalEntry
 from shared.domain.instance.model import Instance
 from shared.domain.steps.history import PastEvent, last_finished_run, past_event
@@ -61,7 +61,7 @@ def _page_below(ports: Ports, instance: Instance, top: int, limit: int) -> Histo
 def _after_gap(ports: Ports, instance: Instance, low: int) -> int | None:
     """Return the number below which the next page begins if the one with number ``low`` has expired, or None."""
     closed = ports.instances.records_before(instance.sid, low, limit=1)
-    seqs = [one.key if isinstance(one, Unreadable) else one.event.seq for one in closed]
+    seqs = [seq_of(one) for one in closed]
     seqs += [event.seq for event in instance.events if event.seq < low]
     return max(seqs) + 1 if seqs else None
 
@@ -102,12 +102,16 @@ def last_outcome(ports: Ports, instance: Instance) -> EventRecord | None:
     """Return the record of the main event that finished last, processed or failed, or None if none has.
 
     It searches 200 records. An instance with more other closed events after its last run counts as one without a run.
+    Raises: UnreadableError: a record among those read cannot be read, and may be that one.
     """
     before = instance.next_seq
     for size in PAGE_SIZES:
-        records = all_readable(ports.instances.records_before(instance.sid, before, limit=size))
-        found = last_finished_run(instance, records)
+        records = ports.instances.records_before(instance.sid, before, limit=size)
+        # Events may finish in another order than that of their numbers, so that one with a lower number counts, too.
+        # The record of an open event does not.
+        closed = all_readable(record for record in records if instance.event(seq_of(record)) is None)
+        found = last_finished_run(instance, closed)
         if found is not None or len(records) < size:
             return found
-        before = records[-1].event.seq
+        before = seq_of(records[-1])
     return None

@@ -60,7 +60,10 @@ class DueCounts(Struct, frozen=True, kw_only=True):
 
 
 class Overview(Struct, frozen=True, kw_only=True):
-    """How an account stands. ``after`` is the strategy after which the next page of strategies begins."""
+    """How an account stands. ``after`` is the strategy after which the next page of strategies begins.
+
+    ``unreadable`` are strategies of the page that cannot be read. Their instances count by phase.
+    """
 
     phases: Mapping[Phase, BoundedCount]
     problems: BoundedCount
@@ -68,13 +71,14 @@ class Overview(Struct, frozen=True, kw_only=True):
     after: PageKey | None
     last_hour: ClosedCounts
     last_day: ClosedCounts
+    unreadable: tuple[Unreadable[PageKey], ...] = ()
 
 
 def overview(ports: Ports, account: AccountId, *, before: PageKey | None, limit: int) -> Overview:
     """Return the counts of an account, with those of its youngest ``limit`` strategies before a position."""
     instances, now = ports.instances, ports.clock.now()
     found = ports.strategies.of_account(account, before=before, limit=limit + 1)
-    page = [head for head in found[:limit] if not isinstance(head, Unreadable)]
+    page = found[:limit]
     last = found[limit - 1] if len(found) > limit else None
     return Overview(
         phases={
@@ -82,10 +86,11 @@ def overview(ports: Ports, account: AccountId, *, before: PageKey | None, limit:
             for phase in STORED_PHASES
         },
         problems=_bounded(instances.count_with_problems(account, most=MAX_COUNTED + 1)),
-        strategies=tuple(_of_strategy(ports, head) for head in page),
+        strategies=tuple(_of_strategy(ports, head) for head in page if not isinstance(head, Unreadable)),
         after=None if last is None else _position(last),
         last_hour=_closed(ports, account, now - AN_HOUR, now + A_MOMENT),
         last_day=_closed(ports, account, now - A_DAY, now + A_MOMENT),
+        unreadable=tuple(head for head in page if isinstance(head, Unreadable)),
     )
 
 

@@ -101,21 +101,37 @@ Key_co = TypeVar("Key_co", covariant=True)
 class Unreadable(Struct, Generic[Key_co], frozen=True, kw_only=True):
     """An item of a list that is stored and cannot be read, for example because a newer version of the code wrote it.
 
-    ``key`` is its key or position in the list. ``why`` is for operators.
+    ``key`` is its key or position in the list. ``why`` is for operators. ``account_id`` is its account; None if that is
+    unknown, too.
     """
 
     key: Key_co
     why: str
+    account_id: AccountId | None = None
+
+
+class UnreadableError(StoredShapeError):
+    """An item cannot be read without which there is no answer."""
+
+    def __init__(self, item: Unreadable[object]) -> None:
+        """Keep the item."""
+        self.item = item
+        super().__init__(f"{item.key}: {item.why}")
 
 
 def all_readable(found: Iterable[Result | Unreadable[object]]) -> list[Result]:
-    """Return the items of a list. Raises: StoredShapeError: an item cannot be read."""
+    """Return the items of a list. Raises: UnreadableError: an item cannot be read."""
     items: list[Result] = []
     for item in found:
         if isinstance(item, Unreadable):
-            raise StoredShapeError(f"{item.key}: {item.why}")
+            raise UnreadableError(item)
         items.append(item)
     return items
+
+
+def seq_of(record: EventRecord | Unreadable[int]) -> int:
+    """Return the number of the event of one of an instance's records."""
+    return record.key if isinstance(record, Unreadable) else record.event.seq
 
 
 class Reservation(Struct, frozen=True, kw_only=True):
@@ -544,6 +560,17 @@ class AuditPosition(Struct, frozen=True, order=True, kw_only=True):
 
     at: datetime
     key: str
+
+
+def audit_position_text(place: AuditPosition) -> str:
+    """Return a position in the audit trail as text."""
+    return f"{format_instant(place.at)}#{place.key}"
+
+
+def audit_position_of(text: str) -> AuditPosition:
+    """Return the position of a text that ``audit_position_text`` made."""
+    at, _, key = text.partition("#")
+    return AuditPosition(at=parse_instant(at), key=key)
 
 
 class WebhookStore(Protocol):

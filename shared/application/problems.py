@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from shared.application.ports import PageKey, Ports, UnknownStrategyError, Unreadable
 from shared.domain.errors import RitornelloError
-from shared.domain.ids import AccountId, CorrelationId, InstanceSid, StrategySid
+from shared.domain.ids import AccountId, CorrelationId, InstanceSid, StrategySid, event_sid
 from shared.domain.instance.due import GRACE, SHARDS, swept_partition
 from shared.domain.instance.event import Event
 from shared.domain.instance.model import Instance
@@ -61,12 +61,13 @@ class FoundProblem(Struct, frozen=True, kw_only=True):
 class ProblemPage(Struct, frozen=True, kw_only=True):
     """Problems, and the position after which the next page begins, None on the last page.
 
-    ``unreadable`` are instances with problems that cannot be read.
+    ``unreadable`` are instances that have problems, or are late, and cannot be read, and events whose problem is shown
+    without its call, because their history cannot be read.
     """
 
     found: tuple[FoundProblem, ...]
     after: PageKey | None
-    unreadable: tuple[Unreadable[InstanceSid], ...] = ()
+    unreadable: tuple[Unreadable[str], ...] = ()
 
 
 def problem_page(
@@ -77,33 +78,30 @@ def problem_page(
     The first page begins with late events that no sweep has reached. The number of scanned instances is limited, so a
     page may hold fewer problems, or none, and still not be the last.
     """
-    found: list[FoundProblem] = []
-    unreadable: list[Unreadable[InstanceSid]] = []
-    if before is None and criteria.kind in (None, ProblemKind.LATE):
-        by = ports.clock.now() - LATE
-        for instance in _late_instances(ports, account, by=by):
-            problem = late_since(instance, by=by)
-            if problem is not None and _matches(criteria, instance, problem):
-                found.append(FoundProblem(instance=instance, problem=problem, call=None))
+    # An instance that is late may have problems, too, and is named once.
+    unreadable: dict[str, Unreadable[str]] = {}
+    found = [] if before is not None else _late_problems(ports, account, criteria, unreadable)
     for _ in range(max(MAX_SCANNED // limit, 1)):
         page_keys = ports.instances.with_problems(account, before=before, limit=limit + 1)
         loaded = _loaded(ports, page_keys[:limit])
         for key in page_keys[:limit]:
             item = loaded.get(InstanceSid(key.sid))
             if isinstance(item, Unreadable):
-                unreadable.append(item)
+                unreadable[item.key] = item
             # The index lags: an instance whose newest problem is another one is listed there.
             elif item is not None and problem_at(item) == key.created_at:
-                found += _of_instance(ports, item, criteria)
+                found += _of_instance(ports, item, criteria, unreadable)
             before = key
             if len(found) >= limit:
                 break
         is_last = len(page_keys) <= limit and (not page_keys or before == page_keys[-1])
         if len(found) >= limit or is_last:
             return ProblemPage(
-                found=tuple(found), after=None if is_last else before, unreadable=tuple(unreadable)
+                found=tuple(found),
+                after=None if is_last else before,
+                unreadable=tuple(unreadable.values()),
             )
-    return ProblemPage(found=tuple(found), after=before, unreadable=tuple(unreadable))
+    return ProblemPage(found=tuple(found), after=before, unreadable=tuple(unreadable.values()))
 
 
 def _loaded(
@@ -114,14 +112,37 @@ def _loaded(
     return {item.key if isinstance(item, Unreadable) else item.sid: item for item in found}
 
 
-def _late_instances(ports: Ports, account: AccountId, *, by: datetime) -> Iterator[Instance]:
+def _late_problems(
+    ports: Ports,
+    account: AccountId,
+    criteria: ProblemFilter,
+    unreadable: dict[str, Unreadable[str]],
+) -> list[FoundProblem]:
+    """Return late events that no sweep has reached. Instances that cannot be read are added to ``unreadable``."""
+    found: list[FoundProblem] = []
+    if criteria.kind not in (None, ProblemKind.LATE):
+        return found
+    by = ports.clock.now() - LATE
+    for instance in _late_instances(ports, account, by=by):
+        if isinstance(instance, Unreadable):
+            unreadable[instance.key] = instance
+            continue
+        problem = late_since(instance, by=by)
+        if problem is not None and _matches(criteria, instance, problem):
+            found.append(FoundProblem(instance=instance, problem=problem, call=None))
+    return found
+
+
+def _late_instances(
+    ports: Ports, account: AccountId, *, by: datetime
+) -> Iterator[Instance | Unreadable[InstanceSid]]:
     """Yield instances of the account that no sweep has reached although they were due ``by`` an instant."""
     for shard in range(SHARDS):
         entries = ports.instances.due(swept_partition(shard), until=by + GRACE, limit=MAX_LATE)
         sids = [entry.sid for entry in entries]
         # The due index is not divided by account.
         for item in ports.instances.load_many(sids) if sids else []:
-            if isinstance(item, Instance) and item.account_id == account and not _is_known_late(item):
+            if item.account_id == account and (isinstance(item, Unreadable) or not _is_known_late(item)):
                 yield item
 
 
@@ -129,9 +150,11 @@ def _is_known_late(instance: Instance) -> bool:
     return any(problem.kind is ProblemKind.LATE for problem in problems_of(instance))
 
 
-def _of_instance(ports: Ports, instance: Instance, criteria: ProblemFilter) -> list[FoundProblem]:
+def _of_instance(
+    ports: Ports, instance: Instance, criteria: ProblemFilter, unreadable: dict[str, Unreadable[str]]
+) -> list[FoundProblem]:
     return [
-        FoundProblem(instance=instance, problem=problem, call=_call(ports, instance, problem))
+        FoundProblem(instance=instance, problem=problem, call=_call(ports, instance, problem, unreadable))
         for problem in problems_of(instance)
         if _matches(criteria, instance, problem)
     ]
@@ -146,15 +169,19 @@ def _matches(criteria: ProblemFilter, instance: Instance, problem: OpenProblem) 
     )
 
 
-def _call(ports: Ports, instance: Instance, problem: OpenProblem) -> FailedCall | None:
+def _call(
+    ports: Ports, instance: Instance, problem: OpenProblem, unreadable: dict[str, Unreadable[str]]
+) -> FailedCall | None:
     """Return the call at which the event of a problem failed or waits, or None if it made none or that is unknown."""
     failed_step = None if problem.failure is None else problem.failure.step
     if problem.seq is None or (failed_step is None and problem.kind is not ProblemKind.ANSWER_OVERDUE):
         return None
     try:
         event_history = ports.instances.event_history(instance.sid, problem.seq)
-    except RitornelloError:
+    except RitornelloError as error:
         # What happened cannot be read: the problem is shown without its call.
+        sid = event_sid(instance.sid, problem.seq)
+        unreadable[sid] = Unreadable(key=sid, why=str(error))
         return None
     record = event_history.record
     event = instance.event(problem.seq) or (None if record is None else record.event)

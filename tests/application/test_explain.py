@@ -3,29 +3,31 @@
 Source: docs/contracts/core.md section 5; docs/decisions/0021.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from dev.memory.evaluator import SlowEvaluator
-from dev.memory.stores import MemoryInstances
+from dev.memory.stores import MemoryAudit
 from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.control import control
 from shared.application.explain import AFTER, BEFORE, explain_at
 from shared.application.flags import pause_queue
-from shared.application.ports import Unreadable
+from shared.application.ports import AuditPosition, Unreadable
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.explain.instance import Explanation
-from shared.domain.ids import InstanceSid
+from shared.domain.ids import AccountId, InstanceSid
 from shared.domain.instance.event import EventStatus
 from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import Instance, InstanceStatus
+from shared.domain.instance.verdict import AuditEntry
 from shared.domain.lifecycle.commands import AddEvent, Pause, Resume
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.strategy.model import Json
 from shared.expressions import use_evaluator
+from tests.application.marred import WHY, MarredEvents
 from tests.lifecycle_factories import ANN, DAILY, calendar, strategy
 
 START = datetime(2026, 2, 1, tzinfo=UTC)
@@ -41,7 +43,7 @@ class Shop:
 
 
 @dataclass(slots=True)
-class Counted(MemoryInstances):
+class Counted(MarredEvents):
     """A store that counts the records it reads. ``readings`` has the number of each read."""
 
     readings: list[int] = field(default_factory=list)
@@ -49,9 +51,37 @@ class Counted(MemoryInstances):
     def records_before(
         self, sid: InstanceSid, seq: int, *, limit: int
     ) -> list[EventRecord | Unreadable[int]]:
-        found = MemoryInstances.records_before(self, sid, seq, limit=limit)
+        found = MarredEvents.records_before(self, sid, seq, limit=limit)
         self.readings.append(len(found))
         return found
+
+
+class MarredAudit(MemoryAudit):
+    """An audit trail that cannot read the entries of one instant."""
+
+    unreadable_at: datetime = START
+
+    def of_target(
+        self, account: AccountId, target: str, *, since: datetime, before: AuditPosition, limit: int
+    ) -> list[tuple[AuditPosition, AuditEntry | Unreadable[AuditPosition]]]:
+        found = MemoryAudit.of_target(self, account, target, since=since, before=before, limit=limit)
+        return [
+            (place, Unreadable(key=place, why=WHY) if place.at == self.unreadable_at else entry)
+            for place, entry in found
+        ]
+
+
+class MarredPorts(MemoryPorts):
+    """Ports whose audit trail cannot be read at one instant."""
+
+    unreadable_at: datetime = START
+
+    @property
+    def audit(self) -> MarredAudit:
+        whole = super().audit
+        audit = MarredAudit(lists=whole.lists, kept=whole.kept)
+        audit.unreadable_at = self.unreadable_at
+        return audit
 
 
 class Story:
@@ -243,3 +273,119 @@ class TestWhatIsReadOnlyWhereNeeded:
     def test_an_instant_before_the_creation_is_explained(self) -> None:
         found = self.forgetful().why(START - DAY)
         assert found.finding.reason.value == "CREATED_LATER"
+
+
+class TestUnreadable:
+    """What cannot be read is named, and never taken for something that is missing."""
+
+    @pytest.fixture
+    def story(self) -> Story:
+        return Story(10)
+
+    def bill_on(self, story: Story, day: int) -> int:
+        """Return the number of the bill of a day."""
+        (found,) = story.why(START + day * DAY).events
+        return found.planned.event.seq
+
+    def test_the_unreadable_record_of_a_date_leaves_its_reason_unknown(self, story: Story) -> None:
+        seq = self.bill_on(story, 5)
+        story.store.mar(records_of=[seq])
+
+        found = story.why(START + 5 * DAY)
+
+        assert (found.finding.reason.value, found.events) == ("UNKNOWN", ())
+        assert found.unreadable == {f"{story.sid}-{seq}": WHY}
+
+    def test_other_dates_are_explained(self, story: Story) -> None:
+        seq = self.bill_on(story, 5)
+        story.store.mar(records_of=[seq])
+
+        found = story.why(START + 6 * DAY)
+
+        assert found.finding.reason.value == "RAN"
+        assert found.unreadable == {f"{story.sid}-{seq}": WHY}
+
+    def test_the_unreadable_journal_of_an_event_leaves_its_reason_unknown(self, story: Story) -> None:
+        seq = self.bill_on(story, 5)
+        story.store.mar(journals_of=[seq])
+
+        found = story.why(START + 5 * DAY)
+
+        assert (found.finding.reason.value, found.events) == ("UNKNOWN", ())
+        assert found.unreadable == {f"{story.sid}-{seq}": WHY}
+
+    def test_the_journal_of_another_date_is_not_read(self, story: Story) -> None:
+        story.store.mar(journals_of=[self.bill_on(story, 5)])
+
+        found = story.why(START + 6 * DAY)
+
+        assert (found.finding.reason.value, found.unreadable) == ("RAN", {})
+
+    def test_nothing_unreadable_is_named_if_all_can_be_read(self, story: Story) -> None:
+        found = story.why(START + 5.5 * DAY)
+
+        assert (found.finding.reason.value, found.unreadable) == ("NOT_PLANNED", {})
+
+    def test_the_record_of_an_open_event_does_not_count(self, story: Story) -> None:
+        (event,) = (event for event in story.instance.events if event.is_main)
+        record = EventRecord(instance_sid=story.sid, event=event, fence=1, finished_at=START)
+        story.store.put_record(story.instance, record)
+        story.store.mar(records_of=[event.seq])
+
+        assert story.why(START + 5 * DAY).unreadable == {}
+
+    def test_in_a_long_history_unreadable_records_do_not_hide_the_position(self) -> None:
+        story = Story(200)
+        last = story.instance.next_seq
+        story.store.mar(records_of=range(last - 60, last - 20))
+
+        found = story.why(START + 20 * DAY)
+
+        assert found.finding.reason.value == "RAN"
+        assert [one.planned.cycle for one in found.events if one.planned.event.is_main] == [21]
+
+    def test_the_creation_is_the_position_before_all_unreadable_records(self) -> None:
+        story = Story(110)
+        story.store.mar(records_of=range(story.instance.next_seq))
+
+        found = story.why(START + 20 * DAY)
+
+        assert found.finding.reason.value == "UNKNOWN"
+        assert f"{story.sid}-20" in found.unreadable
+
+
+class TestUnreadableAudit:
+    """An audit entry that cannot be read hides the earlier ones, which may not be the last before the instant."""
+
+    def forgetful(self, unreadable_at: datetime) -> Story:
+        """Return a story with a pause in each of six hours. It remembers the last four."""
+        story = Story(1)
+        for hour in range(1, 7):
+            for minute, command in ((0, Pause(by=ANN)), (30, Resume(by=ANN))):
+                story.ports.clock.at = START + timedelta(hours=hour, minutes=minute)
+                control(story.ports, story.sid, command)
+        known = {each.name: getattr(story.ports, each.name) for each in fields(story.ports) if each.init}
+        ports = MarredPorts(**known)
+        ports.strategies, ports.unreadable_at = story.ports.strategies, unreadable_at
+        story.ports = ports
+        return story
+
+    def test_the_status_after_an_unreadable_entry_is_unknown(self) -> None:
+        story = self.forgetful(START + timedelta(hours=2))
+
+        found = story.why(START + timedelta(hours=2, minutes=15))
+
+        assert found.status is not None
+        assert found.status.status is None
+        assert found.finding.reason.value == "UNKNOWN"
+        ((name, why),) = found.unreadable.items()
+        assert name.startswith(f"2026-02-01T02:00:00.000Z#{story.sid}")
+        assert why == WHY
+
+    def test_the_status_after_a_later_entry_is_known(self) -> None:
+        story = self.forgetful(START + timedelta(hours=1, minutes=30))
+
+        found = story.why(START + timedelta(hours=2, minutes=15))
+
+        assert (found.finding.reason.value, found.finding.by) == ("PAUSED", "ann")
+        assert [name[:24] for name in found.unreadable] == ["2026-02-01T01:30:00.000Z"]

@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from dev.memory.stores import MemoryInstances
 from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.history import MAX_STEPS, HistoryPage, history_page, last_outcome
+from shared.application.ports import UnreadableError
 from shared.application.runner.loop import run_due_events
 from shared.application.start import StartInstance, start_instance
 from shared.domain.instance.event import EventKind, EventStatus
 from shared.domain.instance.journal import EventRecord, JournalEntry
 from shared.domain.instance.model import Instance
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
+from tests.application.marred import MarredEvents
 from tests.factories import an_entry, an_event, an_instance, an_intent
 from tests.lifecycle_factories import DAILY, calendar, strategy
 
@@ -28,9 +31,9 @@ class Shop:
         return Answered(status=201, body={"of": request.call_key})
 
 
-def after_days(days: int) -> tuple[MemoryPorts, Instance]:
+def after_days(days: int, store: MemoryInstances | None = None) -> tuple[MemoryPorts, Instance]:
     """Return an instance with a daily bill after some days. All have run except the next one."""
-    ports = MemoryPorts(caller=Shop(), clock=ManualClock(START))
+    ports = MemoryPorts(caller=Shop(), clock=ManualClock(START), instances=store or MemoryInstances())
     of = strategy(calendar(DAILY))
     ports.strategies.add(of)
     requests = StartInstance(strategy_id="shop", attributes={}, start_date=START)
@@ -221,3 +224,37 @@ class TestTheLastRun:
         ports, instance = after_days(3)
 
         assert last_outcome(ports, self.beside(ports, instance, 200)) is None
+
+    @pytest.mark.parametrize("seq", [1, 2, 3])
+    def test_a_record_that_may_be_of_a_later_run_must_be_readable(self, seq: int) -> None:
+        store = MarredEvents()
+        ports, instance = after_days(3, store)
+        store.mar(records_of=[seq])
+
+        with pytest.raises(UnreadableError, match=rf"^{seq}: schema 99$") as raised:
+            last_outcome(ports, instance)
+
+        assert raised.value.item.key == seq
+
+    def test_a_record_beyond_those_that_are_read_may_be_unreadable(self) -> None:
+        store = MarredEvents()
+        ports, instance = after_days(11, store)
+        store.mar(records_of=[1])
+
+        found = last_outcome(ports, instance)
+
+        assert found is not None
+        assert found.event.seq == 11
+
+    def test_the_record_of_an_open_event_may_be_unreadable(self) -> None:
+        store = MarredEvents()
+        ports, instance = after_days(3, store)
+        (event,) = instance.events
+        record = EventRecord(instance_sid=instance.sid, event=event, fence=1, finished_at=START)
+        store.put_record(instance, record)
+        store.mar(records_of=[event.seq])
+
+        found = last_outcome(ports, instance)
+
+        assert found is not None
+        assert found.event.seq == 3

@@ -17,7 +17,7 @@ from shared.application.problems import ProblemFilter, problem_page
 from shared.application.start import ReferenceTakenError, StartInstance, start_instance
 from shared.domain.bulk.selection import OfPhases, OfReference, Selection
 from shared.domain.errors import StoredShapeError
-from shared.domain.ids import InstanceSid, StrategySid
+from shared.domain.ids import AccountId, InstanceSid, StrategySid
 from shared.domain.instance.event import EventKind, PausedFor
 from shared.domain.instance.journal import EventHistory
 from shared.domain.instance.model import FailedEvent, Instance, Plan
@@ -27,7 +27,7 @@ from shared.domain.instance.reason import EventFailure
 from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import Pause
 from tests.application.bulk.bulk_worlds import ACCOUNT, GYM, NOON, a_world, joined
-from tests.contract.instances import an_instance
+from tests.contract.instances import an_event, an_instance
 from tests.simulation.stories import MEMBER
 
 EVERY = ProblemFilter()
@@ -43,10 +43,18 @@ class Marred(MemoryInstances):
     """A store that cannot read the instances in ``broken``."""
 
     broken: set[InstanceSid] = field(default_factory=set)
+    owner: AccountId | None = ACCOUNT
 
     def load_many(self, sids: Sequence[InstanceSid]) -> list[Instance | Unreadable[InstanceSid]]:
         readable = MemoryInstances.load_many(self, [sid for sid in sids if sid not in self.broken])
-        return [*readable, *(Unreadable(key=sid, why="schema 99") for sid in sids if sid in self.broken)]
+        return [
+            *readable,
+            *(
+                Unreadable(key=sid, why="schema 99", account_id=self.owner)
+                for sid in sids
+                if sid in self.broken
+            ),
+        ]
 
 
 def failing(ports: MemoryPorts, name: str, *, step: str | None = "gone") -> InstanceSid:
@@ -70,8 +78,56 @@ class TestUnreadable:
         page = problem_page(ports, ACCOUNT, EVERY, before=None, limit=9)
 
         assert [found.instance.sid for found in page.found] == [first]
-        assert page.unreadable == (Unreadable(key=second, why="schema 99"),)
+        assert page.unreadable == (Unreadable(key=second, why="schema 99", account_id=ACCOUNT),)
         assert page.after is None
+
+    @pytest.mark.parametrize("kind", [None, ProblemKind.LATE])
+    def test_an_unreadable_instance_that_is_late_is_named(self, kind: ProblemKind | None) -> None:
+        ports, sid = self.late()
+
+        page = problem_page(ports, ACCOUNT, ProblemFilter(kind=kind), before=None, limit=9)
+
+        assert (page.found, page.after) == ((), None)
+        assert page.unreadable == (Unreadable(key=sid, why="schema 99", account_id=ACCOUNT),)
+
+    def test_late_instances_are_not_read_for_other_kinds(self) -> None:
+        ports, _ = self.late()
+        criteria = ProblemFilter(kind=ProblemKind.IN_DOUBT)
+
+        assert problem_page(ports, ACCOUNT, criteria, before=None, limit=9).unreadable == ()
+
+    @pytest.mark.parametrize("owner", ["another", None])
+    def test_a_late_instance_of_another_account_is_not_named(self, owner: str | None) -> None:
+        ports, _ = self.late(owner=None if owner is None else AccountId(owner))
+
+        assert problem_page(ports, ACCOUNT, EVERY, before=None, limit=9).unreadable == ()
+
+    def test_an_instance_that_is_late_and_has_problems_is_named_once(self) -> None:
+        ports, sid = self.late(has_failed=True)
+
+        page = problem_page(ports, ACCOUNT, EVERY, before=None, limit=9)
+
+        assert [item.key for item in page.unreadable] == [sid]
+
+    def late(
+        self, *, owner: AccountId | None = ACCOUNT, has_failed: bool = False
+    ) -> tuple[MemoryPorts, InstanceSid]:
+        """Return an instance that cannot be read, and whose event has been due for an hour."""
+        store = Marred(owner=owner)
+        ports = a_world(store)
+        event = an_event(due=ports.clock.now() - timedelta(hours=1))
+        failure = EventFailure(message="no", error_class="timeout", at=NOON, step="gone")
+        failed = FailedEvent(seq=2, kind=EventKind.ON_CREATE, task="mail", failure=failure)
+        instance = replace(
+            an_instance("i-1"),
+            account_id=ACCOUNT,
+            events=(event,),
+            failed_events=(failed,) if has_failed else (),
+            shard=0,
+        )
+        ports.instances.create(instance)
+        store.broken = {instance.sid}
+        return ports, instance.sid
 
 
 class TestCalls:
@@ -92,11 +148,13 @@ class TestCalls:
                 raise StoredShapeError(f"{sid}, event {seq}: schema 99")
 
         ports = a_world(Torn())
-        failing(ports, "i-1", step="charge")
+        sid = failing(ports, "i-1", step="charge")
 
-        (found,) = problem_page(ports, ACCOUNT, EVERY, before=None, limit=9).found
+        page = problem_page(ports, ACCOUNT, EVERY, before=None, limit=9)
 
+        (found,) = page.found
         assert (found.problem.why, found.call) == ("no", None)
+        assert page.unreadable == (Unreadable(key=f"{sid}-1", why=f"{sid}, event 1: schema 99"),)
 
 
 class TestStaleEntries:

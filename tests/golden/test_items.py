@@ -82,25 +82,25 @@ class TestNaming:
     def test_an_instance_is_named_by_its_sid(self, dynamodb: DynamoDb) -> None:
         store = self.newer("instances/new", dynamodb).instances
 
-        assert store.load_many([SID]) == [Unreadable(key=SID, why=WHY)]
+        assert store.load_many([SID]) == [Unreadable(key=SID, why=WHY, account_id=ACCOUNT)]
         with pytest.raises(StoredShapeError, match=WHY):
             store.load(SID)
 
     def test_records_and_journal_entries_are_named_by_their_event(self, dynamodb: DynamoDb) -> None:
         store = self.newer("events/record-and-journal", dynamodb).instances
 
-        assert store.records_before(SID, 2, limit=9) == [Unreadable(key=1, why=WHY)]
-        assert store.journal_between(SID, 1, 1) == [Unreadable(key=1, why=WHY)]
+        assert store.records_before(SID, 2, limit=9) == [Unreadable(key=1, why=WHY, account_id=ACCOUNT)]
+        assert store.journal_between(SID, 1, 1) == [Unreadable(key=1, why=WHY, account_id=ACCOUNT)]
 
     def test_strategies_operations_keys_and_audit_entries_are_named_by_their_place(
         self, dynamodb: DynamoDb
     ) -> None:
         strategies = self.newer("strategies/new", dynamodb).strategies
-        head = Unreadable(key=PageKey(created_at=at(1), sid=STRATEGY), why=WHY)
+        head = Unreadable(key=PageKey(created_at=at(1), sid=STRATEGY), why=WHY, account_id=ACCOUNT)
         assert strategies.of_account(ACCOUNT, before=None, limit=9) == [head]
 
         operations = self.newer("operations/bulk-new", dynamodb).operations
-        bulk = Unreadable(key=PageKey(created_at=at(1), sid=BULK_SID), why=WHY)
+        bulk = Unreadable(key=PageKey(created_at=at(1), sid=BULK_SID), why=WHY, account_id=ACCOUNT)
         assert operations.of_account(ACCOUNT, before=None, limit=9) == [bulk]
 
         keys = self.newer("access/keys", dynamodb).access.keys(ACCOUNT, before=None, limit=9)
@@ -110,7 +110,7 @@ class TestNaming:
         last = AuditPosition(at=at(10), key="")
         day = audit.of_day(ACCOUNT, at(9).date(), since=at(9, 0), before=last, limit=9)
         place = AuditPosition(at=at(9), key="queue#pause")
-        assert day == [(place, Unreadable(key=place, why=WHY))]
+        assert day == [(place, Unreadable(key=place, why=WHY, account_id=ACCOUNT))]
 
 
 class TestWriting:

@@ -107,7 +107,10 @@ def read_each(
         try:
             found.append(of(item))
         except StoredShapeError as error:
-            found.append(Unreadable(key=key(item), why=str(error)))
+            # The account is an attribute of its own in every schema.
+            account = item.get("accountId", {}).get("S")
+            owner = None if account is None else AccountId(account)
+            found.append(Unreadable(key=key(item), why=str(error), account_id=owner))
     return found
 
 

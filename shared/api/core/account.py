@@ -12,13 +12,18 @@ from shared.api.core.errors import bad_request
 from shared.api.core.paging import Paging
 from shared.api.core.render import audit_shape, key_shape, webhook_shape
 from shared.api.core.schemas import AuditQuery, CreateKey, PageQuery, SetWebhook
-from shared.api.http.cursor import audit_position_of, audit_position_text
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
 from shared.application.audit import Window, from_the_end, page_with_creation
 from shared.application.flags import pause_queue, queue_state, resume_queue
 from shared.application.keys import create_key, remove_key
-from shared.application.ports import PageKey, page_key_of, page_key_text
+from shared.application.ports import (
+    PageKey,
+    audit_position_of,
+    audit_position_text,
+    page_key_of,
+    page_key_text,
+)
 from shared.application.webhooks import remove_webhook, set_webhook
 from shared.domain.access import AccessKey, Role
 from shared.domain.calendar.dates import format_instant

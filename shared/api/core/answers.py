@@ -615,6 +615,7 @@ class ExplanationShape(Evidence):
     instance: NotRequired[StatusThen | None]
     before: NotRequired[PlannedEvent | None]
     after: NotRequired[PlannedEvent | None]
+    unreadable: NotRequired[list[UnreadableShape] | None]
 
 
 QueueShape = TypedDict("QueueShape", {"status": Flag})
@@ -808,6 +809,7 @@ class OverviewShape(TypedDict):
     phases: dict[str, CountShown]
     problems: CountShown
     strategies: list[StrategyCountsShown]
+    unreadable: NotRequired[list[UnreadableShape]]
     lastHour: ClosedCountsShown
     lastDay: ClosedCountsShown
     nextCursor: NotRequired[str]

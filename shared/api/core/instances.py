@@ -42,17 +42,18 @@ from shared.api.core.schemas import (
 from shared.api.http.models import read_as, read_json
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
+from shared.api.http.unreadable import UnreadableItems
 from shared.application.command_preview import Commanded, command_or_preview
 from shared.application.commit import decide_loaded, strategy_of
 from shared.application.control import control
 from shared.application.list_instances import page_of
 from shared.application.migrate import migrate_instance
-from shared.application.ports import SavedSettings, UnknownStrategyError
+from shared.application.ports import SavedSettings, UnknownStrategyError, Unreadable
 from shared.application.start import StartInstance, preview_start, start_instance
-from shared.domain.errors import RitornelloError
+from shared.domain.errors import RitornelloError, StoredShapeError
 from shared.domain.ids import event_address
 from shared.domain.instance.attributes import merge_attributes
-from shared.domain.instance.event import EventKind
+from shared.domain.instance.event import Event, EventKind
 from shared.domain.instance.journal import EventHistory
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.phase import Phase
@@ -110,11 +111,13 @@ def post_instance(request: Request, body: Creation) -> Answer[answers.CreationSh
         return Answer(body=preview_shape(preview.instance, late, preview.skipped))
     started = start_instance(request.ports, strategy, new)
     instance, now = started.instance, request.ports.clock.now()
+    # If the request is sent again, the events may have begun.
+    unreadable = UnreadableItems()
     # An instance without a next date has no main event.
-    main = _events(request, instance, EventKind.MAIN)
+    main = _events(request, instance, unreadable, EventKind.MAIN)
     events: answers.FirstEvents = {
-        "onCreateEvents": _events(request, instance, EventKind.ON_CREATE),
-        "leadingUpEvents": _events(request, instance, EventKind.LEADING_UP),
+        "onCreateEvents": _events(request, instance, unreadable, EventKind.ON_CREATE),
+        "leadingUpEvents": _events(request, instance, unreadable, EventKind.LEADING_UP),
     }
     if main:
         events["mainEvent"] = main[0]
@@ -122,7 +125,8 @@ def post_instance(request: Request, body: Creation) -> Answer[answers.CreationSh
     skipped = started.skipped if isinstance(started, Applied) else None
     late = overdue(strategy, instance, now=now) if is_new else ()
     shape = created_shape(instance, events, late, skipped, now=now)
-    return Answer(body=shape, status=HTTPStatus.CREATED if is_new else HTTPStatus.OK)
+    status = HTTPStatus.CREATED if is_new else HTTPStatus.OK
+    return Answer(body=shape, status=status, headers=unreadable.headers())
 
 
 def list_instances(request: Request, query: InstancesQuery) -> Answer[answers.InstancePageShape]:
@@ -198,7 +202,10 @@ def get_forecast(
 
 def get_tasks(request: Request, named: NamedInstance) -> Answer[answers.EventsShape]:
     """List the unfinished events of an instance (I5)."""
-    return Answer(body=_events(request, named.instance, *EventKind))
+    # The list is the whole answer, so a header names the events that are left out.
+    unreadable = UnreadableItems()
+    found = _events(request, named.instance, unreadable, *EventKind)
+    return Answer(body=found, headers=unreadable.headers())
 
 
 def cancel_tasks(
@@ -358,16 +365,19 @@ def cancel_instance(
     commanded, coming = _command_or_preview(request, named, command, dry_run=body.dryRun)
     verdict = unless_refused(commanded.verdict, "instance")
     instance = verdict.instance
+    # If the instance was canceled before, the events may have begun.
+    unreadable = UnreadableItems()
+    created = _events(request, instance, unreadable, EventKind.ON_CANCEL)
     shape: answers.CanceledShape = {
         "executionInstance": _shown(request, instance),
-        "createdEvents": {"onCancelEvents": _events(request, instance, EventKind.ON_CANCEL)},
+        "createdEvents": {"onCancelEvents": created},
         "numCanceledEvents": _canceled(verdict),
     }
     if body.dryRun or body.at is not None:
         shape["plan"] = coming_shape(verdict, coming)
     if body.dryRun:
         shape["dryRun"] = True
-    return Answer(body=shape)
+    return Answer(body=shape, headers=unreadable.headers())
 
 
 def _cancel(request: Request, instance: Instance, body: CancelInstance, by: Actor) -> Cancel | CancelAt:
@@ -425,20 +435,23 @@ def _command_or_preview(
     return commanded, commanded.coming or ComingRuns()
 
 
-def _events(request: Request, instance: Instance, *kinds: EventKind) -> answers.EventsShape:
-    """Return the unfinished events of these kinds."""
-    return [
-        open_event_shape(
-            instance,
-            event,
-            # Only an event that has begun has entries in the journal, so others save the read.
-            request.ports.instances.event_history(instance.sid, event.seq)
-            if event.has_begun
-            else EventHistory(),
-        )
-        for event in instance.events
-        if event.kind in kinds
-    ]
+def _events(
+    request: Request, instance: Instance, unreadable: UnreadableItems, *kinds: EventKind
+) -> answers.EventsShape:
+    """Return the unfinished events of these kinds. Those whose journal cannot be read go to ``unreadable``."""
+    found = (_open_event(request, instance, event) for event in instance.events if event.kind in kinds)
+    return list(unreadable.skip_unreadable(found))
+
+
+def _open_event(request: Request, instance: Instance, event: Event) -> answers.EventShape | Unreadable[str]:
+    # Only an event that has begun has entries in the journal, so others save the read.
+    if not event.has_begun:
+        return open_event_shape(instance, event, EventHistory())
+    try:
+        event_history = request.ports.instances.event_history(instance.sid, event.seq)
+    except StoredShapeError as error:
+        return Unreadable(key=instance.event_sid(event), why=str(error))
+    return open_event_shape(instance, event, event_history)
 
 
 def _canceled(verdict: Applied | AlreadyThere) -> int:

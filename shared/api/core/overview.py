@@ -30,7 +30,7 @@ def get_overview(request: Request, query: OverviewQuery) -> Answer[answers.Overv
     account, before = request.principal.account_id, paging.before(page_key_of)
     counted = overview(request.ports, account, before=before, limit=query.limit)
     after = None if counted.after is None else page_key_text(counted.after)
-    page = paging.page_up_to([_strategy(one) for one in counted.strategies], after)
+    page = paging.page_up_to([_strategy(one) for one in counted.strategies], after, counted.unreadable)
     shape: answers.OverviewShape = {
         "phases": _counts({phase.value: count for phase, count in counted.phases.items()}),
         "problems": _count(counted.problems),
@@ -38,6 +38,8 @@ def get_overview(request: Request, query: OverviewQuery) -> Answer[answers.Overv
         "lastHour": _closed(counted.last_hour),
         "lastDay": _closed(counted.last_day),
     }
+    if "unreadable" in page:
+        shape["unreadable"] = page["unreadable"]
     if "nextCursor" in page:
         shape["nextCursor"] = page["nextCursor"]
     if request.principal.role is Role.ADMIN:

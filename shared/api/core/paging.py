@@ -1,13 +1,14 @@
 """The pages of lists: ``{"items": [...], "nextCursor": ...}``. Source: docs/contracts/core.md section 4, row 23."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import TypeVar, assert_never
 
-from shared.api.core.answers import PageOf
+from shared.api.core.answers import PageOf, UnreadableShape
 from shared.api.core.schemas import PageQuery
-from shared.api.http.cursor import audit_position_text, cursor_of, place_in
+from shared.api.http.cursor import cursor_of, place_in
 from shared.api.http.request import Request
-from shared.application.ports import AuditPosition, PageKey, Unreadable
+from shared.application.ports import AuditPosition, PageKey, Unreadable, audit_position_text
 
 MAX_NAMED = 100
 """How many unreadable items a page names."""
@@ -62,12 +63,15 @@ class Paging:
         """Return a page of all these shapes. The next page begins behind ``after``; None for the last page."""
         page: PageOf[Shape] = {"items": list(shapes)}
         if unreadable:
-            page["unreadable"] = [
-                {"id": _id_of(item.key), "why": item.why[:MAX_WHY]} for item in unreadable[:MAX_NAMED]
-            ]
+            page["unreadable"] = unreadable_shapes((_id_of(item.key), item.why) for item in unreadable)
         if after is not None:
             page["nextCursor"] = cursor_of(after, list_name=self._name, hasher=self._hasher)
         return page
+
+
+def unreadable_shapes(found: Iterable[tuple[str, str]]) -> list[UnreadableShape]:
+    """Return the first items that cannot be read. Each has an id and a reason."""
+    return [{"id": name, "why": why[:MAX_WHY]} for name, why in islice(found, MAX_NAMED)]
 
 
 def _id_of(key: Named) -> str:

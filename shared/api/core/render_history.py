@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from shared.api.core import answers
+from shared.api.core.paging import unreadable_shapes
 from shared.api.core.render import date_text, error_shape, event_members, milliseconds
 from shared.api.http.shapes import omit_unset
 from shared.domain.calendar.dates import format_instant
@@ -49,6 +50,7 @@ def explanation_shape(instance: Instance, found: Explanation) -> answers.Explana
         "events": [_answer(instance, answer) for answer in found.events],
         "before": None if found.before is None else _planned(instance, found.before),
         "after": None if found.after is None else _planned(instance, found.after),
+        "unreadable": unreadable_shapes(found.unreadable.items()) or None,
     }
 
 

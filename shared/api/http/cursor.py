@@ -9,8 +9,7 @@ import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hmac import compare_digest
 
-from shared.application.ports import AuditPosition, SecretHasher
-from shared.domain.calendar.dates import format_instant, parse_instant
+from shared.application.ports import SecretHasher
 from shared.domain.errors import InvalidInputError, Problem
 
 # 128 bits of an HMAC in hex.
@@ -36,17 +35,6 @@ def place_in(cursor: str, *, list_name: str, hasher: SecretHasher) -> str:
         problem = Problem(pointer="/cursor", rule="cursor", message="is not a cursor of this list")
         raise InvalidInputError((problem,))
     return place
-
-
-def audit_position_text(place: AuditPosition) -> str:
-    """Return a place in the audit trail as text."""
-    return f"{format_instant(place.at)}#{place.key}"
-
-
-def audit_position_of(text: str) -> AuditPosition:
-    """Return the place of a text that ``audit_position_text`` made."""
-    at, _, key = text.partition("#")
-    return AuditPosition(at=parse_instant(at), key=key)
 
 
 def _signatures(place: str, list_name: str, hasher: SecretHasher) -> list[str]:

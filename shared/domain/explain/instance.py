@@ -50,8 +50,9 @@ class Evidence(Struct, frozen=True, kw_only=True):
     least up to an instant in the future; with ``plan_ends`` they are all that follow. ``reminders`` are leading-up
     events that run without their cycle, and ``skipped`` the cycles between that will not run. ``blocked_by`` is the
     flag that is paused now. ``audit`` are entries about the instance from around the instant. ``unread`` says why the
-    settings cannot be read now, if they cannot; nothing is forecast then. With ``has_expired``, events from around the
-    instant are no longer kept. ``limits`` are the limits that events wait for now, as text, by event number.
+    settings cannot be read now, if they cannot; nothing is forecast then. With ``is_incomplete``, events from around
+    the instant are no longer kept, or cannot be read. ``limits`` are the limits that events wait for now, as text, by
+    event number.
     """
 
     instance: Instance
@@ -64,7 +65,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     blocked_by: BlockedBy | None = None
     audit: tuple[AuditEntry, ...] = ()
     unread: str | None = None
-    has_expired: bool = False
+    is_incomplete: bool = False
     limits: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -87,7 +88,8 @@ class Explanation(Struct, frozen=True, kw_only=True):
     """The reason why something did, or did not, run.
 
     ``finding`` is that of the first event or, if no event was to run then, of the instance. ``before`` and ``after``
-    are the nearest planned events, as far as they are known.
+    are the nearest planned events, as far as they are known. ``unreadable`` has the events and audit entries from
+    around the instant that cannot be read, by their ids, with the reasons.
     """
 
     at: datetime
@@ -96,6 +98,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     events: tuple[EventExplanation, ...] = ()
     before: PlannedEvent | None = None
     after: PlannedEvent | None = None
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
 def subjects(instance: Instance, records: Iterable[EventRecord], at: datetime) -> tuple[int, ...]:
@@ -185,7 +188,7 @@ def _without_event(evidence: Evidence, status: StatusAt, at: datetime, after: Pl
         return Finding(reason=Reason.COMPLETED, since=status.since, by=status.by, why=status.why)
     if at == evidence.now and evidence.blocked_by is not None:
         return flag_finding(evidence.blocked_by)
-    if status.status is None or evidence.has_expired:
+    if status.status is None or evidence.is_incomplete:
         return Finding(reason=Reason.UNKNOWN)
     has_ended = evidence.instance.plan.has_ended and after is None
     return Finding(reason=Reason.PLAN_ENDED if has_ended else Reason.NOT_PLANNED)

@@ -147,5 +147,7 @@ class TestRecords:
         found = DynamoDbRecords(client=moto.client, tables=moto.tables).records_of({(INSTANCE.sid, 7)})
 
         assert found == {
-            (INSTANCE.sid, 7): Unreadable(key=(INSTANCE.sid, 7), why="an item has schema 9 instead of 1")
+            (INSTANCE.sid, 7): Unreadable(
+                key=(INSTANCE.sid, 7), why="an item has schema 9 instead of 1", account_id=INSTANCE.account_id
+            )
         }
