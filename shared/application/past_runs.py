@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 
 from msgspec import Struct
 
-from shared.application.ports import Ports, Unreadable, all_readable
-from shared.domain.ids import AccountId
+from shared.application.ports import Ports, Unreadable, seq_of
+from shared.domain.ids import AccountId, event_sid
 from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import Instance
 
@@ -46,17 +46,23 @@ def past_runs(ports: Ports, past: Past, *, most: int) -> Iterator[EventRecord | 
         month = (month - timedelta(days=1)).replace(day=1)
 
 
-def runs_of(ports: Ports, instance: Instance, *, most: int) -> Iterator[EventRecord]:
-    """Yield the same records for one instance."""
+def runs_of(ports: Ports, instance: Instance, *, most: int) -> Iterator[EventRecord | Unreadable[str]]:
+    """Yield the same records for one instance. The key of one that cannot be read is the sid of its event."""
     below, scanned = instance.next_seq, 0
     while scanned < most:
         limit = min(PAGE, most - scanned)
-        records = all_readable(ports.instances.records_before(instance.sid, below, limit=limit))
-        # The record of an open event is that of a runner that had lost its claim; it does not count.
-        yield from (r for r in records if is_run(r) and instance.event(r.event.seq) is None)
+        records = ports.instances.records_before(instance.sid, below, limit=limit)
+        for record in records:
+            # The record of an open event is that of a runner that had lost its claim; it does not count.
+            if instance.event(seq_of(record)) is not None:
+                continue
+            if isinstance(record, Unreadable):
+                yield Unreadable(key=event_sid(instance.sid, record.key), why=record.why)
+            elif is_run(record):
+                yield record
         if len(records) < limit:
             return
-        below, scanned = records[-1].event.seq, scanned + limit
+        below, scanned = seq_of(records[-1]), scanned + limit
 
 
 def is_run(record: EventRecord) -> bool:

@@ -7,11 +7,12 @@ from msgspec.structs import replace
 
 from dev.memory.world import ManualClock, MemoryPorts
 from shared.application.past_runs import PAGE, Past, past_runs, runs_of
-from shared.application.ports import all_readable
+from shared.application.ports import Unreadable, all_readable
 from shared.domain.ids import AccountId
 from shared.domain.instance.event import EventKind, EventStatus
 from shared.domain.instance.journal import EventRecord
 from tests.application.bulk.bulk_worlds import Shop
+from tests.application.marred import WHY, MarredEvents
 from tests.factories import an_event, an_instance
 
 ACCOUNT = AccountId("account")
@@ -74,7 +75,7 @@ class TestRunsOfOneInstance:
 
     def seqs(self, ports: MemoryPorts, *, most: int = 999, next_seq: int = 999) -> list[int]:
         instance = an_instance(an_event(7), next_seq=next_seq)
-        return [record.event.seq for record in runs_of(ports, instance, most=most)]
+        return [record.event.seq for record in all_readable(runs_of(ports, instance, most=most))]
 
     @pytest.mark.parametrize("count", [0, 1, PAGE - 1, PAGE, 2 * PAGE + 5])
     def test_all_runs_of_an_instance_are_returned(self, ports: MemoryPorts, count: int) -> None:
@@ -96,3 +97,19 @@ class TestRunsOfOneInstance:
         ended(ports, 8, NOON)
 
         assert self.seqs(ports) == [8]
+
+    def test_unreadable_records_are_named_by_their_events(self) -> None:
+        store = MarredEvents()
+        ports = MemoryPorts(caller=Shop(), clock=ManualClock(NOON), instances=store)
+        for seq in range(11, 11 + PAGE + 1):
+            ended(ports, seq, NOON)
+        # The last record of the first page, and one on it; the record of the open event does not count.
+        ended(ports, 7, NOON)
+        store.mar(records_of=[7, 12, 50])
+
+        instance = an_instance(an_event(7), next_seq=999)
+        found = list(runs_of(ports, instance, most=999))
+
+        named = [item for item in found if isinstance(item, Unreadable)]
+        assert named == [Unreadable(key=f"{instance.sid}-{seq}", why=WHY) for seq in (50, 12)]
+        assert len(found) == PAGE + 1

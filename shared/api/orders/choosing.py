@@ -9,13 +9,16 @@ from datetime import datetime
 from msgspec import Struct
 
 from shared.api.http.request import Request
+from shared.api.http.unreadable import UnreadableItems
 from shared.api.orders.date_language import End, date_of
 from shared.api.orders.errors import Code, JocError
 from shared.api.orders.schemas import Folder, ModifyOrders, OrdersFilter, WorkflowId
 from shared.api.orders.states import LIVE, State, phases_of
 from shared.api.orders.workflows import version_number, workflow_at
-from shared.application.bulk.select import MAX_LOADED, load_readable
+from shared.application.bulk.select import MAX_LOADED
+from shared.application.ports import Unreadable
 from shared.domain.bulk.selection import Filter, OfFolder, OfStrategy, Part, Selection, combine_parts
+from shared.domain.errors import StoredShapeError
 from shared.domain.ids import AccountId, InstanceSid, order_sid
 from shared.domain.instance.model import UNFINISHED, Instance, InstanceStatus
 from shared.domain.instance.phase import Phase, phase_of, planned_date
@@ -44,9 +47,15 @@ def order_id_of(instance: Instance) -> str:
     return instance.origin.order_id or instance.sid
 
 
-def meant_by_id(request: Request, order_ids: Sequence[str], criteria: Criteria) -> list[Instance]:
-    """Return the orders with these ids that meet the criteria."""
-    return [instance for instance in named(request, order_ids) if is_meant(request, instance, criteria)]
+def meant_by_id(
+    request: Request, order_ids: Sequence[str], criteria: Criteria
+) -> list[Instance | Unreadable[str]]:
+    """Return the orders with these ids that meet the criteria, and those that cannot be read."""
+    return [
+        order
+        for order in named(request, order_ids)
+        if isinstance(order, Unreadable) or is_meant(request, order, criteria)
+    ]
 
 
 def meant_by_place(request: Request, body: ModifyOrders, criteria: Criteria) -> Selection | None:
@@ -62,15 +71,24 @@ def meant_by_place(request: Request, body: ModifyOrders, criteria: Criteria) -> 
     )
 
 
-def named(request: Request, order_ids: Sequence[str]) -> list[Instance]:
-    """Return the orders with these ids that exist in the account, in the order of the ids, each once."""
+def named(request: Request, order_ids: Sequence[str]) -> list[Instance | Unreadable[str]]:
+    """Return the orders with these ids that exist in the account, in the order of the ids, each once.
+
+    The key of an order that cannot be read is its id.
+    """
     account = request.principal.account_id
-    sids = list(dict.fromkeys(sid_of_order(account, order_id) for order_id in order_ids))
-    found: dict[InstanceSid, Instance] = {}
+    id_of = {sid_of_order(account, order_id): order_id for order_id in order_ids}
+    sids, found = list(id_of), dict[InstanceSid, Instance | Unreadable[str]]()
     # DynamoDB reads at most 100 items in one batch.
     for start in range(0, len(sids), MAX_LOADED):
-        found |= load_readable(request.ports, sids[start : start + MAX_LOADED])
-    return [found[sid] for sid in sids if sid in found and found[sid].account_id == account]
+        for item in request.ports.instances.load_many(sids[start : start + MAX_LOADED]):
+            if isinstance(item, Unreadable):
+                # One without an account is shown, because the caller knows its id already.
+                if item.account_id in (None, account):
+                    found[item.key] = Unreadable(key=id_of[item.key], why=item.why)
+            elif item.account_id == account:
+                found[item.sid] = item
+    return [found[sid] for sid in sids if sid in found]
 
 
 def filter_of(request: Request, body: ModifyOrders, criteria: Criteria) -> Filter | None:
@@ -117,15 +135,29 @@ def is_meant(request: Request, instance: Instance, criteria: Criteria) -> bool:
 
 
 def placed(
-    request: Request, workflows: Sequence[WorkflowId], folders: Sequence[Folder], instance_filter: Filter
+    request: Request,
+    workflows: Sequence[WorkflowId],
+    folders: Sequence[Folder],
+    instance_filter: Filter,
+    unreadable: UnreadableItems | None = None,
 ) -> Selection | None:
-    """Return the orders in some workflows or folders that pass a filter, or None if no such place exists."""
+    """Return the orders in some workflows or folders that pass a filter, or None if no such place exists.
+
+    Workflows that cannot be read go to ``unreadable``. Raises: StoredShapeError: there is one, and that is None.
+    """
     account = request.principal.account_id
     statuses = statuses_of(instance_filter)
     parts: list[Part] = []
     if workflows:
         for workflow in workflows:
-            head = workflow_at(request.ports, account, workflow.path)
+            try:
+                head = workflow_at(request.ports, account, workflow.path)
+            except StoredShapeError as error:
+                if unreadable is None:
+                    raise
+                # Only the name is known to be stored: the rest of the path may be any text.
+                unreadable.add([Unreadable(key=workflow.path.rpartition("/")[2], why=str(error))])
+                continue
             version = version_number(workflow.version if workflow.versionId is None else workflow.versionId)
             if head is not None:
                 parts.append(

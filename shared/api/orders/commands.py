@@ -13,13 +13,21 @@ from msgspec import Struct
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
 from shared.api.orders.answers import OkShape
-from shared.api.orders.choosing import Criteria, is_meant, meant_by_id, meant_by_place, order_id_of
+from shared.api.orders.choosing import (
+    Criteria,
+    is_meant,
+    meant_by_id,
+    meant_by_place,
+    order_id_of,
+    sid_of_order,
+)
 from shared.api.orders.errors import Code, ItemError, ItemsError, JocError, dates
 from shared.api.orders.requests import actor_of, options_of
 from shared.api.orders.schemas import CancelOrders, ModifyOrders, ResumeOrders, SuspendOrders
 from shared.api.orders.states import CONFIRMABLE, CONTINUABLE, RESUMABLE, SUSPENDIBLE
 from shared.application.bulk.single import command_one
 from shared.application.bulk.start import BulkRequest, begin_bulk
+from shared.application.ports import Unreadable
 from shared.domain.bulk.operation import (
     BulkCommand,
     BulkOperation,
@@ -30,6 +38,7 @@ from shared.domain.bulk.operation import (
 )
 from shared.domain.bulk.selection import OfIds, Selection
 from shared.domain.errors import RitornelloError
+from shared.domain.ids import InstanceSid
 from shared.domain.instance.model import Instance
 from shared.domain.instance.phase import Waiting
 from shared.domain.instance.verdict import Actor
@@ -176,7 +185,9 @@ def _execute(request: Request, command: OrdersCommand) -> Answer[OkShape]:
         orders = meant_by_id(request, command.body.orderIds, command.criteria)
         if len(orders) == 1:
             return _judged(request, command.verb, [_command_one(request, command, orders[0], by)])
-        selection: Selection | None = OfIds(ids=tuple(order.sid for order in orders)) if orders else None
+        # An order that cannot be read is a failed item of the operation.
+        sids = tuple(_sid_of(request, order) for order in orders)
+        selection: Selection | None = OfIds(ids=sids) if orders else None
     else:
         selection = meant_by_place(request, command.body, command.criteria)
     if selection is None:
@@ -196,7 +207,18 @@ def _execute(request: Request, command: OrdersCommand) -> Answer[OkShape]:
     return _judged(request, command.verb, bulk.results, bulk)
 
 
-def _command_one(request: Request, command: OrdersCommand, order: Instance, by: Actor) -> ItemResult:
+def _sid_of(request: Request, order: Instance | Unreadable[str]) -> InstanceSid:
+    return (
+        sid_of_order(request.principal.account_id, order.key) if isinstance(order, Unreadable) else order.sid
+    )
+
+
+def _command_one(
+    request: Request, command: OrdersCommand, order: Instance | Unreadable[str], by: Actor
+) -> ItemResult:
+    if isinstance(order, Unreadable):
+        return ItemResult(sid=_sid_of(request, order), outcome=ItemOutcome.FAILED, why=order.why)
+
     def is_still_meant(instance: Instance) -> bool:
         return is_meant(request, instance, command.criteria)
 

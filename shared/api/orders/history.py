@@ -1,7 +1,7 @@
 """Runs of orders that have ended. Source: docs/contracts/orders.md B.1 and B.2, ordersFilter and orderHistoryItem."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -10,8 +10,8 @@ from msgspec import Struct
 from shared.api.http.request import Request
 from shared.api.http.route import Answer
 from shared.api.http.unreadable import UnreadableItems
-from shared.api.orders.answers import HistoryShape, RunCounts, SummaryShape
-from shared.api.orders.choosing import order_id_of, sid_of_order
+from shared.api.orders.answers import HistoryItemShape, HistoryShape, RunCounts, SummaryShape
+from shared.api.orders.choosing import named, order_id_of
 from shared.api.orders.date_language import End, date_of
 from shared.api.orders.errors import dates
 from shared.api.orders.globs import matches
@@ -20,10 +20,11 @@ from shared.api.orders.schemas import DEFAULT_LIMIT, Folder, HistoryFilter, Summ
 from shared.api.orders.workflows import Paths
 from shared.application.bulk.select import MAX_LOADED
 from shared.application.past_runs import Past, past_runs, runs_of
-from shared.application.ports import Unreadable
+from shared.application.ports import UnknownStrategyError, Unreadable
 from shared.domain.bulk.selection import is_below
 from shared.domain.calendar.dates import format_instant
-from shared.domain.ids import event_address
+from shared.domain.errors import StoredShapeError
+from shared.domain.ids import event_address, event_sid
 from shared.domain.instance.journal import EventRecord
 from shared.domain.instance.model import Instance
 
@@ -71,9 +72,9 @@ def get_history(request: Request, body: HistoryFilter) -> Answer[HistoryShape]:
     times = _times(request, body)
     paths = Paths(ports=request.ports)
     unreadable = UnreadableItems()
-    found = unreadable.skip_unreadable(_runs(request, body, times))
-    runs = (run for run in found if _is_meant(body, run, times, paths))
-    shapes = (history_shape(run.instance, run.record, paths, now=request.now) for run in runs)
+    runs = unreadable.skip_unreadable(_runs(request, body, times))
+    found = (_readable_shape(request, body, run, times, paths) for run in runs)
+    shapes = (shape for shape in unreadable.skip_unreadable(found) if shape is not None)
     most = DEFAULT_LIMIT if body.limit < 0 else body.limit
     history = list(fitting(shapes, most=most))
     body_shown: HistoryShape = {"deliveryDate": format_instant(request.now), "history": history}
@@ -88,6 +89,19 @@ def get_summary(request: Request, body: SummaryFilter) -> Answer[SummaryShape]:
     counts = Counter(history_state(record) for record in records if times.include(record))
     runs: RunCounts = {"successful": counts[SUCCESSFUL], "failed": counts[FAILED]}
     return Answer(body={**dates(request.now), "orders": runs}, headers=unreadable.headers())
+
+
+def _readable_shape(
+    request: Request, body: HistoryFilter, run: Run, times: Times, paths: Paths
+) -> HistoryItemShape | Unreadable[str] | None:
+    """Return a run, None if it is not meant, or its id if its workflow is missing or cannot be read."""
+    try:
+        if not _is_meant(body, run, times, paths):
+            return None
+        return history_shape(run.instance, run.record, paths, now=request.now)
+    except (StoredShapeError, UnknownStrategyError) as error:
+        key = run.instance.event_sid(run.record.event)
+        return Unreadable(key=key, why=f"{type(error).__name__}: {error}")
 
 
 def _runs(request: Request, body: HistoryFilter, times: Times) -> Iterator[Run | Unreadable[str]]:
@@ -132,14 +146,13 @@ def _joined(
                 yield Run(instance=instance, record=record)
 
 
-def _of_orders(request: Request, order_ids: Iterable[str]) -> Iterator[Run]:
-    account = request.principal.account_id
-    for sid in dict.fromkeys(sid_of_order(account, order_id) for order_id in order_ids):
-        instance = request.ports.instances.load(sid)
-        if instance is None or instance.account_id != account:
+def _of_orders(request: Request, order_ids: Sequence[str]) -> Iterator[Run | Unreadable[str]]:
+    for order in named(request, order_ids):
+        if isinstance(order, Unreadable):
+            yield order
             continue
-        for record in runs_of(request.ports, instance, most=MAX_OF_ONE):
-            yield Run(instance=instance, record=record)
+        for record in runs_of(request.ports, order, most=MAX_OF_ONE):
+            yield record if isinstance(record, Unreadable) else Run(instance=order, record=record)
 
 
 def _has_ended(instance: Instance, record: EventRecord) -> bool:
@@ -148,13 +161,18 @@ def _has_ended(instance: Instance, record: EventRecord) -> bool:
     return instance.event(record.event.seq) is None
 
 
-def _by_history_ids(request: Request, history_ids: Iterable[str]) -> Iterator[Run]:
+def _by_history_ids(request: Request, history_ids: Iterable[str]) -> Iterator[Run | Unreadable[str]]:
     for history_id in dict.fromkeys(history_ids):
         address = event_address(history_id)
         if address is None:
             continue
+        sid = event_sid(*address)
         for run in _of_orders(request, [address[0]]):
-            if run.record.event.seq == address[1]:
+            if isinstance(run, Unreadable):
+                # The order itself, or one of its runs.
+                if run.key in (address[0], sid):
+                    yield Unreadable(key=sid, why=run.why)
+            elif run.record.event.seq == address[1]:
                 yield run
 
 
