@@ -10,12 +10,14 @@ from msgspec.structs import replace
 from shared.api.http.models import read_json
 from shared.api.http.request import Request
 from shared.api.http.route import Answer, Route, Target
+from shared.api.http.unreadable import UnreadableItems
 from shared.api.process.answers import StartedShape, StatusShape
 from shared.api.process.errors import invalid, not_found
 from shared.api.process.plan import Plan, plan_of
-from shared.api.process.render import SEEN, started_shape, status_shape
+from shared.api.process.render import SEEN, started_shape, status_shape, unreadable_shape
 from shared.api.process.schemas import StartProcess, read_start
 from shared.application.history import last_outcome
+from shared.application.ports import Unreadable, UnreadableError
 from shared.application.start import StartInstance, start_instance
 from shared.domain.errors import InvalidInputError, Problem
 from shared.domain.ids import InstanceSid
@@ -60,11 +62,17 @@ def start_process(request: Request, body: Start) -> Answer[StartedShape]:
 def get_status(request: Request, instance: Instance) -> Answer[StatusShape]:
     """Return the status of a process, with the outputs of its last run.
 
-    If the status is SUCCEEDED, each output is a member whose name begins with ``__out_``.
+    If the status is SUCCEEDED, each output is a member whose name begins with ``__out_``. If the record of what may be
+    the last run cannot be read, the status is WAITING, and a header names it.
     """
     phase = phase_of(instance, now=request.now)
     # Most phases say enough, so the history is read only for the others.
-    last = last_outcome(request.ports, instance) if SEEN[phase] is None else None
+    try:
+        last = last_outcome(request.ports, instance) if SEEN[phase] is None else None
+    except UnreadableError as error:
+        unreadable = UnreadableItems()
+        unreadable.add([Unreadable(key=f"{instance.sid}-{error.item.key}", why=error.item.why)])
+        return Answer(body=unreadable_shape(instance, phase), headers=unreadable.headers())
     return Answer(body=status_shape(instance, phase, last))
 
 

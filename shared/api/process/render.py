@@ -15,6 +15,7 @@ from shared.domain.instance.phase import Phase
 ENDED = "Your transaction has ended."
 FAILED = "Your transaction has failed."
 NO_EXECUTION = "No execution in the scheduled window."
+UNREADABLE = "Your transaction has ended; its outcome cannot be read."
 NO_OUTCOME = "Your transaction has ended; no outcome of it is kept."
 
 
@@ -67,8 +68,7 @@ def status_shape(instance: Instance, phase: Phase, last: EventRecord | None) -> 
         why = instance.stop_note if MESSAGES[phase] == FAILED else None
         return {"status": seen, "message": _with(MESSAGES[phase], why)}
     if last is None:
-        is_over = phase is Phase.COMPLETED or (phase is Phase.UNDATED and instance.plan.has_ended)
-        if not is_over:
+        if not _is_over(instance, phase):
             return {"status": Seen.WAITING, "message": MESSAGES[phase]}
         # The records of what has run have expired, or an operator canceled it.
         return {"status": Seen.WAITING, "message": NO_OUTCOME if instance.has_run else NO_EXECUTION}
@@ -77,6 +77,16 @@ def status_shape(instance: Instance, phase: Phase, last: EventRecord | None) -> 
     outputs = {} if last.end is None else last.end.outputs
     status = Status(status=Seen.SUCCEEDED, message=ENDED)
     return cast(StatusShape, status | {f"{OUTPUT}{name}": value for name, value in outputs.items()})
+
+
+def unreadable_shape(instance: Instance, phase: Phase) -> StatusShape:
+    """Return the status of a process if the record of what may be its last run cannot be read."""
+    # Neither success nor failure may be claimed.
+    return {"status": Seen.WAITING, "message": UNREADABLE if _is_over(instance, phase) else MESSAGES[phase]}
+
+
+def _is_over(instance: Instance, phase: Phase) -> bool:
+    return phase is Phase.COMPLETED or (phase is Phase.UNDATED and instance.plan.has_ended)
 
 
 def _with(message: str, why: str | None) -> str:
