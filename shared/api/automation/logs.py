@@ -9,9 +9,11 @@ from msgspec.structs import replace
 from shared.api.automation.answers import ErrorsShape, StepLog, WorkflowError
 from shared.api.automation.errors import timestamp
 from shared.api.automation.statuses import StepStatus
+from shared.api.http.unreadable import UnreadableItems
 from shared.application.history import history_page
-from shared.application.ports import Ports
-from shared.domain.ids import AccountId, sid_of_request
+from shared.application.ports import Ports, Unreadable
+from shared.domain.errors import StoredShapeError
+from shared.domain.ids import AccountId, event_sid, sid_of_request
 from shared.domain.instance.event import Event, EventStatus
 from shared.domain.instance.journal import ClosedBy, EventRecord
 from shared.domain.instance.model import CancelReason, Instance
@@ -53,27 +55,40 @@ class _Item(Struct, frozen=True, kw_only=True):
     correlation_id: str | None = None
 
 
-def logs(ports: Ports, instance: Instance) -> list[StepLog]:
-    """Return the executions of a workflow's steps, oldest first."""
-    return [
-        _shape(instance, past.event, item)
-        for past in _past(ports, instance)
-        for item in _items(past, _next_action(ports, instance, past), now=ports.clock.now())
-    ]
+def logs(ports: Ports, instance: Instance, unreadable: UnreadableItems) -> list[StepLog]:
+    """Return the executions of a workflow's steps, oldest first. Runs that cannot be read go to ``unreadable``."""
+    executions: list[StepLog] = []
+    for past in _past(ports, instance, unreadable):
+        try:
+            ahead = _next_action(ports, instance, past)
+        except StoredShapeError as error:
+            # An answer to the run, which is not among its steps.
+            unreadable.add([Unreadable(key=instance.event_sid(past.event), why=str(error))])
+            continue
+        items = _items(past, ahead, now=ports.clock.now())
+        executions += [_shape(instance, past.event, item) for item in items]
+    return executions
 
 
-def errors(ports: Ports, instance: Instance) -> ErrorsShape:
-    """Return the errors of a workflow, oldest first. A workflow that an error ended has at least one."""
-    past = _past(ports, instance)
+def errors(ports: Ports, instance: Instance, unreadable: UnreadableItems) -> ErrorsShape:
+    """Return the errors of a workflow, oldest first. A workflow that an error ended has at least one.
+
+    Runs that cannot be read go to ``unreadable``.
+    """
+    past = _past(ports, instance, unreadable)
     rows = [row for one in past for row in _rows(instance, one)]
     if phase_of(instance, now=ports.clock.now()) is Phase.FAULTED:
         rows += _final_error(instance, past, is_reported=bool(rows))
     return rows
 
 
-def _past(ports: Ports, instance: Instance) -> Sequence[PastEvent]:
+def _past(ports: Ports, instance: Instance, unreadable: UnreadableItems) -> Sequence[PastEvent]:
     """Return the runs of a workflow, oldest first."""
-    return history_page(ports, instance, before=None, limit=MAX_RUNS).events[::-1]
+    page = history_page(ports, instance, before=None, limit=MAX_RUNS)
+    unreadable.add(
+        Unreadable(key=event_sid(instance.sid, item.key), why=item.why) for item in page.unreadable
+    )
+    return page.events[::-1]
 
 
 def _next_action(ports: Ports, instance: Instance, past: PastEvent) -> Then | None:

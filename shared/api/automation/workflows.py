@@ -62,14 +62,18 @@ def get_workflow(
     """Return a workflow; with ``includeLogs`` also the executions of its steps."""
     head = definition_named(request, definition_id)
     instance = workflow_named(request, head, workflow_id)
-    executions = logs(request.ports, instance) if query.includeLogs else None
-    return Answer(body=with_logs(workflow_shape(instance, head, now=request.now), executions))
+    unreadable = UnreadableItems()
+    executions = logs(request.ports, instance, unreadable) if query.includeLogs else None
+    shape = with_logs(workflow_shape(instance, head, now=request.now), executions)
+    return Answer(body=shape, headers=unreadable.headers())
 
 
 def list_errors(request: Request, definition_id: str, workflow_id: str) -> Answer[ErrorsShape]:
     """List the errors of a workflow, oldest first."""
     instance = workflow_named(request, definition_named(request, definition_id), workflow_id)
-    return Answer(body=errors(request.ports, instance))
+    unreadable = UnreadableItems()
+    found = errors(request.ports, instance, unreadable)
+    return Answer(body=found, headers=unreadable.headers())
 
 
 def patch_workflow(request: Request, definition_id: str, workflow_id: str, body: Command) -> Answer[None]:
