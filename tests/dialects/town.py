@@ -120,6 +120,14 @@ class Town:
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, Any]:
         """Return the answer to a request, which may be refused but must not fail."""
+        status, answer = self.send(method, path, body, headers)
+        assert status < 500, (method, path, body, answer)
+        return status, answer
+
+    def send(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """Return the answer to a request, which may fail."""
         request = HttpRequest(
             method=method,
             target=path,
@@ -130,14 +138,19 @@ class Town:
         found = event_of(request, ROUTES)
         assert found is not None, f"no route for {method} {path}"
         answer = HANDLERS[found[0]](found[1], Context())
-        assert answer["statusCode"] < 500, (method, path, body, answer)
         self.headers = answer["headers"]
         return answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None
 
     def joc(self, path: str, **body: Any) -> tuple[int, Any]:
+        status, answer = self.send_joc(path, **body)
+        assert status < 500, (path, body, answer)
+        return status, answer
+
+    def send_joc(self, path: str, **body: Any) -> tuple[int, Any]:
+        """Return the answer to a request to JOC, which may fail."""
         self.ask("POST", "/joc/api/authentication/login", {}, BASIC)
         session = {"x-access-token": self.headers["X-Access-Token"]}
-        return self.ask("POST", f"/joc/api{path}", {"controllerId": ACCOUNT, **body}, session)
+        return self.send("POST", f"/joc/api{path}", {"controllerId": ACCOUNT, **body}, session)
 
     def begin(self) -> None:
         """Store an item of every kind."""
@@ -338,9 +351,26 @@ def readings(town: Town) -> Iterator[tuple[str, tuple[Any, ...]]]:
     yield "get_status", tuple(f"{PROCESS}/status/{sid}" for sid in instances)
     spelled = PROCESS.replace("connector-api", "connector-API")
     yield "get_status_as_on_the_page", tuple(f"{spelled}/status/{sid}" for sid in instances)
-    yield "get_orders", (("/orders", {}), ("/orders", {"states": ["FINISHED", "CANCELLED"]}))
-    yield "get_order", tuple(("/order", {"orderId": one}) for one in (*instances, *town.orders))
-    yield "get_history", (("/orders/history", {}),)
+    orders = (*instances, *town.orders)
+    workflows = [{"path": f"/de/s-{number}"} for number in range(1, town.count + 1)]
+    yield (
+        "get_orders",
+        (
+            ("/orders", {}),
+            ("/orders", {"states": ["FINISHED", "CANCELLED"]}),
+            ("/orders", {"orderIds": orders}),
+            ("/orders", {"workflowIds": workflows}),
+        ),
+    )
+    yield "get_order", tuple(("/order", {"orderId": one}) for one in orders)
+    yield (
+        "get_history",
+        (
+            ("/orders/history", {}),
+            ("/orders/history", {"historyIds": events}),
+            *(("/orders/history", {"orderId": one}) for one in orders),
+        ),
+    )
     yield "get_snapshot", (("/orders/overview/snapshot", {}),)
     yield "get_summary", (("/orders/overview/summary", {}),)
 
