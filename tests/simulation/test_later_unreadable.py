@@ -5,8 +5,9 @@ Instances, and the head of a strategy with its flag, were written by a newer ver
 
 import random
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -124,9 +125,9 @@ class TestARemovedGuardIsCaught:
     def test_a_job_that_ends_although_it_could_not_release_is_caught(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def careless(job: ReleaseJob, *, failed: int, **result: object) -> ReleaseJob | None:
-            assert failed >= 0
-            return after_batch(job, failed=0, **result)  # type: ignore[arg-type]
+        def careless(job: ReleaseJob, *, left_at: datetime | None, **result: Any) -> ReleaseJob | None:
+            assert left_at is None or left_at.tzinfo is not None
+            return after_batch(job, left_at=None, **result)
 
         monkeypatch.setattr(shared.application.bulk.release, "after_batch", careless)
 

@@ -10,12 +10,12 @@ from typing import assert_never
 
 from shared.application.bulk.progress import RESERVE, BatchProgress
 from shared.application.commit import UNREADABLE, ContentionError, execute, schedule_wakeup
-from shared.application.failures import Failure, failure_of
 from shared.application.ports import Crash, Ports, StaleRevError, UnavailableError, Workers
 from shared.domain.bulk.pace import Pace
 from shared.domain.bulk.release import SAY_SO, ReleaseJob, after_batch, own_job
 from shared.domain.ids import InstanceSid, StrategySid
-from shared.domain.instance.due import GRACE, SHARDS
+from shared.domain.instance.due import GRACE, MAX_BACK_OFF, SHARDS
+from shared.domain.instance.due_entries import DueEntry
 from shared.domain.instance.model import BlockedBy
 from shared.domain.instance.verdict import Applied
 from shared.domain.lifecycle.commands import Unblock
@@ -40,14 +40,14 @@ def run_release_job(
             ports.operations.remove(release_job)
             return progress
         release_job = _take(ports, release_job)
-        release_job, is_empty = _free_batches(
+        release_job, left = _free_batches(
             ports, workers, release_job, progress, pace.shared_by(SHARDS), time_left
         )
         after = after_batch(
             release_job,
             freed=progress.done,
-            failed=len(progress.failed),
-            is_empty=is_empty,
+            is_empty=left is not None,
+            left_at=left[0].at if left else None,
             now=ports.clock.now(),
         )
         if after is None:
@@ -56,7 +56,7 @@ def run_release_job(
             ports.operations.commit(after)
     except StaleRevError:
         return progress
-    if not is_empty and progress.done:
+    if left is None and progress.done:
         ports.wakeups.invoke_operation(release_job.sid)
     return progress
 
@@ -86,8 +86,8 @@ def _free_batches(
     progress: BatchProgress,
     pace: Pace,
     time_left: Callable[[], timedelta],
-) -> tuple[ReleaseJob, bool]:
-    """Release batch after batch. Return the job, and whether nothing was left to try before the time was up.
+) -> tuple[ReleaseJob, list[DueEntry[InstanceSid]] | None]:
+    """Release batch after batch. Return the job, and what could not be released, None if the time was up before.
 
     It stops early if the flag was set again.
 
@@ -100,56 +100,60 @@ def _free_batches(
         if begun - said_so >= SAY_SO:
             # Runners block what is released under a set flag, so this invocation would release it again and again.
             if _is_flag_set(ports, release_job):
-                return release_job, False
+                return release_job, None
             release_job, said_so = _take(ports, release_job), begun
             # By now the index has caught up. What it still lists was blocked again by a runner that then crashed.
             handled = set()
         # Entries that the lagging index still lists take up places, so more are read.
-        until, most = begun + GRACE, pace.batch_size + len(handled) + len(progress.failed)
-        entries = ports.instances.due(release_job.partition, until=until, limit=most)
-        found = [entry.sid for entry in entries]
-        fresh = [sid for sid in found if sid not in handled and sid not in progress.failed]
+        most = pace.batch_size + len(handled) + len(progress.failed)
+        entries = ports.instances.due(release_job.partition, until=begun + 2 * MAX_BACK_OFF, limit=most)
+        tried = handled | progress.failed.keys()
+        # Only what could not be released before is later than that.
+        fresh = [one for one in entries if one.sid not in tried and one.at <= begun + GRACE]
         batch = fresh[: pace.batch_size]
         # Released instances that are still listed do not count, but their entries must disappear first.
-        if not batch and not any(sid in handled for sid in found):
-            return release_job, True
+        if not batch and not any(entry.sid in handled for entry in entries):
+            return release_job, entries
         _free_batch(ports, workers, batch, progress)
-        handled = {sid for sid in batch if sid not in progress.failed} or handled
+        handled = {entry.sid for entry in batch if entry.sid not in progress.failed} or handled
         passed = (ports.clock.now() - begun).total_seconds()
         ports.clock.sleep(max(pace.seconds(len(batch)), 0 if batch else LAG_SECONDS) - passed)
-    return release_job, False
+    return release_job, None
 
 
-def _free_batch(ports: Ports, workers: Workers, batch: list[InstanceSid], progress: BatchProgress) -> None:
+def _free_batch(
+    ports: Ports, workers: Workers, batch: list[DueEntry[InstanceSid]], progress: BatchProgress
+) -> None:
     """Release instances and schedule their wakeups. If one cannot be read or decided on, the others continue.
 
-    An error that is not the instance's own is raised when those that were begun have ended.
+    Its entry moves on by a back-off, so that it does not keep others from being tried. An error that is not the
+    instance's own is raised when those that were begun have ended.
     """
     is_refused = False
 
-    def free(sid: InstanceSid) -> bool | Failure:
+    def free(entry: DueEntry[InstanceSid]) -> bool | Exception:
         """Return whether the instance was released, or why it could not be."""
         nonlocal is_refused
         if is_refused:
             return False
         try:
-            verdict = execute(ports, sid, Unblock())
+            verdict = execute(ports, entry.sid, Unblock())
         except UnavailableError:
             is_refused = True
             raise
         except (*UNREADABLE, ContentionError) as error:
-            return failure_of(error)
+            ports.instances.postpone(entry, now=ports.clock.now())
+            return error
         if isinstance(verdict, Applied):
             schedule_wakeup(ports, verdict.instance)
         return isinstance(verdict, Applied)
 
-    for sid, freed in zip(batch, workers.run(free, batch), strict=True):
+    for entry, freed in zip(batch, workers.run(free, batch), strict=True):
         match freed:
             case Crash(error=error):
                 raise error
-            case Failure(fault=fault, why=why):
-                progress.failed[sid] = why
-                progress.faults[fault] += 1
+            case Exception() as error:
+                progress.add_failure(entry.sid, error)
             case bool():
                 progress.done += freed
             case _:

@@ -83,20 +83,20 @@ def own_job(release_job: ReleaseJob, *, now: datetime) -> ReleaseJob:
 
 
 def after_batch(
-    release_job: ReleaseJob, *, freed: int, failed: int, is_empty: bool, now: datetime
+    release_job: ReleaseJob, *, freed: int, is_empty: bool, left_at: datetime | None, now: datetime
 ) -> ReleaseJob | None:
     """Return the job after an invocation has released ``freed`` instances, or None if it is done.
 
-    ``is_empty`` means that nothing was left but the ``failed`` instances, which could not be released. Otherwise the
-    invocation ran out of time, and the next continues at once.
+    ``is_empty`` means that nothing was left to try. Then ``left_at`` is when the first of the instances that could not
+    be released is due again, None without any. Otherwise the invocation ran out of time, and the next continues at
+    once.
     """
     after = replace(release_job, freed=release_job.freed + freed, rev=release_job.rev + 1)
     if not is_empty:
         return replace(after, empty_since=None, sweep_at=now)
-    if failed:
+    if left_at is not None:
         # Nothing else would release them once they can be read again.
-        age = now - release_job.started_at
-        pause = PAUSE_BETWEEN_LOOKS if freed or age < QUIET else min(age, MAX_PAUSE)
+        pause = min(max(left_at - now, PAUSE_BETWEEN_LOOKS), MAX_PAUSE)
         return replace(after, empty_since=None, sweep_at=now + pause)
     since = now if freed or release_job.empty_since is None else release_job.empty_since
     # A runner that read the flag before it was cleared may still block its instance.

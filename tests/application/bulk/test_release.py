@@ -5,20 +5,24 @@ Source: docs/design.md section 3.3.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from msgspec.structs import replace
 
+from dev.memory.stores import MemoryInstances
 from dev.memory.world import MemoryPorts
+from shared.application.bulk.progress import RESERVE
 from shared.application.bulk.release import LAG_SECONDS
 from shared.application.failures import Fault
 from shared.application.flags import pause_queue, resume_queue
+from shared.application.ports import StaleRevError
 from shared.application.start import StartInstance, start_instance
 from shared.domain.bulk.pace import PER_SECOND
 from shared.domain.bulk.release import IN_HAND, MAX_PAUSE, QUIET, SAY_SO, ReleaseJob, release_jobs
 from shared.domain.ids import InstanceSid
 from shared.domain.instance.due import SHARDS
 from shared.domain.instance.due_entries import DueEntry
-from shared.domain.instance.model import BlockedBy
+from shared.domain.instance.model import BlockedBy, Instance
 from shared.domain.strategy.model import StrategyHead
 from tests.application.bulk.bulk_worlds import A_LIFE, ACCOUNT, NOON, Marred
 from tests.application.bulk.release_worlds import (
@@ -33,6 +37,13 @@ from tests.application.bulk.release_worlds import (
 )
 from tests.application.sweeps import swept
 from tests.bulk_runs import run_bulk
+
+
+class NeverStored(MemoryInstances):
+    """A store in which another writer is always faster."""
+
+    def commit(self, instance: Instance, **_beside: Any) -> None:
+        raise StaleRevError(instance.sid)
 
 
 class TestResumingTheQueue:
@@ -303,9 +314,35 @@ class TestWhatGoesWrong:
 
         second_day = run_when_due(ports, until=ports.clock.at + timedelta(days=1))
 
-        # Each minute for ten minutes; after 20, 40 and 80 minutes; then each hour.
-        assert first_day == 11 + 3 + 22
+        # At once, then after 1, 2, 4, 8, 16 and 32 minutes, then each hour.
+        assert first_day == 7 + 22
         assert second_day == 24
+
+    def test_many_unreadable_ones_do_not_keep_the_last_from_being_released(self) -> None:
+        """More than an invocation can try stand before it in the partition."""
+        instances = Marred()
+        ports = a_world(instances)
+        sids = blocked(ports, 40)
+        instances.broken = set(sids[:39])
+        resume_queue(ports, ACCOUNT, by=ANN)
+
+        lasts = RESERVE + timedelta(seconds=1)
+        for _ in range(4):
+            progress(ports, lasts=lasts)
+
+        assert blocked_sids(ports) == set(sids[:39])
+
+    def test_an_instance_that_keeps_changing_raises_no_alarm(self) -> None:
+        ports = a_world()
+        blocked(ports, 1)
+        resume_queue(ports, ACCOUNT, by=ANN)
+        ports.instances = NeverStored(instances=ports.instances.instances)
+
+        drained = run_bulk(ports, OURS, time_left=lambda: A_LIFE - (ports.clock.at - NOON))
+
+        assert len(drained.failed) == 1
+        assert not drained.faults
+        assert OURS in ports.operations.release_jobs
 
     def test_setting_the_flag_again_ends_the_job_of_an_unreadable_instance(self) -> None:
         instances = Marred()

@@ -45,7 +45,7 @@ class TestJobsOfAFlag:
     def test_restarted_jobs_have_the_same_sids_and_a_higher_rev(self) -> None:
         first, again = a_job(), release_jobs(AccountId("a-1"), BlockedBy.QUEUE, "a-1", by=ANN, now=LATER)[3]
 
-        at_work = after_batch(own_job(first, now=NOON), freed=1, failed=0, is_empty=False, now=NOON)
+        at_work = after_batch(own_job(first, now=NOON), freed=1, left_at=None, is_empty=False, now=NOON)
 
         assert again.sid == first.sid
         assert at_work is not None
@@ -62,12 +62,12 @@ class TestBatch:
         assert release_job.rev == a_job().rev + 1
 
     def test_a_job_out_of_time_continues_at_once(self) -> None:
-        after = after_batch(a_job(), freed=7, failed=0, is_empty=False, now=LATER)
+        after = after_batch(a_job(), freed=7, left_at=None, is_empty=False, now=LATER)
 
         assert after == replace(a_job(), freed=7, sweep_at=LATER, rev=a_job().rev + 1)
 
     def test_a_job_with_an_empty_partition_checks_again_in_a_minute(self) -> None:
-        after = after_batch(a_job(), freed=0, failed=0, is_empty=True, now=LATER)
+        after = after_batch(a_job(), freed=0, left_at=None, is_empty=True, now=LATER)
 
         assert after is not None
         assert (after.empty_since, after.sweep_at) == (LATER, LATER + PAUSE_BETWEEN_LOOKS)
@@ -75,13 +75,15 @@ class TestBatch:
     def test_a_released_instance_restarts_the_quiet_time(self) -> None:
         quiet = replace(a_job(), empty_since=NOON)
 
-        after = after_batch(quiet, freed=1, failed=0, is_empty=True, now=LATER)
+        after = after_batch(quiet, freed=1, left_at=None, is_empty=True, now=LATER)
 
         assert after is not None
         assert after.empty_since == LATER
 
     def test_a_remaining_instance_restarts_the_quiet_time(self) -> None:
-        after = after_batch(replace(a_job(), empty_since=NOON), freed=0, failed=0, is_empty=False, now=LATER)
+        after = after_batch(
+            replace(a_job(), empty_since=NOON), freed=0, left_at=None, is_empty=False, now=LATER
+        )
 
         assert after is not None
         assert after.empty_since is None
@@ -90,53 +92,43 @@ class TestBatch:
         quiet = replace(a_job(), empty_since=NOON)
         almost = NOON + QUIET - timedelta(milliseconds=1)
 
-        assert after_batch(quiet, freed=0, failed=0, is_empty=True, now=almost) is not None
-        assert after_batch(quiet, freed=0, failed=0, is_empty=True, now=NOON + QUIET) is None
+        assert after_batch(quiet, freed=0, left_at=None, is_empty=True, now=almost) is not None
+        assert after_batch(quiet, freed=0, left_at=None, is_empty=True, now=NOON + QUIET) is None
 
 
 class TestInstancesThatCannotBeReleased:
     """A job stays as long as it leaves instances blocked, because nothing else would ever release them."""
 
-    @staticmethod
-    def pause_at(age: timedelta, *, freed: int = 0) -> timedelta:
-        """Return how long a job pauses that is so old, and could not release two instances."""
-        now = NOON + age
-        after = after_batch(a_job(), freed=freed, failed=2, is_empty=True, now=now)
-        assert after is not None
-        assert (after.freed, after.empty_since) == (freed, None)
-        return after.sweep_at - now
-
     @pytest.mark.parametrize(
-        ("age", "pause"),
+        ("due_in", "pause"),
         [
-            (timedelta(), PAUSE_BETWEEN_LOOKS),
-            (QUIET - timedelta(milliseconds=1), PAUSE_BETWEEN_LOOKS),
-            (QUIET, QUIET),
+            (timedelta(minutes=-5), PAUSE_BETWEEN_LOOKS),
+            (PAUSE_BETWEEN_LOOKS - timedelta(milliseconds=1), PAUSE_BETWEEN_LOOKS),
+            (timedelta(minutes=4), timedelta(minutes=4)),
             (MAX_PAUSE, MAX_PAUSE),
             (timedelta(days=400), MAX_PAUSE),
         ],
     )
-    def test_the_job_tries_again_after_a_minute_and_then_as_long_again_as_it_has_tried(
-        self, age: timedelta, pause: timedelta
+    def test_the_job_continues_when_the_first_of_them_is_due(
+        self, due_in: timedelta, pause: timedelta
     ) -> None:
-        assert self.pause_at(age) == pause
+        after = after_batch(a_job(), freed=3, is_empty=True, left_at=LATER + due_in, now=LATER)
 
-    def test_a_job_that_released_others_tries_again_after_a_minute(self) -> None:
-        assert self.pause_at(timedelta(hours=3), freed=1) == PAUSE_BETWEEN_LOOKS
+        assert after is not None
+        assert (after.freed, after.empty_since, after.sweep_at) == (3, None, LATER + pause)
 
     def test_the_quiet_time_begins_when_all_are_released(self) -> None:
-        failing = after_batch(
-            replace(a_job(), empty_since=NOON), freed=0, failed=1, is_empty=True, now=NOON + QUIET
-        )
+        quiet = replace(a_job(), empty_since=NOON)
+        failing = after_batch(quiet, freed=0, is_empty=True, left_at=NOON, now=NOON + QUIET)
         assert failing is not None
 
-        after = after_batch(failing, freed=1, failed=0, is_empty=True, now=NOON + 2 * QUIET)
+        after = after_batch(failing, freed=1, is_empty=True, left_at=None, now=NOON + 2 * QUIET)
 
         assert after is not None
         assert after.empty_since == NOON + 2 * QUIET
 
     def test_a_job_out_of_time_continues_at_once(self) -> None:
-        after = after_batch(a_job(), freed=7, failed=2, is_empty=False, now=LATER)
+        after = after_batch(a_job(), freed=7, is_empty=False, left_at=None, now=LATER)
 
         assert after is not None
         assert after.sweep_at == LATER
