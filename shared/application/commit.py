@@ -23,7 +23,7 @@ MAX_RACES = 20
 
 
 UNREADABLE = (RitornelloError, UnknownStrategyError)
-"""The errors of an item that cannot be read, whenever it is tried."""
+"""The errors of an instance whose item or settings cannot be read, or that cannot be decided on."""
 
 CommandFor = Callable[[Instance], Command | Refused]
 """Returns the command for an instance as it is now, or refuses it."""
@@ -40,12 +40,13 @@ def execute(
     *,
     known: Instance | None = None,
     is_meant: Callable[[Instance], bool] | None = None,
+    settings: Callable[[Instance], Strategy] | None = None,
 ) -> Verdict | None:
     """Load, decide and commit, until no other writer is faster. Return None if there is no such instance.
 
     A function as ``command`` returns the command for the instance as it is now, or refuses it.
     ``known`` is the instance if it was loaded before. If ``is_meant`` returns False for the instance as it is now,
-    the command is Refused.
+    the command is Refused. ``settings`` returns the strategy that decides, if it is not to be read.
     Raises: ContentionError. UnknownStrategyError, RitornelloError: the settings cannot be read, unless the command is a
     pause or a cancel.
     """
@@ -63,7 +64,10 @@ def execute(
         current = command(instance) if callable(command) else command
         if isinstance(current, Refused):
             return current
-        verdict = decide_loaded(ports, instance, current)
+        if settings is None:
+            verdict = decide_loaded(ports, instance, current)
+        else:
+            verdict = decide(settings(instance), instance, current, now=ports.clock.now())
         if not isinstance(verdict, Applied) or save(ports, verdict):
             return verdict
     raise ContentionError(f"instance {sid} changed {MAX_RACES} times during one command; repeat it")

@@ -7,6 +7,9 @@ from msgspec import Struct
 from shared.application.ports import KeyRefusedError, SealBrokenError, UnknownStrategyError
 from shared.domain.errors import StoredShapeError
 
+UNREADABLE_ITEM = (StoredShapeError, UnknownStrategyError, SealBrokenError, KeyRefusedError)
+"""The errors of a stored item that cannot be read, whenever it is tried."""
+
 
 class Fault(StrEnum):
     """The kinds of failures. Each has an alarm."""

@@ -158,6 +158,24 @@ class TestTheItem:
         with pytest.raises(StoredShapeError, match="schema 2"):
             store.load(full.ACCOUNT, ORIGIN)
 
+    def test_a_state_of_a_newer_release_is_not_changed(self, dynamodb: DynamoDb) -> None:
+        """Also by a change that no read goes before, as after an answer."""
+        reported: list[Exception] = []
+        store = DynamoDbLimits(
+            client=dynamodb.client, tables=dynamodb.tables, report=lambda _, error: reported.append(error)
+        )
+        store.change(full.ACCOUNT, ORIGIN, guarded(0, 0))
+        (item,) = dynamodb.admin.scan(TableName=dynamodb.tables.access)["Items"]
+        newer = {**item, "schema": {"N": "2"}}
+        dynamodb.admin.put_item(TableName=dynamodb.tables.access, Item=newer)
+
+        with pytest.raises(StoredShapeError, match="schema 2"):
+            store.change(full.ACCOUNT, ORIGIN, guarded(0, 5))
+        assert store.try_change(full.ACCOUNT, ORIGIN, guarded(0, 5)) is None
+
+        assert [type(error) for error in reported] == [StoredShapeError]
+        assert dynamodb.admin.scan(TableName=dynamodb.tables.access)["Items"] == [newer]
+
     def test_numbers_of_a_newer_release_are_ignored_and_kept(self, dynamodb: DynamoDb) -> None:
         """As by the release before circuits, which changes the same item."""
         store = DynamoDbLimits(client=dynamodb.client, tables=dynamodb.tables, report=lambda *_: None)

@@ -33,7 +33,7 @@ class DynamoDbLimits(Struct, frozen=True, kw_only=True):
     """
 
     client: DynamoDbClient
-    report: Callable[[str, UnavailableError], None]
+    report: Callable[[str, Exception], None]
     tables: Tables = field(default_factory=Tables)
 
     def load(self, account: AccountId, origin: str) -> LimitState:
@@ -65,7 +65,7 @@ class DynamoDbLimits(Struct, frozen=True, kw_only=True):
     def try_change(self, account: AccountId, origin: str, change: LimitChange) -> LimitAttempt | None:
         try:
             return self.change(account, origin, change)
-        except UnavailableError as error:
+        except (UnavailableError, StoredShapeError) as error:
             self.report(origin, error)
             return None
 
@@ -73,11 +73,7 @@ class DynamoDbLimits(Struct, frozen=True, kw_only=True):
 def _state_of(item: Item | None) -> LimitState:
     if not item:
         return LimitState()
-    try:
-        found = read(item)
-    except StoredShapeError as error:
-        # The code that wrote it understands it. A call without its permit could be one too many.
-        raise UnavailableError(f"the state of a limit: {error}") from error
+    found = read(item)
     names = [name for name in found if name in _MEMBERS or name.startswith(SLOT_PREFIX)]
     return LimitState(values={name: found[name] for name in names})
 
@@ -89,7 +85,9 @@ def _expressions(change: LimitChange) -> dict[str, str]:
     return {
         "UpdateExpression": f"SET {', '.join([*always, *changed])}",
         "ConditionExpression": " AND ".join(
-            _guard(name, counts_if_absent=bounds.low <= 0) for name, bounds in change.guards.items()
+            # A state that a newer version of the code wrote is left to it.
+            ["(attribute_not_exists(#schema) OR #schema = :schema)"]
+            + [_guard(name, counts_if_absent=bounds.low <= 0) for name, bounds in change.guards.items()]
         ),
     }
 

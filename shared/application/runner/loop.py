@@ -17,6 +17,7 @@ from shared.application.commit import (
     try_commit,
     with_known_pauses,
 )
+from shared.application.failures import UNREADABLE_ITEM
 from shared.application.ports import Ports, UnavailableError
 from shared.application.runner.limits import OwnPermits, free_slot
 from shared.application.runner.patience import CallUnrecordedError, give_back
@@ -260,7 +261,7 @@ def _run_steps(ports: Ports, run: Run, deadline: Deadline) -> Stopped:
     call_in_doubt = run.event.progress.call_in_doubt
     at: Run | Stopped = run
     while isinstance(at, Run):
-        before = at
+        before, calls = at, len(run.tally.calls)
         try:
             if isinstance(at.then, RunEnd):
                 at = conclude_run(ports, at, at.then)
@@ -268,18 +269,28 @@ def _run_steps(ports: Ports, run: Run, deadline: Deadline) -> Stopped:
                 at = next_step(ports, at, at.then, call_in_doubt=call_in_doubt, deadline=deadline)
                 call_in_doubt, deadline = False, replace(deadline, has_executed=True)
         except UnavailableError as error:
-            at = _stop_unavailable(ports, before, error, deadline)
+            visit = error.visit if isinstance(error, CallUnrecordedError) else None
+            at = _leave(ports, before, visit, deadline)
+        except UNREADABLE_ITEM:
+            # If the result of a call is stored, the next claim finds it, and takes no visit for sent.
+            has_called = len(run.tally.calls) > calls
+            visit = before.then.visit if has_called and isinstance(before.then, Intent) else None
+            _leave(ports, before, visit, deadline)
+            raise
     return at
 
 
-def _stop_unavailable(ports: Ports, run: Run, error: UnavailableError, deadline: Deadline) -> Stopped:
-    """Give the claim back, so that the run continues when the store is available again."""
+def _leave(ports: Ports, run: Run, sent_visit: int | None, deadline: Deadline) -> Stopped:
+    """Give the claim back, so that the run continues when everything can be read and written again.
+
+    ``sent_visit`` is the visit whose call may have been sent without its result being stored.
+    """
     command = GiveBack(
         seq=run.event.seq,
         fence=run.fence,
         token=_token_of(run.instance),
         known_visits=run.known_visits,
-        sent_visit=error.visit if isinstance(error, CallUnrecordedError) else None,
+        sent_visit=sent_visit,
     )
     back = give_back(ports, run.strategy, run.instance, command, time_left=deadline.time_left())
     return _given_back(run.event, back)

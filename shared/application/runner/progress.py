@@ -16,7 +16,7 @@ from shared.domain.instance.journal import EventHistory, JournalEntry
 from shared.domain.instance.model import Instance
 from shared.domain.instance.replay import chain, resumable_history
 from shared.domain.instance.run import Ending, Intent, Outcome, RunEnd, Then
-from shared.domain.instance.verdict import Applied
+from shared.domain.instance.verdict import Applied, Verdict
 from shared.domain.lifecycle.commands import Apply, AwaitAnswer, Command, ForgoAnswer, Stop, Wait
 from shared.domain.steps.flow import StepContext
 from shared.domain.steps.in_doubt import any_in_doubt
@@ -110,18 +110,40 @@ def record_step(
 
 def apply(ports: Ports, run: Run, command: Command) -> Run | Stopped:
     """Execute a command on the instance. The run continues if its claim is still valid."""
-    verdict = execute(ports, run.instance.sid, command, known=run.instance)
+    verdict = execute_own(ports, run, command)
     return refresh(run, None if verdict is None else verdict.instance)
 
 
 def stop_run(ports: Ports, run: Run, command: Stop | Wait | AwaitAnswer) -> Run | Stopped:
     """Save the progress and end the run in this invocation, or return the run if it may continue by now."""
-    verdict = execute(ports, run.instance.sid, command, known=run.instance)
+    verdict = execute_own(ports, run, command)
     if isinstance(verdict, Applied):
         return stopped_by(run.event, verdict)
     # If a resume came after the last look, the claim still holds. Leaving it would look like a crash during the next
     # step, whose call would then be in doubt without having been sent.
     return refresh(run, None if verdict is None else verdict.instance)
+
+
+def current_settings(ports: Ports, run: Run, instance: Instance) -> Strategy:
+    """Return the settings of the instance's own version, with the pauses of the flags as they were after the claim.
+
+    Directives and the end of a run are decided by that version, which may not be the run's.
+    """
+    if (instance.strategy_sid, instance.strategy_version) == (run.strategy.sid, run.strategy.version):
+        return run.strategy
+    strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
+    return replace(strategy, flag_pauses=run.strategy.flag_pauses)
+
+
+def execute_own(ports: Ports, run: Run, command: Command) -> Verdict | None:
+    """Execute a command of the run. What was read for the run is not read again: by now it might be unreadable."""
+    return execute(
+        ports,
+        run.instance.sid,
+        command,
+        known=run.instance,
+        settings=lambda instance: current_settings(ports, run, instance),
+    )
 
 
 def refresh(run: Run, instance: Instance | None) -> Run | Stopped:

@@ -10,7 +10,8 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.application.commit import execute, save
+from shared.application.commit import save
+from shared.application.failures import UNREADABLE_ITEM
 from shared.application.ports import Ports
 from shared.application.runner.limits import (
     Allowed,
@@ -21,7 +22,15 @@ from shared.application.runner.limits import (
     report_call,
 )
 from shared.application.runner.patience import record_call
-from shared.application.runner.progress import Run, apply, record_step, refresh, stop_run
+from shared.application.runner.progress import (
+    Run,
+    apply,
+    current_settings,
+    execute_own,
+    record_step,
+    refresh,
+    stop_run,
+)
 from shared.application.runner.report import LOST, Stopped, call_report, stopped_by
 from shared.domain.instance.reason import ErrorKind
 from shared.domain.instance.replay import answer_to, position
@@ -74,17 +83,14 @@ def next_step(  # noqa: PLR0911 - one return for each way a step can go
 
     ``call_in_doubt`` says that the call of the step may already have been sent.
     """
-    now, seq, fence = ports.clock.now(), run.event.seq, run.fence
+    now = ports.clock.now()
     has_answer = run.event.has_answer_to(intent.correlation_id)
     lapses_later = intent.answer_by is None or intent.answer_by > now
     if intent.awaits and not has_answer and lapses_later:
         return _await_answer(ports, run, intent)
 
-    # The rule by which ``Stop`` is decided too. If they differed, a run could neither stop nor continue.
-    if not (run.instance.lets_run(run.event) or run.event.after_cancellation):
-        return stop_run(
-            ports, run, Stop(seq=seq, fence=fence, known_visits=run.known_visits, in_doubt=run.in_doubt)
-        )
+    if not _may_run(run):
+        return _stop(ports, run)
 
     if intent.awaits or has_answer:
         return _process_answer(ports, run, intent)
@@ -135,10 +141,14 @@ def _conclude(ports: Ports, run: Run, end: RunEnd) -> Stopped:
     # Each round decides on the instance as another writer has left it.
     while isinstance(at, Run):
         instance = at.instance
-        strategy = ports.strategies.load(instance.strategy_sid, instance.strategy_version)
-        # The next cycle is planned, and dates that were missed during a pause of a flag have a rule of their own. The
-        # flags were read after the claim.
-        strategy = replace(strategy, flag_pauses=run.strategy.flag_pauses)
+        try:
+            strategy = current_settings(ports, run, instance)
+        except UNREADABLE_ITEM:
+            # The last step exists only in this process, and the next runner must know its result.
+            if run.last is not None:
+                ports.instances.append(instance, run.last)
+            raise
+        # The next cycle is planned, and dates that were missed during a pause of a flag have a rule of their own.
         verdict = decide(strategy, instance, command, now=ports.clock.now())
         if isinstance(verdict, Applied) and _save_record_first(ports, verdict, run.event.seq):
             return stopped_by(run.event, verdict)
@@ -157,11 +167,16 @@ def _save_record_first(ports: Ports, verdict: Applied, seq: int) -> bool:
 
 
 def _execute_in_time(ports: Ports, run: Run, intent: Intent, deadline: Deadline) -> Run | Stopped:
-    """Execute a step if lease and invocation last long enough for it. Else renew the lease, or hand the event over."""
+    """Execute a step if lease and invocation last long enough for it. Else renew the lease, or hand the event over.
+
+    A renewal may find that the instance was stopped meanwhile.
+    """
     needed = longest(run.strategy, run.strategy.definition.tasks[run.event.task].steps[intent.step])
     at: Run | Stopped = run
     # Also after a renewal: its reply may come when the lease has ended.
     while isinstance(at, Run):
+        if not _may_run(at):
+            return _stop(ports, at)
         if deadline.time_left() < needed + RESERVE:
             return _hand_over(ports, at, deadline)
         if _is_leased(ports, at, needed):
@@ -264,6 +279,16 @@ def _process_answer(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
     return record_step(ports, run, intent, outcome, then, started_at=started_at)
 
 
+def _may_run(run: Run) -> bool:
+    # The rule by which ``Stop`` is decided too. If they differed, a run could neither stop nor continue.
+    return run.instance.lets_run(run.event) or run.event.after_cancellation
+
+
+def _stop(ports: Ports, run: Run) -> Run | Stopped:
+    stop = Stop(seq=run.event.seq, fence=run.fence, known_visits=run.known_visits, in_doubt=run.in_doubt)
+    return stop_run(ports, run, stop)
+
+
 def _is_leased(ports: Ports, run: Run, needed: timedelta) -> bool:
     """Return whether the lease is long enough for the step."""
     lease = run.instance.lease
@@ -278,7 +303,7 @@ def _renew(ports: Ports, run: Run, intent: Intent) -> Run | Stopped:
 
 def _hand_over(ports: Ports, run: Run, deadline: Deadline) -> Stopped:
     """Stop the run and leave the event to another invocation."""
-    verdict = execute(ports, run.instance.sid, _wait(run, until=None), known=run.instance)
+    verdict = execute_own(ports, run, _wait(run, until=None))
     if not isinstance(verdict, Applied):
         return LOST
     free_slot(ports, run, deadline.permits)

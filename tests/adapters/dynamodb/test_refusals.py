@@ -15,7 +15,7 @@ from shared.adapters.dynamodb.operations import DynamoDbOperations
 from shared.adapters.dynamodb.reading import MAX_READS
 from shared.adapters.dynamodb.strategies import DynamoDbStrategies
 from shared.adapters.dynamodb.tables import Tables, flags_key, head_key
-from shared.application.ports import ConnectionLostError, OverloadedError, StaleRevError, UnavailableError
+from shared.application.ports import ConnectionLostError, OverloadedError, StaleRevError
 from shared.domain.errors import StoredShapeError
 from shared.domain.instance.model import BlockedBy
 from shared.domain.limits.state import LimitState
@@ -237,14 +237,14 @@ class TestFlagsLeftUnread:
 
 
 class TestTheStateOfALimit:
-    """A state that a newer version of the code wrote cannot be used for now, so a call that needs it waits."""
+    """A state that a newer version of the code wrote is refused, and left to that version."""
 
     @pytest.mark.parametrize("schema", ["0", "2", "99"])
-    def test_another_schema_is_unavailable(self, session: boto3.Session, schema: str) -> None:
+    def test_another_schema_is_refused(self, session: boto3.Session, schema: str) -> None:
         client, _ = answering(session, (200, {"Item": {"schema": {"N": schema}}}))
         store = DynamoDbLimits(client=client, report=lambda _, error: pytest.fail(str(error)))
 
-        with pytest.raises(UnavailableError, match=f"schema {schema} instead of 1"):
+        with pytest.raises(StoredShapeError, match=f"schema '?{schema}'? instead of 1"):
             store.load(full.ACCOUNT, "https://shop.example.test")
 
     def test_the_known_schema_is_read(self, session: boto3.Session) -> None:

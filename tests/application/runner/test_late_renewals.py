@@ -14,7 +14,7 @@ from shared.application.start import StartInstance, start_instance
 from shared.domain.instance.event import EventStatus
 from shared.domain.instance.model import Instance, InstanceStatus
 from shared.domain.instance.verdict import Actor
-from shared.domain.lifecycle.commands import Cancel
+from shared.domain.lifecycle.commands import Cancel, Pause
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from tests.lifecycle_factories import at, strategy
 
@@ -26,16 +26,23 @@ A_LONG_CALL = timedelta(seconds=100)
 
 
 class SlowReplies(MemoryInstances):
-    """A store of which the replies to renewals are slow: ``meanwhile`` happens before each of them."""
+    """A store of which renewals and the replies to them are slow.
+
+    ``before`` happens before each renewal is stored, and ``meanwhile`` before each reply.
+    """
 
     meanwhile: list[Callable[[], object]]
+    before: list[Callable[[], object]]
     renewals: int = 0
 
     def commit(self, instance: Instance, **beside: Any) -> None:
-        before = self.instances.get(instance.sid)
+        known = self.instances.get(instance.sid)
+        leases = (None if known is None else known.lease, instance.lease)
+        renews = None not in leases and leases[0] != leases[1] and instance.executing is not None
+        if renews and self.before:
+            self.before.pop(0)()
         super().commit(instance, **beside)
-        leases = (None if before is None else before.lease, instance.lease)
-        if None not in leases and leases[0] != leases[1] and instance.executing is not None:
+        if renews:
             self.renewals += 1
             if self.meanwhile:
                 self.meanwhile.pop(0)()
@@ -48,7 +55,7 @@ class Shop:
         self.calls: list[str] = []
         self.clock = ManualClock(NOON)
         self.store = SlowReplies()
-        self.store.meanwhile = []
+        self.store.meanwhile, self.store.before = [], []
         self.ports = MemoryPorts(caller=self, clock=self.clock, instances=self.store)
         steps = [
             {"key": "call", "action": "post", "nextStep": "next"},
@@ -137,3 +144,19 @@ class TestALateReply:
 
         assert (len(shop.calls), shop.ports.wakeups.invoked) == (1, [shop.sid])
         assert shop.instance.events[0].status is EventStatus.QUEUED
+
+
+class TestAStopBeforeTheRenewal:
+    """A renewal that finds the instance stopped is followed by no call."""
+
+    @pytest.mark.parametrize("is_late", [False, True])
+    @pytest.mark.parametrize("command", [Pause(by=ANN), Cancel(by=ANN)])
+    def test_no_call_is_sent(self, shop: Shop, command: Pause | Cancel, *, is_late: bool) -> None:
+        shop.store.before = [lambda: control(shop.ports, shop.sid, command)]
+        shop.store.meanwhile = [shop.wait(100)] if is_late else []
+
+        shop.run()
+
+        assert len(shop.calls) == 1
+        assert not shop.instance.is_draining
+        assert shop.instance.status in (InstanceStatus.PAUSED, InstanceStatus.CANCELED)
