@@ -208,8 +208,8 @@ BUGS = (
     Bug(
         name="a release job ends although something is left",
         file="shared/domain/bulk/release.py",
-        old="    if left_at is not None:\n",
-        new="    if False:\n",
+        old="        if left_at is None:\n",
+        new="        if True:\n",
         layers=("tests/domain/bulk/test_release.py",),
     ),
     Bug(

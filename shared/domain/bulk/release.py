@@ -34,7 +34,7 @@ class ReleaseJob(Struct, frozen=True, kw_only=True):
     """The release of one partition of blocked instances.
 
     ``owner`` is the account (queue) or the strategy that blocked them. ``sweep_at`` is when the job must continue.
-    ``freed`` counts the instances released so far. ``empty_since`` is since when the partition has been empty.
+    ``freed`` counts the instances released so far. ``empty_since`` is since when nothing has been left to try.
     ``rev`` rises with each saved change.
     """
 
@@ -94,12 +94,12 @@ def after_batch(
     after = replace(release_job, freed=release_job.freed + freed, rev=release_job.rev + 1)
     if not is_empty:
         return replace(after, empty_since=None, sweep_at=now)
-    if left_at is not None:
-        # Nothing else would release them once they can be read again.
-        pause = min(max(left_at - now, PAUSE_BETWEEN_LOOKS), MAX_PAUSE)
-        return replace(after, empty_since=None, sweep_at=now + pause)
     since = now if freed or release_job.empty_since is None else release_job.empty_since
+    pause = PAUSE_BETWEEN_LOOKS
     # A runner that read the flag before it was cleared may still block its instance.
     if now - since >= QUIET:
-        return None
-    return replace(after, empty_since=since, sweep_at=now + PAUSE_BETWEEN_LOOKS)
+        if left_at is None:
+            return None
+        # Nothing else would release them once they can be read again.
+        pause = min(max(left_at - now, PAUSE_BETWEEN_LOOKS), MAX_PAUSE)
+    return replace(after, empty_since=since, sweep_at=now + pause)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from dev.memory.stores import MemoryInstances
@@ -314,8 +315,8 @@ class TestWhatGoesWrong:
 
         second_day = run_when_due(ports, until=ports.clock.at + timedelta(days=1))
 
-        # At once, then after 1, 2, 4, 8, 16 and 32 minutes, then each hour.
-        assert first_day == 7 + 22
+        # Each minute for ten minutes, then when it is due: after 15, 31 and 63 minutes, and then each hour.
+        assert first_day == 11 + 3 + 22
         assert second_day == 24
 
     def test_many_unreadable_ones_do_not_keep_the_last_from_being_released(self) -> None:
@@ -331,6 +332,24 @@ class TestWhatGoesWrong:
             progress(ports, lasts=lasts)
 
         assert blocked_sids(ports) == set(sids[:39])
+
+    @pytest.mark.parametrize("minutes", [1, 5, 9])
+    def test_what_a_late_runner_blocks_is_released_within_a_minute(self, minutes: int) -> None:
+        """It had read the flag before it was cleared. An unreadable neighbour makes no difference."""
+        instances = Marred()
+        ports = a_world(instances)
+        sids = blocked(ports, 2)
+        before = instances.instances[sids[1]]
+        instances.broken = {sids[0]}
+        resume_queue(ports, ACCOUNT, by=ANN)
+        run_when_due(ports, until=ports.clock.at + timedelta(minutes=minutes))
+        released = instances.instances[sids[1]]
+        assert released.blocked is None
+
+        instances.instances[sids[1]] = replace(before, rev=released.rev + 1)
+        run_when_due(ports, until=ports.clock.at + timedelta(minutes=1))
+
+        assert blocked_sids(ports) == {sids[0]}
 
     def test_an_instance_that_keeps_changing_raises_no_alarm(self) -> None:
         ports = a_world()

@@ -109,20 +109,36 @@ class TestInstancesThatCannotBeReleased:
             (timedelta(days=400), MAX_PAUSE),
         ],
     )
-    def test_the_job_continues_when_the_first_of_them_is_due(
+    def test_after_the_quiet_time_the_job_continues_when_the_first_of_them_is_due(
         self, due_in: timedelta, pause: timedelta
     ) -> None:
-        after = after_batch(a_job(), freed=3, is_empty=True, left_at=LATER + due_in, now=LATER)
+        quiet, now = replace(a_job(), empty_since=NOON), NOON + QUIET
+
+        after = after_batch(quiet, freed=0, is_empty=True, left_at=now + due_in, now=now)
 
         assert after is not None
-        assert (after.freed, after.empty_since, after.sweep_at) == (3, None, LATER + pause)
+        assert (after.empty_since, after.sweep_at) == (NOON, now + pause)
 
-    def test_the_quiet_time_begins_when_all_are_released(self) -> None:
+    @pytest.mark.parametrize("freed", [0, 3])
+    def test_until_then_it_checks_each_minute_for_what_late_runners_block(self, freed: int) -> None:
+        now = NOON + QUIET - timedelta(milliseconds=1) if freed == 0 else NOON + 3 * QUIET
         quiet = replace(a_job(), empty_since=NOON)
-        failing = after_batch(quiet, freed=0, is_empty=True, left_at=NOON, now=NOON + QUIET)
-        assert failing is not None
 
-        after = after_batch(failing, freed=1, is_empty=True, left_at=None, now=NOON + 2 * QUIET)
+        after = after_batch(quiet, freed=freed, is_empty=True, left_at=now + MAX_PAUSE, now=now)
+
+        assert after is not None
+        assert after.sweep_at == now + PAUSE_BETWEEN_LOOKS
+        assert after.empty_since == (NOON if freed == 0 else now)
+
+    def test_the_job_ends_if_they_were_released_by_others(self) -> None:
+        quiet = replace(a_job(), empty_since=NOON)
+
+        assert after_batch(quiet, freed=0, is_empty=True, left_at=None, now=NOON + 3 * QUIET) is None
+
+    def test_a_quiet_time_follows_their_release(self) -> None:
+        quiet = replace(a_job(), empty_since=NOON)
+
+        after = after_batch(quiet, freed=1, is_empty=True, left_at=None, now=NOON + 2 * QUIET)
 
         assert after is not None
         assert after.empty_since == NOON + 2 * QUIET
