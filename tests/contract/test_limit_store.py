@@ -176,6 +176,22 @@ class TestTheItem:
         assert [type(error) for error in reported] == [StoredShapeError]
         assert dynamodb.admin.scan(TableName=dynamodb.tables.access)["Items"] == [newer]
 
+    def test_a_state_of_a_schema_that_can_be_read_is_changed(
+        self, dynamodb: DynamoDb, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As by the release after the next, which writes another schema and still reads this one."""
+        store = DynamoDbLimits(client=dynamodb.client, tables=dynamodb.tables, report=lambda *_: None)
+        store.change(full.ACCOUNT, ORIGIN, guarded(0, 0))
+        monkeypatch.setattr("shared.adapters.dynamodb.items.READABLE", (1, 2))
+        monkeypatch.setattr("shared.adapters.dynamodb.limits.READABLE", (1, 2))
+        monkeypatch.setattr("shared.adapters.dynamodb.limits.SCHEMA", 2)
+
+        assert store.change(full.ACCOUNT, ORIGIN, guarded(0, 5)).is_stored
+        assert store.change(full.ACCOUNT, ORIGIN, guarded(0, 5)).is_stored
+
+        (item,) = dynamodb.admin.scan(TableName=dynamodb.tables.access)["Items"]
+        assert item["schema"] == {"N": "2"}
+
     def test_numbers_of_a_newer_release_are_ignored_and_kept(self, dynamodb: DynamoDb) -> None:
         """As by the release before circuits, which changes the same item."""
         store = DynamoDbLimits(client=dynamodb.client, tables=dynamodb.tables, report=lambda *_: None)

@@ -287,7 +287,7 @@ class TestRealTime:
     @pytest.mark.parametrize(
         ("simulated", "real"), [(-50, -50), (0, 0), (0.001, 3), (600, 3), (600.001, 8), (1200, 8)]
     )
-    def test_an_instant_after_a_jump_has_passed_when_the_jump_had_ended(
+    def test_an_instant_after_an_advance_has_passed_when_the_advance_had_ended(
         self, simulated: float, real: float
     ) -> None:
         assert latest_real(after(simulated), self.MARKS) == after(real)

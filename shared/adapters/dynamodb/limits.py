@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from shared.adapters.aws.errors import AwsError
 from shared.adapters.dynamodb.attributes import to_attributes
 from shared.adapters.dynamodb.client import DynamoDbClient, failed_conditions
-from shared.adapters.dynamodb.documents import SCHEMA
+from shared.adapters.dynamodb.documents import READABLE, SCHEMA
 from shared.adapters.dynamodb.items import expiry_of, read
 from shared.adapters.dynamodb.reading import Item
 from shared.adapters.dynamodb.tables import Tables, limit_key
@@ -81,12 +81,13 @@ def _state_of(item: Item | None) -> LimitState:
 def _expressions(change: LimitChange) -> dict[str, str]:
     changed = [f"{name} = :{name}" for name in change.sets]
     changed += [f"{name} = if_not_exists({name}, :zero) + :{name}" for name in change.adds]
+    readable = ", ".join(f":readable{schema}" for schema in READABLE)
     always = ["accountId = :account", "#schema = :schema", "expiresAt = :expiresAt"]
     return {
         "UpdateExpression": f"SET {', '.join([*always, *changed])}",
         "ConditionExpression": " AND ".join(
             # A state that a newer version of the code wrote is left to it.
-            ["(attribute_not_exists(#schema) OR #schema = :schema)"]
+            [f"(attribute_not_exists(#schema) OR #schema IN ({readable}))"]
             + [_guard(name, counts_if_absent=bounds.low <= 0) for name, bounds in change.guards.items()]
         ),
     }
@@ -101,6 +102,7 @@ def _values(account: AccountId, change: LimitChange) -> Mapping[str, Any]:
     values: dict[str, Any] = {
         ":account": account,
         ":schema": SCHEMA,
+        **{f":readable{schema}": schema for schema in READABLE},
         **{
             f":{name}": seconds for name, seconds in expiry_of("access", instant_of(change.at) + KEPT).items()
         },

@@ -267,20 +267,31 @@ def _run_steps(ports: Ports, run: Run, deadline: Deadline) -> Stopped:
                 at = conclude_run(ports, at, at.then)
             else:
                 at = next_step(ports, at, at.then, call_in_doubt=call_in_doubt, deadline=deadline)
-                call_in_doubt, deadline = False, replace(deadline, has_executed=True)
+                # If a resume came before a stop was stored, no step was executed, and the same one follows.
+                if not (isinstance(at, Run) and _is_at_the_same_step(at, before)):
+                    call_in_doubt, deadline = False, replace(deadline, has_executed=True)
         except UnavailableError as error:
             visit = error.visit if isinstance(error, CallUnrecordedError) else None
-            at = _leave(ports, before, visit, deadline)
+            at = _give_claim_back(ports, before, visit, deadline)
         except UNREADABLE_ITEM:
             # If the result of a call is stored, the next claim finds it, and takes no visit for sent.
-            has_called = len(run.tally.calls) > calls
-            visit = before.then.visit if has_called and isinstance(before.then, Intent) else None
-            _leave(ports, before, visit, deadline)
+            has_called = isinstance(before.then, RunEnd) or len(run.tally.calls) > calls
+            _give_claim_back(ports, before, _unrecorded_visit(before) if has_called else None, deadline)
             raise
     return at
 
 
-def _leave(ports: Ports, run: Run, sent_visit: int | None, deadline: Deadline) -> Stopped:
+def _is_at_the_same_step(run: Run, before: Run) -> bool:
+    return (run.then, run.known_visits) == (before.then, before.known_visits)
+
+
+def _unrecorded_visit(run: Run) -> int | None:
+    """Return the visit at which the stored history ends, None if the run ends there."""
+    then = position(run.event_history, run.event)
+    return then.visit if isinstance(then, Intent) else None
+
+
+def _give_claim_back(ports: Ports, run: Run, sent_visit: int | None, deadline: Deadline) -> Stopped:
     """Give the claim back, so that the run continues when everything can be read and written again.
 
     ``sent_visit`` is the visit whose call may have been sent without its result being stored.

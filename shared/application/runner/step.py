@@ -169,7 +169,7 @@ def _save_record_first(ports: Ports, verdict: Applied, seq: int) -> bool:
 def _execute_in_time(ports: Ports, run: Run, intent: Intent, deadline: Deadline) -> Run | Stopped:
     """Execute a step if lease and invocation last long enough for it. Else renew the lease, or hand the event over.
 
-    A renewal may find that the instance was stopped meanwhile.
+    A renewal may find that the instance was stopped, or the answer to the call stored, meanwhile.
     """
     needed = longest(run.strategy, run.strategy.definition.tasks[run.event.task].steps[intent.step])
     at: Run | Stopped = run
@@ -177,6 +177,8 @@ def _execute_in_time(ports: Ports, run: Run, intent: Intent, deadline: Deadline)
     while isinstance(at, Run):
         if not _may_run(at):
             return _stop(ports, at)
+        if at.event.has_answer_to(intent.correlation_id):
+            return at
         if deadline.time_left() < needed + RESERVE:
             return _hand_over(ports, at, deadline)
         if _is_leased(ports, at, needed):
