@@ -178,6 +178,16 @@ BUGS = (
         layers=("tests/application/runner/test_unreadable_midway.py",),
     ),
     Bug(
+        name="an answer keeps an event of a canceled instance open",
+        file="shared/domain/lifecycle/conclude.py",
+        old="""    if instance.status.is_final and not instance.lets_run(event):
+        change = stop_event(instance, event, now=now)
+        return Applied(instance=change.instance, records=change.records)
+    return Applied(instance=instance.with_event(event.queued""",
+        new="    return Applied(instance=instance.with_event(event.queued",
+        layers=("tests/domain/lifecycle/test_async_answer.py",),
+    ),
+    Bug(
         name="a resume before a stop settles the doubt about a call",
         file="shared/application/runner/loop.py",
         old="if not (isinstance(at, Run) and _is_at_the_same_step(at, before)):",

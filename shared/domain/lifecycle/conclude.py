@@ -212,7 +212,13 @@ def _in_doubt(instance: Instance, event: Event, failed: Failure, *, now: datetim
 
 
 def _no_doubt(instance: Instance, event: Event, *, now: datetime) -> Applied:
-    """Queue the event: the answer arrived while its runner was about to end the run with the call in doubt."""
+    """Queue the event: the answer arrived while its runner was about to end the run with the call in doubt.
+
+    If the instance was canceled since the claim, nothing would run it: it is canceled, too.
+    """
+    if instance.status.is_final and not instance.lets_run(event):
+        change = stop_event(instance, event, now=now)
+        return Applied(instance=change.instance, records=change.records)
     return Applied(instance=instance.with_event(event.queued(now=now)).at_rest(now=now))
 
 

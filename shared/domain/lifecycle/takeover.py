@@ -82,7 +82,8 @@ def _left_behind(
     sent = lease.given_back is None or (
         isinstance(then, Intent) and then.visit == lease.given_back.sent_visit
     )
-    in_doubt = sent and may_have_called(strategy, event, event_history, now=now)
+    has_answer = isinstance(then, Intent) and event.has_answer_to(then.correlation_id)
+    in_doubt = sent and not has_answer and may_have_called(strategy, event, event_history, now=now)
     progress = event.progress.with_doubt(lease.until) if in_doubt else event.progress
     # The call is repeated in any case, but only a POST or PATCH may have done twice what it should do once.
     marks = (

@@ -578,6 +578,43 @@ class TestDoubt:
         assert (only(of).status, of.instance.status) == (EventStatus.QUEUED, InstanceStatus.ACTIVE)
         assert of.instance.lease is None
 
+    def test_an_answer_before_the_end_of_a_canceled_instance_closes_the_event(self) -> None:
+        """Nothing would ever run it."""
+        of = a_call(inDoubt="pause")
+        command = self.in_doubt(of)
+        of.applied(Cancel(by=ANN), NOON)
+        answer(of)
+
+        verdict = of.decide(command, NOON)
+
+        assert isinstance(verdict, Applied)
+        assert (of.instance.status, of.instance.is_draining) == (InstanceStatus.CANCELED, False)
+        assert of.instance.events == ()
+        assert [record.event.status for record in verdict.records] == [EventStatus.CANCELED]
+
+    def test_an_answer_before_the_end_of_a_paused_instance_waits_for_the_resume(self) -> None:
+        of = a_call(inDoubt="pause")
+        command = self.in_doubt(of)
+        of.applied(Pause(by=ANN), NOON)
+        answer(of)
+
+        of.applied(command, NOON)
+        of.applied(Resume(by=ANN), NOON)
+
+        assert (only(of).status, of.instance.status) == (EventStatus.QUEUED, InstanceStatus.ACTIVE)
+
+    @pytest.mark.parametrize("is_answered", [False, True])
+    def test_a_crash_during_the_call_leaves_a_doubt_unless_it_is_answered(self, *, is_answered: bool) -> None:
+        of = a_call()
+        if is_answered:
+            answer(of)
+        lease = of.instance.lease
+        assert lease is not None
+
+        of.claim(only(of), lease.until)
+
+        assert (only(of).progress.call_in_doubt, only(of).in_doubt) == (not is_answered, not is_answered)
+
     def test_a_runner_that_crashed_before_releasing_a_waiting_event_leaves_no_doubt(self) -> None:
         of = a_call()
         of.step(DONE, NOON)
