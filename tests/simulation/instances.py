@@ -226,6 +226,7 @@ class Instances(Points):
         """Raise the error of an instance that cannot be read."""
         error = self.unreadable.get(sid)
         if error is not None and self.stage.current is not None:
+            self.unreadable_met_at = self.now_at
             raise error()
 
     def show(self, instance: Instance) -> None:

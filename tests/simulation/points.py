@@ -14,7 +14,8 @@ from tests.simulation.stage import Process, Stage
 class Points:
     """Time, the processes, and the faults that the processes meet at each point.
 
-    ``delays`` says how long a process, by name, stalls at a point, by label, once.
+    ``delays`` says how long a process, by name, stalls at a point, by label, once. ``unreadable_met_at`` is when a
+    process met an item that cannot be read for the last time.
     """
 
     strategy: Strategy
@@ -23,6 +24,7 @@ class Points:
     stage: Stage = field(default_factory=Stage)
     delays: dict[tuple[str, str], timedelta] = field(default_factory=dict)
     brown_out: BrownOut | None = None
+    unreadable_met_at: datetime | None = None
 
     @property
     def failures_met(self) -> int:

@@ -41,6 +41,7 @@ class Behind(Protocol):
 
     strategy: Strategy
     now_at: datetime
+    unreadable_met_at: datetime | None
     limit_states: MemoryLimits
     versions: dict[int, Strategy]
     broken_versions: dict[tuple[StrategySid, int], Callable[[], Exception]]
@@ -208,6 +209,7 @@ class Strategies(MemoryStrategies):
         self.world.check("load_strategy")
         broken = self.world.broken_versions.get((sid, version))
         if broken is not None:
+            self.world.unreadable_met_at = self.world.now_at
             raise broken()
         if sid != self.world.strategy.sid:
             return super().load(sid, version)
@@ -255,6 +257,7 @@ class Strategies(MemoryStrategies):
     def _must_be_readable(self, sid: StrategySid) -> None:
         """Raise the error of a head that a newer version of the code wrote."""
         if sid in self.world.unreadable_heads:
+            self.world.unreadable_met_at = self.world.now_at
             raise StoredShapeError("schema 99 is unknown")
 
 
