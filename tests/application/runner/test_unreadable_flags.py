@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from dev.memory.stores import MemoryInstances, MemoryStrategies
 from dev.memory.world import ManualClock, MemoryPorts
@@ -18,7 +17,7 @@ from shared.domain.instance.due import GRACE
 from shared.domain.instance.event import EventStatus
 from shared.domain.instance.flags import Flags
 from shared.domain.instance.model import Instance, InstanceStatus
-from shared.domain.instance.verdict import Actor, Applied
+from shared.domain.instance.verdict import Actor
 from shared.domain.lifecycle.commands import Cancel, Command, Execute, Pause, Resume
 from shared.domain.steps.call import Answered, CallOutcome, ServiceRequest
 from shared.domain.strategy.model import Strategy
@@ -180,14 +179,3 @@ class TestCommands:
             control(shop.ports, shop.sid, Resume(by=ANN))
 
         assert shop.instance.status is InstanceStatus.PAUSED
-
-    def test_a_stop_with_settings_is_the_same_as_with_flags(self, shop: Shop) -> None:
-        """Flags that were paused before change nothing about a stop."""
-        shop.clock.at = NOON + FOUR_MINUTES
-        shop.flags.paused_strategies.add(shop.instance.strategy_sid)
-        before = shop.instance
-
-        verdict = control(shop.ports, shop.sid, Cancel(by=ANN))
-
-        assert isinstance(verdict, Applied)
-        assert verdict.instance == replace(verdict.instance, rev=before.rev + 1)
