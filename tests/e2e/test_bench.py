@@ -1,12 +1,11 @@
 """The engine does the benchmark's workload correctly. The peer has its own environment and no test."""
 
-import subprocess
 import sys
 
 import pytest
 
 from dev.bench.runs import OURS, figures_of, service
-from dev.workers import ROOT
+from tests.programs import output_of
 
 TASKS = 21
 
@@ -23,18 +22,14 @@ def test_the_engine_does_each_task_once() -> None:
 
 @pytest.mark.parametrize("answerer", ["stub", "emulator"])
 def test_the_bulk_runner_cancels_all_instances(answerer: str) -> None:
-    command = [sys.executable, "-m", "dev.bench.bulk", "--instances=230", f"--on={answerer}"]
-
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - our own program
+    printed = output_of([sys.executable, "-m", "dev.bench.bulk", "--instances=230", f"--on={answerer}"])
 
     # It exits with an error if the operation has not changed each instance once.
-    assert ran.stdout.startswith("230 canceled in ")
+    assert printed.startswith("230 canceled in ")
 
 
 def test_charges_that_are_due_in_one_second_all_end() -> None:
-    command = [sys.executable, "-m", "dev.bench.burst", "--members=20", "--ahead=12"]
-
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - our own program
+    printed = output_of([sys.executable, "-m", "dev.bench.burst", "--members=20", "--ahead=12"])
 
     # It exits with an error if a charge was not processed.
-    assert ran.stdout.startswith("20 charged: begun after ")
+    assert printed.startswith("20 charged: begun after ")

@@ -2,11 +2,11 @@
 
 import json
 import re
-import subprocess
 from typing import Any
 
 from dev.client import KEY, Processes
 from dev.workers import ROOT
+from tests.programs import output_of
 
 PAGE = (ROOT / "docs" / "getting-started.md").read_text()
 COMMANDS = re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -27,15 +27,8 @@ def outputs(processes: Processes) -> list[list[Any]]:
     ):
         assert printed in script
         script = script.replace(printed, here)
-    ran = subprocess.run(  # noqa: S603 - our own page
-        ["bash", "-euo", "pipefail", "-c", script],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=240,
-        cwd=ROOT,
-    )
-    return [values(block) for block in ran.stdout.split(f"{MARK}\n")]
+    output = output_of(["bash", "-euo", "pipefail", "-c", script], seconds=240)
+    return [values(block) for block in output.split(f"{MARK}\n")]
 
 
 def values(text: str) -> list[Any]:

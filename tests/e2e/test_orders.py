@@ -6,7 +6,6 @@
 import base64
 import json
 import os
-import subprocess
 import time
 import urllib.request
 from collections import Counter
@@ -31,6 +30,7 @@ from shared.domain.instance.model import Instance, Origin
 from shared.domain.instance.verdict import AuditEntry
 from shared.domain.planning.start import NewInstance, start
 from tests.e2e.test_bulk import DEV, FAR, MEMBER, WRITTEN_AT_ONCE, Gym, open_gym, seconds_until, tell
+from tests.programs import output_of
 
 MANY = int(os.environ.get("ORDERS", "300"))
 AT_FULL_LENGTH = "ORDERS" in os.environ
@@ -167,9 +167,9 @@ class TestTheGateway:
         script = "\n".join(line[4:] for line in lines if line.startswith("    "))
         script = script.replace("http://127.0.0.1:8080", processes.stack.url)
 
-        ran = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603, S607 - our own page
+        printed = output_of(["bash", "-euc", script], seconds=60)
 
-        decoder, answers, rest = json.JSONDecoder(), [], ran.stdout.strip()
+        decoder, answers, rest = json.JSONDecoder(), [], printed.strip()
         while rest:
             answer, end = decoder.raw_decode(rest)
             answers.append(answer)

@@ -1,7 +1,6 @@
 """No schema and no value within the limits costs much memory, ends the process, or gives a large answer."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Mapping
 from functools import cache
@@ -12,6 +11,7 @@ import pytest
 
 from shared.domain.errors import MAX_MESSAGE_BYTES, MAX_POINTER_BYTES, MAX_PROBLEMS
 from tests.hostile.documents import CASES
+from tests.programs import output_of
 
 MAX_MEGABYTES = 64
 ROOT = Path(__file__).parents[2]
@@ -21,8 +21,7 @@ ROOT = Path(__file__).parents[2]
 def costs() -> Mapping[str, Any]:
     """Return the cost of each case. A case is missing if it ended its process or took too long."""
     command = [sys.executable, "-m", "tests.hostile.validate"]
-    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S603 - ours
-    return {cost["name"]: cost for cost in map(json.loads, output.splitlines())}
+    return {cost["name"]: cost for cost in map(json.loads, output_of(command).splitlines())}
 
 
 @pytest.mark.parametrize("name", CASES)

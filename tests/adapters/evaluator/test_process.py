@@ -31,6 +31,7 @@ from shared.expressions.protocol import (
     read_problem,
     read_values,
 )
+from tests.programs import output_of
 
 VARIABLES = {"name": VariableType.STRING, "needle": VariableType.STRING, "numbers": VariableType.ANY}
 ROOT = Path(__file__).parents[3]
@@ -316,10 +317,7 @@ class TestEnd:
             "p.answer(b'[{{}},{{}}]', seconds=1); print(p._worker.process.pid, flush=True); {end}"
         )
         for end in ("pass", "os._exit(0)"):
-            found = subprocess.run(  # noqa: S603 - our own code
-                [sys.executable, "-c", code.format(root=str(ROOT), end=end)], capture_output=True, check=True
-            )
-            pid = int(found.stdout)
+            pid = int(output_of([sys.executable, "-c", code.format(root=str(ROOT), end=end)]))
             deadline = time.monotonic() + 10
             while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
                 time.sleep(0.01)

@@ -1,7 +1,6 @@
 """The reference of the automation dialect: valid examples, pages as they are built, lists for scripts."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +12,7 @@ from shared.api.automation.routes import ROUTES
 from shared.api.reference.automation import EXAMPLES_FILE, REFUSALS, document, errors_of
 from shared.api.reference.docs_page import docs_page
 from tests.dialects.automation.client import Client, shape_of
-from tests.dialects.wire import ROOT
+from tests.programs import output_of
 
 DOCUMENT = document()
 OPERATIONS = [
@@ -88,13 +87,11 @@ class TestPages:
             "import sys; import functions.automation_api.handler;"
             "print([name for name in sys.modules if name.startswith('shared.api')])"
         )
-        ran = subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
-        )
+        printed = output_of([sys.executable, "-c", program])
 
-        assert "shared.api.automation.routes" in ran.stdout
+        assert "shared.api.automation.routes" in printed
         for made in ("openapi", "docs_page", "reference"):
-            assert made not in ran.stdout
+            assert made not in printed
 
 
 class TestTimezones:

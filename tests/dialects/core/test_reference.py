@@ -21,6 +21,7 @@ from shared.api.reference.core import EXAMPLES_FILE, REFUSALS, document, errors_
 from shared.api.reference.docs_page import docs_page
 from tests.dialects.core.client import Client, shape_of
 from tests.dialects.wire import ROOT
+from tests.programs import output_of
 
 DOCUMENT = document()
 OPERATIONS = [
@@ -151,12 +152,10 @@ class TestPages:
             "import sys; import functions.core_api.handler;"
             "print([name for name in sys.modules if name.startswith('shared.api')])"
         )
-        ran = subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
-        )
+        printed = output_of([sys.executable, "-c", program])
 
-        assert "shared.api.http.pages" in ran.stdout
-        assert not re.search(r"openapi|docs_page|reference", ran.stdout)
+        assert "shared.api.http.pages" in printed
+        assert not re.search(r"openapi|docs_page|reference", printed)
 
 
 class Reader(HTMLParser):

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from shared.api.reference.orders import EXAMPLES_FILE, statuses_of
 from tests.dialects.orders.client import Joc, openapi, shape_of
 from tests.dialects.orders.examples import played
 from tests.dialects.wire import ROUTES, Context
+from tests.programs import output_of
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "api" / "orders.md").read_text()
@@ -106,9 +106,7 @@ def test_a_cold_start_does_not_import_the_reference() -> None:
         "import sys; import functions.orders_api.handler;"
         "print([name for name in sys.modules if name.startswith('shared.api')])"
     )
-    ran = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
-    )
+    printed = output_of([sys.executable, "-c", program])
 
-    assert "shared.api.http.pages" in ran.stdout
-    assert not re.search(r"openapi|docs_page|reference", ran.stdout)
+    assert "shared.api.http.pages" in printed
+    assert not re.search(r"openapi|docs_page|reference", printed)

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 from typing import Any
 
@@ -18,6 +17,7 @@ from shared.api.reference.docs_page import docs_page
 from shared.api.reference.process import EXAMPLES, INPUTS, STARTS, errors_of
 from tests.dialects.process.client import BASE, ProcessClient, openapi, shape_of
 from tests.dialects.wire import ROOT
+from tests.programs import output_of
 
 DOC = (ROOT / "docs" / "api" / "process.md").read_text()
 
@@ -132,12 +132,10 @@ class TestPages:
             "import sys; import functions.process_api.handler;"
             "print([name for name in sys.modules if name.startswith('shared.api')])"
         )
-        ran = subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
-        )
+        printed = output_of([sys.executable, "-c", program])
 
-        assert "shared.api.process.routes" in ran.stdout
-        assert not re.search(r"openapi|docs_page|reference", ran.stdout)
+        assert "shared.api.process.routes" in printed
+        assert not re.search(r"openapi|docs_page|reference", printed)
 
     def test_the_html_page_is_served_without_a_key(self, process: ProcessClient) -> None:
         assert process("GET", "/process/docs", key=None) == (200, docs_page(openapi()))

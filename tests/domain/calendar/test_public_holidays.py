@@ -1,6 +1,5 @@
 """The data of public holidays: names, places, observed days, and how far it reaches."""
 
-import subprocess
 import sys
 import time
 import warnings
@@ -20,6 +19,7 @@ from shared.domain.calendar.public_holidays import (
     subdivision_problem,
 )
 from shared.domain.errors import DateError
+from tests.programs import output_of
 
 
 class TestThreads:
@@ -69,14 +69,8 @@ class TestNames:
             "from shared.domain.calendar.public_holidays import holiday_name\n"
             "print(holiday_name('DE', 'BY', date(2026, 12, 25)))\n"
         )
-        ran = subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-c", program],
-            env={"LANGUAGE": "th", "LANG": "th_TH.UTF-8", "LC_ALL": "th_TH.UTF-8"},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert ran.stdout == "Christmas Day\n"
+        thai = {"LANGUAGE": "th", "LANG": "th_TH.UTF-8", "LC_ALL": "th_TH.UTF-8"}
+        assert output_of([sys.executable, "-c", program], environment=thai) == "Christmas Day\n"
 
     def test_a_year_does_not_depend_on_earlier_lookups(self) -> None:
         days = [date(2031, 12, 25), date(2026, 12, 25), date(2031, 12, 26)]
@@ -178,7 +172,4 @@ class TestTheData:
             "adjust(BusinessDays(convention=Convention.FOLLOWING, country='DE'), moment, utc)\n"
             "print('holidays' in sys.modules)\n"
         )
-        ran = subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-c", program], env={}, capture_output=True, text=True, check=True
-        )
-        assert ran.stdout == "False\nTrue\n"
+        assert output_of([sys.executable, "-c", program], environment={}) == "False\nTrue\n"
