@@ -205,8 +205,20 @@ def hidden_address() -> tuple[str, int]:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port that is free at the moment."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that is free.
+
+    On Linux no other program is given it either while this process runs. One that asks for this very port can listen at
+    it, if it sets SO_REUSEADDR as servers do.
+    """
+    probe = socket.socket()
+    is_reserved = sys.platform == "linux"
+    if is_reserved:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    probe.bind((host, 0))
+    port: int = probe.getsockname()[1]
+    if is_reserved:
+        # The socket stays bound, without listening, until this process ends.
+        probe.detach()
+    else:
+        probe.close()
+    return port

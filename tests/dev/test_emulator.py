@@ -115,6 +115,30 @@ class TestItsAddress:
             made.stop()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a bound port cannot be listened at")
+class TestAFreePort:
+    """It is kept for the program that is told of it."""
+
+    def test_no_other_program_is_given_it(self) -> None:
+        port = free_port()
+
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))
+
+    def test_a_server_can_listen_at_it(self) -> None:
+        port = free_port()
+
+        with (
+            socket.create_server(("127.0.0.1", port)),
+            socket.create_connection(("127.0.0.1", port), 5) as sent,
+        ):
+            assert sent.getpeername() == ("127.0.0.1", port)
+
+    def test_nothing_listens_at_it_before(self) -> None:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", free_port()), 5)
+
+
 class TestTether:
     """A tethered process ends with the process that started it, and its shells with it."""
 
