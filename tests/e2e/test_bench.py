@@ -29,7 +29,8 @@ def test_the_bulk_runner_cancels_all_instances(answerer: str) -> None:
 
 
 def test_charges_that_are_due_in_one_second_all_end() -> None:
-    printed = output_of([sys.executable, "-m", "dev.bench.burst", "--members=20", "--ahead=12"])
+    # On a busy machine the members may take long to join.
+    printed = output_of([sys.executable, "-m", "dev.bench.burst", "--members=20", "--ahead=45"])
 
     # It exits with an error if a charge was not processed.
     assert printed.startswith("20 charged: begun after ")
