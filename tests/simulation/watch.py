@@ -19,8 +19,8 @@ class Claim:
     """A stored claim.
 
     ``cleared`` is how often a flag had been cleared before, if a flag was up. ``spared`` is True for an event that
-    may run after the cancelation. ``until`` is the end of its lease. ``is_killed`` is True once its event was killed:
-    its runner cannot know, whatever stops the instance afterwards.
+    may run after the cancelation. ``until`` is the end of its lease. ``is_killed`` is True once its event was killed
+    or canceled while it was executed: its runner cannot know, whatever stops the instance afterwards.
     """
 
     cleared: int | None
@@ -47,8 +47,8 @@ class Watch:
     No call is begun by a runner whose lease has ended by its own clock. No claim is stored on a stopped instance.
     A claim stored while the strategy or the queue was paused makes no call as long as the flag stays up. A claim stored
     before may execute its current step and no other, and not even that once the stop was answered with ``draining:
-    false``, or has ``drainedAt``. Excused is a runner whose event was killed, or which stalled in the call until its
-    lease had ended: it cannot know.
+    false``, or has ``drainedAt``. Excused is a runner whose event was killed or canceled, or which stalled in the call
+    until its lease had ended: it cannot know.
     """
 
     world: World
@@ -65,7 +65,8 @@ class Watch:
         assert instance.fence >= life.fence, "the fence fell"
         stopped = instance.status is not InstanceStatus.ACTIVE
         by_runner = self._job().startswith("job-")
-        is_killed = stopped and instance.lease is None and instance.fence > life.fence and not by_runner
+        # Also while the instance is active: its event may be canceled, and the instance paused just after.
+        is_killed = instance.lease is None and instance.fence > life.fence and not by_runner
         for claim in life.claims.values():
             claim.is_killed |= is_killed
             if stopped and not life.was_stopped:
