@@ -207,8 +207,8 @@ def hidden_address() -> tuple[str, int]:
 def free_port(host: str = "127.0.0.1") -> int:
     """Return a port that is free.
 
-    On Linux no other program is given it either while this process runs. One that asks for this very port can listen at
-    it, if it sets SO_REUSEADDR as servers do.
+    On Linux no other program is given it while this process runs. A server can still listen at it, if it sets
+    SO_REUSEADDR.
     """
     probe = socket.socket()
     is_reserved = sys.platform == "linux"
